@@ -1,0 +1,51 @@
+/** JSON from outside: parsed with bounds on size and depth before anything looks at it. */
+
+import { Fault, type FaultCode } from './fault.ts'
+
+export interface JsonLimits {
+  readonly maxBytes: number
+  readonly maxDepth: number
+}
+
+export const DEFAULT_JSON_LIMITS: JsonLimits = { maxBytes: 4 * 1024 * 1024, maxDepth: 64 }
+
+/**
+ * Parses UTF-8 JSON. A text over the limits, not UTF-8 or not JSON is a Fault of `code` that
+ * names `what`; nothing of the text is echoed.
+ */
+export function parseJson(
+  bytes: Uint8Array | string,
+  what: string,
+  code: FaultCode,
+  limits: JsonLimits = DEFAULT_JSON_LIMITS,
+): unknown {
+  const size = typeof bytes === 'string' ? Buffer.byteLength(bytes) : bytes.length
+  if (size > limits.maxBytes) {
+    throw new Fault(code, `${what} is ${size} bytes long, more than the ${limits.maxBytes} allowed`)
+  }
+  try {
+    const text =
+      typeof bytes === 'string' ? bytes : new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    if (depthOf(text) > limits.maxDepth) throw new Error(`nested deeper than ${limits.maxDepth}`)
+    return JSON.parse(text) as unknown
+  } catch (cause) {
+    throw new Fault(code, `${what} is not valid JSON`, { cause })
+  }
+}
+
+/** The deepest nesting of brackets outside strings. */
+function depthOf(text: string): number {
+  let depth = 0
+  let deepest = 0
+  let inString = false
+  for (let i = 0; i < text.length; i++) {
+    const char = text.charCodeAt(i)
+    if (inString) {
+      if (char === 0x5c) i++
+      else if (char === 0x22) inString = false
+    } else if (char === 0x22) inString = true
+    else if (char === 0x7b || char === 0x5b) deepest = Math.max(deepest, ++depth)
+    else if (char === 0x7d || char === 0x5d) depth--
+  }
+  return deepest
+}

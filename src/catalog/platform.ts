@@ -1,0 +1,26 @@
+/** The platform SPI: where machines live, and what they are. */
+
+import type { PowerState, Provider } from '../consistency/mod.ts'
+import type { MachineDescription, PlatformDocument } from './machine.ts'
+
+/** One line of `stillpoint machines`. */
+export interface MachineSummary {
+  readonly name: string
+  readonly power: PowerState
+  /** What is known of the guest's agent without touching the guest's state. */
+  readonly agent: 'answers' | 'silent' | 'not-configured' | 'disabled' | 'busy'
+  readonly disks: readonly { readonly id: string; readonly sizeBytes: number }[]
+}
+
+export interface Platform extends AsyncDisposable {
+  readonly kind: MachineDescription['platform']
+  /** Everything that can be protected here. Faults: `platform-*`. */
+  machines(signal: AbortSignal): Promise<readonly MachineSummary[]>
+  /** Faults: `machine-not-found`, `platform-*`. */
+  describe(name: string, signal: AbortSignal): Promise<{
+    readonly machine: MachineDescription
+    readonly documents: readonly PlatformDocument[]
+  }>
+  /** The provider that captures `name`. Faults: `machine-not-found`. */
+  provider(name: string): Provider
+}

@@ -1,0 +1,103 @@
+/**
+ * The provider SPI: takes the snapshot set, all disks of one machine at one instant.
+ *
+ * Written for the coordinator. A set is either held by us (`commit`, around which the coordinator
+ * freezes) or by the platform (`commitQuiesced`, which freezes inside one call) — DESIGN §3.
+ */
+
+import type { BlockSource } from '../disk/mod.ts'
+import type { DiskLeftOut } from './coverage.ts'
+import type { FileSystemFreezer } from './freezer.ts'
+
+/** A disk that will be in the set. */
+export interface SetDisk {
+  /** The disk's key within its machine: stable over runs, `[a-z0-9._-]{1,64}`. */
+  readonly id: string
+  readonly sizeBytes: number
+}
+
+export interface PrepareRequest {
+  /** The restore point's UUID: names what the provider creates, so that orphans can be told. */
+  readonly pointId: string
+  /** Disk ids the operator excluded, reported as left out with the reason `excluded`. */
+  readonly exclude: readonly string[]
+}
+
+export interface Provider {
+  readonly name: string
+  /**
+   * All that is slow or fallible before the hold: discovers disks, checks scratch space and
+   * permissions, opens connections, arms the guardian. When it throws or is aborted nothing is
+   * left behind in the machine. Faults: `machine-*`, `platform-*`, `nothing-to-back-up`,
+   * `no-space`, `unsupported`. An agent that does not answer is no fault: `freezer` says why.
+   */
+  prepare(request: PrepareRequest, signal: AbortSignal): Promise<PreparedSet>
+}
+
+export type PreparedSet = RequestorHeldSet | PlatformHeldSet
+
+interface PreparedSetBase extends AsyncDisposable {
+  readonly disks: readonly SetDisk[]
+  /** Every disk of the machine that will not be in the set, each with its reason. */
+  readonly leftOut: readonly DiskLeftOut[]
+  /** The machine's power at prepare. `paused` and `off` need no freeze (DESIGN §4). */
+  readonly power: PowerState
+  /**
+   * Reads the machine's disks again after the hold: what was added or removed meanwhile
+   * (`hot-added`, `hot-removed`). Empty if nothing changed.
+   */
+  recheck(signal: AbortSignal): Promise<readonly DiskLeftOut[]>
+  /**
+   * Releases everything that `prepare` and the commit created, in the machine and on this host.
+   * Idempotent, keeps its own deadline, ignores the caller's signal and reports instead of throwing.
+   */
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+export type PowerState = 'running' | 'paused' | 'saved' | 'off'
+
+/** We hold writes around the instant. */
+export interface RequestorHeldSet extends PreparedSetBase {
+  readonly heldBy: 'requestor'
+  /** How to freeze the guest's file systems, or why it cannot be done. */
+  readonly freezer: FileSystemFreezer | FreezerMissing
+  /**
+   * Takes the snapshot set. Called inside the hold: opens nothing, starts nothing, logs to no
+   * file. When it throws, no snapshot is left that disposing would not release.
+   * Faults: `snapshot-failed`, `machine-lost`.
+   */
+  commit(signal: AbortSignal): Promise<CommittedSet>
+}
+
+/** The platform freezes inside the one call; the interval is unknown to us. */
+export interface PlatformHeldSet extends PreparedSetBase {
+  readonly heldBy: 'platform'
+  commitQuiesced(signal: AbortSignal): Promise<CommittedSet & { readonly quiesce: PlatformQuiesce }>
+}
+
+export interface FreezerMissing {
+  /** Why no freeze can be tried: shown to the operator as the reason for the grade. */
+  readonly missing: 'no-agent-configured' | 'agent-silent' | 'agent-disabled' | 'agent-busy'
+  readonly detail: string
+}
+
+/** What the platform stated about its own quiescing; documents are kept verbatim. */
+export interface PlatformQuiesce {
+  readonly claimed: 'application' | 'filesystem' | 'none'
+  readonly documents: readonly { readonly name: string; readonly text: string }[]
+}
+
+/** The snapshot set after the instant. It lives until the PreparedSet is disposed. */
+export interface CommittedSet {
+  /** How the platform made it one instant, e.g. `qmp-transaction`, `stop-window`. */
+  readonly method: string
+  /** True if the method guarantees one instant for all disks. */
+  readonly oneInstant: boolean
+  /**
+   * Opens a captured disk for reading; the source faults with `snapshot-broken` or `scratch-full`
+   * once the instant can no longer be read. Dispose each source before the PreparedSet.
+   */
+  open(diskId: string, signal: AbortSignal): Promise<BlockSource>
+  /** Asked after the last read: did every read show the instant? A reason if not. */
+  stillIntact(signal: AbortSignal): Promise<{ readonly intact: true } | { readonly broken: string }>
+}

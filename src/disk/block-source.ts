@@ -1,0 +1,40 @@
+/** Where a disk's bytes come from and go to. Offsets and lengths are bytes; ranges half-open. */
+
+import type { Extent, Range } from './extents.ts'
+
+/**
+ * A disk that can be read at any offset while it does not change: a captured instant, an image
+ * file, a restore point. Reads may run at once; how many help is the implementation's affair.
+ * An abort leaves nothing behind; disposing ends reads under way with `disk-lost`.
+ */
+export interface BlockSource extends AsyncDisposable {
+  /** For messages: what this is and where. */
+  readonly name: string
+  readonly sizeBytes: number
+
+  /**
+   * Exactly `length` bytes from `offset`, in a buffer of its own that belongs to the caller
+   * (its ArrayBuffer holds nothing else, so it can be transferred to a worker).
+   * Faults: `out-of-range`, `disk-unreadable`, `disk-lost`, `nbd-protocol`, `snapshot-broken`.
+   */
+  read(offset: number, length: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>>
+
+  /**
+   * What `range` holds: `zero` runs certainly read as zeros, `data` runs must be read. Ordered,
+   * without gap or overlap, exactly covering `range`, neighbours of different kinds. A source
+   * that cannot tell leaves the method out: read everything.
+   */
+  extents?(range: Range, signal: AbortSignal): AsyncIterable<Extent>
+}
+
+/** A disk to be written, of fixed size, all zeros before the first write. */
+export interface BlockSink extends AsyncDisposable {
+  readonly name: string
+  readonly sizeBytes: number
+
+  /** Writes all of `bytes` at `offset`; the buffer is the caller's again when it resolves. */
+  write(offset: number, bytes: Uint8Array, signal: AbortSignal): Promise<void>
+
+  /** Makes everything written durable and the file as long as the disk. Call it once, last. */
+  finish(signal: AbortSignal): Promise<void>
+}

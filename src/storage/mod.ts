@@ -1,0 +1,2 @@
+export { FILE_KINDS } from './storage.ts'
+export type { FileKind, ListedFile, Storage, StorageFile } from './storage.ts'
