@@ -1,0 +1,67 @@
+/** What names one QEMU machine, and what its provider may use of this host. */
+
+import type { Clock } from '../../base/clock.ts'
+import { Fault } from '../../base/fault.ts'
+import type { Log } from '../../base/log.ts'
+import type { RandomBytes } from '../../base/random.ts'
+
+/** What `--on qemu:…` says. Paths are sockets of this host. */
+export interface QemuTarget {
+  /** The QMP socket that is free for us: QEMU serves one client on each at a time. */
+  readonly qmp: string
+  /** A second QMP socket for the guardian alone; without one it waits for ours to be closed. */
+  readonly guardianQmp?: string
+  /** The host's end of the channel `org.qemu.guest_agent.0`. */
+  readonly agent?: string
+  /** What to call the machine; default QEMU's own `-name`, else its UUID, else `qemu`. */
+  readonly name?: string
+}
+
+export interface QemuOptions extends QemuTarget {
+  /** Sockets and guardian records, mode 0700; default `defaultRunDir()`. */
+  readonly runDir?: string
+  /** Where scratch overlays are made; default the folder of each disk's own image. */
+  readonly scratchDir?: string
+}
+
+export interface ProviderContext {
+  readonly clock: Clock
+  readonly random: RandomBytes
+  readonly log: Log
+}
+
+/** Longest path a unix socket address holds on Linux (unix(7)), without the final zero. */
+const MAX_SOCKET_PATH = 107
+
+const KEYS: ReadonlyMap<string, keyof QemuTarget> = new Map([
+  ['qmp', 'qmp'], ['guardian-qmp', 'guardianQmp'], ['agent', 'agent'], ['name', 'name'],
+])
+
+/**
+ * Parses `qmp=PATH[,agent=PATH][,guardian-qmp=PATH][,name=NAME]`, what follows `qemu:` in `--on`.
+ * A comma inside a value is written twice, as on QEMU's own command line. Faults: `usage`.
+ */
+export function parseQemuTarget(text: string): QemuTarget {
+  const found: { -readonly [Key in keyof QemuTarget]?: string } = {}
+  for (const part of text.replaceAll(',,', '\u0000').split(',')) {
+    const [key = '', ...rest] = part.split('=')
+    const value = rest.join('=').replaceAll('\u0000', ',')
+    const name = KEYS.get(key)
+    if (name === undefined || value === '') {
+      throw usage(`"${key}" is not understood`)
+    }
+    if (found[name] !== undefined) throw usage(`${key}= is given twice`)
+    if (name !== 'name' && Buffer.byteLength(value) > MAX_SOCKET_PATH) {
+      throw usage(`the path of ${key}= is longer than a socket's path may be`)
+    }
+    found[name] = value
+  }
+  if (found.qmp === undefined) throw usage('qmp= is missing')
+  return { ...found, qmp: found.qmp }
+}
+
+function usage(what: string): Fault {
+  return new Fault('usage', `the QEMU machine cannot be found: ${what}`, {
+    advice: 'Write qemu:qmp=PATH,agent=PATH[,guardian-qmp=PATH][,name=NAME].',
+  })
+}
