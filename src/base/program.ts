@@ -34,7 +34,9 @@ export function runProgram(
   return new Promise((resolve, reject) => {
     if (options.signal.aborted) return reject(reasonOf(options.signal))
     const child = spawn(program, args, {
-      env, stdio: ['pipe', 'pipe', 'pipe'], ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+      env,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     })
     const stdout = collector(limit)
     const stderr = collector(limit)

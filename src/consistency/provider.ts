@@ -49,7 +49,7 @@ interface PreparedSetBase extends AsyncDisposable {
   recheck(signal: AbortSignal): Promise<readonly DiskLeftOut[]>
   /**
    * Releases everything that `prepare` and the commit created, in the machine and on this host.
-   * Idempotent, keeps its own deadline, ignores the caller's signal and reports instead of throwing.
+   * Idempotent, keeps its own deadline, ignores the caller's signal, reports instead of throwing.
    */
   [Symbol.asyncDispose](): Promise<void>
 }
