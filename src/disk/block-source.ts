@@ -1,5 +1,6 @@
 /** Where a disk's bytes come from and go to. Offsets and lengths are bytes; ranges half-open. */
 
+import { Fault } from '../base/fault.ts'
 import type { Extent, Range } from './extents.ts'
 
 /**
@@ -27,14 +28,33 @@ export interface BlockSource extends AsyncDisposable {
   extents?(range: Range, signal: AbortSignal): AsyncIterable<Extent>
 }
 
-/** A disk to be written, of fixed size, all zeros before the first write. */
+/**
+ * A disk to be written, of fixed size, all zeros before the first write. Each byte is written at
+ * most once, so that a sink may leave out zeros. Disposing before `finish` has resolved removes
+ * what was written: nothing half-written is left that looks complete.
+ */
 export interface BlockSink extends AsyncDisposable {
   readonly name: string
   readonly sizeBytes: number
 
-  /** Writes all of `bytes` at `offset`; the buffer is the caller's again when it resolves. */
+  /**
+   * Writes all of `bytes` at `offset`; the buffer is the caller's again when it resolves. Writes
+   * may run at once. Faults: `out-of-range`, `no-space`, `io-error`, `disk-lost`.
+   */
   write(offset: number, bytes: Uint8Array, signal: AbortSignal): Promise<void>
 
   /** Makes everything written durable and the file as long as the disk. Call it once, last. */
   finish(signal: AbortSignal): Promise<void>
+}
+
+/** Faults with `out-of-range` unless the range is made of safe integers and inside the disk. */
+export function checkInside(
+  disk: { readonly name: string; readonly sizeBytes: number }, offset: number, length: number): void {
+  const inside = Number.isSafeInteger(offset) && Number.isSafeInteger(length) &&
+    offset >= 0 && length >= 0 && length <= disk.sizeBytes - offset
+  if (inside) return
+  throw new Fault(
+    'out-of-range',
+    `${length} bytes at ${offset} lie outside ${disk.name}, which has ${disk.sizeBytes} bytes`,
+  )
 }

@@ -1,2 +1,10 @@
-export type { BlockSink, BlockSource } from './block-source.ts'
-export type { Extent, ExtentKind, Range } from './extents.ts'
+export { checkInside, type BlockSink, type BlockSource } from './block-source.ts'
+export {
+  alignOutward, alignedOutward, between, clip, complement, endOf, intersect, normalise, subtract,
+  totalLength, union, type Extent, type ExtentKind, type Range,
+} from './extents.ts'
+export { NBD_LIMITS, type NbdLimits } from './nbd/limits.ts'
+export { connectNbd, type NbdSource, type NbdTarget } from './nbd/nbd-source.ts'
+export { probeDisk } from './probe/probe-disk.ts'
+export type { DiskProbe, ProbedVolume, Recognised, VolumeActivity, VolumeKind } from './probe/volume.ts'
+export { createRawSink, openRawSource } from './raw-file.ts'
