@@ -1,0 +1,97 @@
+/** Exact reads and writes of local files: short transfers are continued or refused, never kept. */
+
+import { lstat, open, opendir, type FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
+import { mapBounded } from '../base/bounded.ts'
+import { throwIfAborted } from '../base/clock.ts'
+import { Fault } from '../base/fault.ts'
+import { errnoOf } from './local-faults.ts'
+import type { ListedFile } from './storage.ts'
+
+/** How many files are asked for their size at once. */
+const STATS_IN_FLIGHT = 16
+
+/** Writes all of `parts`, one after the other. */
+export async function writeAll(
+  handle: FileHandle, parts: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
+  for (const part of parts) {
+    for (let at = 0; at < part.length;) {
+      throwIfAborted(signal)
+      const { bytesWritten } = await handle.write(part, at, part.length - at)
+      at += bytesWritten
+    }
+  }
+}
+
+/** Exactly `length` bytes from `offset`; a file that ends before is `storage-failed`. */
+export async function readExactly(
+  handle: FileHandle, offset: number, length: number, signal: AbortSignal,
+): Promise<Uint8Array<ArrayBuffer>> {
+  // Before anything is allocated: the range may come from a damaged index.
+  const { size } = await handle.stat()
+  if (offset + length > size) throw tooShort(size, offset + length)
+  const bytes = new Uint8Array(length)
+  for (let at = 0; at < length;) {
+    throwIfAborted(signal)
+    const { bytesRead } = await handle.read(bytes, at, length - at, offset + at)
+    if (bytesRead === 0) throw tooShort(offset + at, offset + length)
+    at += bytesRead
+  }
+  return bytes
+}
+
+/** The whole file; one longer than `maxBytes` is `storage-failed`. */
+export async function readWhole(
+  handle: FileHandle, maxBytes: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+  const { size } = await handle.stat()
+  if (size > maxBytes) {
+    throw new Fault('storage-failed', `the file is ${size} bytes long, more than ${maxBytes}`)
+  }
+  return readExactly(handle, 0, size, signal)
+}
+
+function tooShort(size: number, wanted: number): Fault {
+  return new Fault('storage-failed', `the file ends at byte ${size}, before byte ${wanted}`, {
+    advice: 'Run a check of the repository: a file of the store is damaged.' })
+}
+
+/**
+ * Regular files of a folder whose names `fits` accepts. A folder that is not there holds none; a
+ * file that goes away while it is listed is left out.
+ */
+export async function listFolder(
+  folder: string, fits: (name: string) => boolean): Promise<readonly ListedFile[]> {
+  const files: ListedFile[] = []
+  const sized = mapBounded(namesIn(folder, fits), { inFlight: STATS_IN_FLIGHT }, async (name) => {
+    const stats = await unlessMissing(() => lstat(join(folder, name)))
+    return stats?.isFile() === true ? { name, sizeBytes: stats.size } : undefined
+  })
+  for await (const file of sized) if (file !== undefined) files.push(file)
+  return files
+}
+
+async function* namesIn(folder: string, fits: (name: string) => boolean): AsyncIterable<string> {
+  const entries = await unlessMissing(() => opendir(folder))
+  if (entries === undefined) return
+  for await (const entry of entries) if (fits(entry.name)) yield entry.name
+}
+
+async function unlessMissing<T>(action: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await action()
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** Makes the names in `folder` durable. */
+export async function syncFolder(folder: string): Promise<void> {
+  await using handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } catch (error) {
+    // Some network file systems cannot sync a folder; they have no weaker call to offer.
+    if (errnoOf(error) !== 'EINVAL' && errnoOf(error) !== 'ENOTSUP') throw error
+  }
+}

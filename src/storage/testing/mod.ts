@@ -1,0 +1,6 @@
+export { storageContract } from './contract.ts'
+export { faultyStorage } from './faulty-storage.ts'
+export type { FaultPlan } from './faulty-storage.ts'
+export { openMemoryStorage } from './memory-storage.ts'
+export { recordingStorage, replay } from './recording-storage.ts'
+export type { RecordedOperation } from './recording-storage.ts'
