@@ -34,7 +34,8 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
     text: 'a file stands in place of a folder', retry: 'never',
     advice: 'Check that the location is the folder of a repository.' },
   EMFILE: {
-    text: 'too many open files', retry: 'later', advice: 'Raise the limit of open files (ulimit -n).' },
+    text: 'too many open files', retry: 'later',
+    advice: 'Raise the limit of open files (ulimit -n).' },
 }
 
 /** The `code` of a Node system error, else the empty string. */

@@ -69,7 +69,8 @@ function readingContract(contract: Contract): void {
 
   contract('a file larger than most buffers survives', async (storage) => {
     const bytes = new Uint8Array(3 * 1024 * 1024 + 1).map((_, i) => i ^ (i >> 8))
-    const file: StorageFile = { kind: 'data', name: createHash('sha256').update(bytes).digest('hex') }
+    const name = createHash('sha256').update(bytes).digest('hex')
+    const file: StorageFile = { kind: 'data', name }
     await storage.put(file, [bytes.subarray(0, 1_000_003), bytes.subarray(1_000_003)], signal)
     assert.deepEqual(await storage.get(file, {}, signal), bytes)
   })
@@ -82,7 +83,8 @@ function readingContract(contract: Contract): void {
 
   contract('a range past the end is no short read but a fault', async (storage) => {
     const file = await store(storage, 'data', 'abc')
-    for (const range of [{ offset: 0, length: 4 }, { offset: 3, length: 1 }, { offset: 9, length: 1 }]) {
+    for (const [offset, length] of [[0, 4], [3, 1], [9, 1]] as const) {
+      const range = { offset, length }
       await assert.rejects(storage.get(file, { range }, signal), { code: 'storage-failed' })
     }
   })
@@ -115,7 +117,8 @@ function changingContract(contract: Contract): void {
   contract('a name that is taken stays as it is', async (storage) => {
     for (const kind of FILE_KINDS) {
       const file = await store(storage, kind, 'first')
-      await assert.rejects(storage.put(file, [bytesOf('other')], signal), { code: 'already-exists' })
+      const again = storage.put(file, [bytesOf('other')], signal)
+      await assert.rejects(again, { code: 'already-exists' })
       assert.equal(text(await storage.get(file, {}, signal)), 'first')
       assert.equal((await namesOf(storage, kind)).length, 1)
     }
