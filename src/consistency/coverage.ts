@@ -20,3 +20,26 @@ export interface Coverage {
   readonly kind: 'whole' | 'partial'
   readonly leftOut: readonly DiskLeftOut[]
 }
+
+/** Coverage as `gradeOf` finds it in the evidence. */
+export interface CoverageResult extends Coverage {
+  /** Those of `leftOut` that matter and that no `exclude:` names: exit code 3. */
+  readonly unaccepted: readonly DiskLeftOut[]
+  /** False if the disks were not read again behind the instant: then never `whole`. */
+  readonly rechecked: boolean
+}
+
+/** Media that hold nothing of the machine's own. */
+const HARMLESS: ReadonlySet<LeftOutReason> = new Set(['read-only', 'empty'])
+
+/** `excludes` are disk ids; a disk left out for any reason is accepted if it is among them. */
+export function coverageOf(
+  leftOut: readonly DiskLeftOut[], excludes: readonly string[], rechecked: boolean): CoverageResult {
+  const missing = leftOut.filter((disk) => !HARMLESS.has(disk.reason))
+  return {
+    kind: missing.length === 0 && rechecked ? 'whole' : 'partial',
+    leftOut,
+    unaccepted: missing.filter((disk) => !excludes.includes(disk.id)),
+    rechecked,
+  }
+}

@@ -1,8 +1,24 @@
-export type { Coverage, DiskLeftOut, LeftOutReason } from './coverage.ts'
+export { coverageOf } from './coverage.ts'
+export type { Coverage, CoverageResult, DiskLeftOut, LeftOutReason } from './coverage.ts'
+export { heldMs, stalledMs } from './evidence.ts'
+export type {
+  ApplicationData, ApplicationEvidence, ApplicationsEvidence, CoverageEvidence, DiscoveryEvidence,
+  DiskProbe, Durability, Evidence, FileSystemEvidence, FileSystemList, FreezeEvidence,
+  HoldEvidence, InstantEvidence, LogPositions, NoHold, NoHoldReason, NoWriterReason,
+  PlatformEvidenceDocument, PlatformHold, PolicyEvidence, PowerEvidence, ProbedVolume,
+  ReadingEvidence, RequestorHold, StepFault, ThawEvidence, VolumeSign, WriterEvidence,
+  WriterFreezeEvidence, WriterHold, WriterThawEvidence,
+} from './evidence.ts'
 export type {
   FileSystemFreezer, FreezeAttempt, FreezeLimits, GuestFileSystem, ThawOutcome,
 } from './freezer.ts'
+export { gradeOf, outlookOf, type GradeResult } from './grade.ts'
+export type { ApplicationGrade } from './grade-applications.ts'
+export type { ClassifiedFileSystem, FileSystemClass } from './grade-file-systems.ts'
+export { GRADES, isWeaker, weakest, type Grade } from './grade-scale.ts'
+export type { Judgement, Policy } from './policy.ts'
 export type {
   CommittedSet, FreezerMissing, PlatformHeldSet, PlatformQuiesce, PowerState, PreparedSet,
   PrepareRequest, Provider, RequestorHeldSet, SetDisk,
 } from './provider.ts'
+export { capOf, REASONS, type GradeReason, type ReasonCode } from './reasons.ts'
