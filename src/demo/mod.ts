@@ -1,0 +1,8 @@
+export { defaultCacheDir } from './cache.ts'
+export type { DiskFormat, GuestDisk, GuestDiskOptions } from './disk-images.ts'
+export type { AgentMode, HookOptions } from './qemu-command.ts'
+export { startGuest } from './running-guest.ts'
+export type { GuestOptions, RunningGuest } from './running-guest.ts'
+export { buildTinyGuest, hasTinyGuest } from './tiny-image.ts'
+export type { GuestImage } from './tiny-image.ts'
+export type { Acknowledged, BootReport, DiskReport, TableReport, Witness } from './witness.ts'

@@ -1,0 +1,111 @@
+/** The command line that starts QEMU for a guest: pure, so that tests can read it. */
+
+import { join } from 'node:path'
+import type { GuestDisk } from './disk-images.ts'
+
+export type AgentMode = 'answers' | 'silent' | 'disabled' | 'absent'
+
+/** What the agent's hook does; a field left out means: nothing, at once, with success. */
+export interface HookOptions {
+  readonly freezeSleepS?: number
+  readonly freezeExit?: number
+  readonly thawSleepS?: number
+  readonly thawExit?: number
+}
+
+export interface GuestSockets {
+  readonly qmp: string
+  readonly secondQmp: string
+  readonly agent: string
+  readonly witness: string
+}
+
+export interface QemuCommand {
+  readonly name: string
+  readonly accelerator: 'kvm' | 'tcg'
+  readonly memoryMiB: number
+  readonly kernel: string
+  readonly initrd: string
+  readonly kernelParameters: readonly string[]
+  readonly disks: readonly GuestDisk[]
+  readonly hasAgentPort: boolean
+  readonly sockets: GuestSockets
+  readonly serialLog: string
+  /** Added at the end: further devices. */
+  readonly extra: readonly string[]
+}
+
+/** Short names: a socket's path may be no longer than 107 bytes (unix(7)). */
+export function socketsIn(folder: string): GuestSockets {
+  const at = (name: string): string => join(folder, name)
+  return { qmp: at('qmp'), secondQmp: at('qmp2'), agent: at('agent'), witness: at('witness') }
+}
+
+/** The arguments of qemu-system-x86_64. The witness comes last: when it listens, all do. */
+export function qemuArguments(command: QemuCommand): readonly string[] {
+  const { sockets } = command
+  return [
+    '-name', command.name,
+    ...ACCELERATORS[command.accelerator],
+    '-machine', 'q35', '-smp', '1', '-m', String(command.memoryMiB),
+    '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
+    '-kernel', command.kernel, '-initrd', command.initrd,
+    '-append', command.kernelParameters.join(' '),
+    '-serial', `file:${escaped(command.serialLog)}`,
+    '-qmp', `unix:${escaped(sockets.qmp)},server=on,wait=off`,
+    '-qmp', `unix:${escaped(sockets.secondQmp)},server=on,wait=off`,
+    ...command.disks.flatMap(diskArguments),
+    '-device', 'virtio-serial-pci,id=ports',
+    ...(command.hasAgentPort ? port('agent', 'org.qemu.guest_agent.0', sockets.agent) : []),
+    ...port('witness', 'stillpoint.witness', sockets.witness),
+    ...command.extra,
+  ]
+}
+
+const ACCELERATORS = {
+  kvm: ['-accel', 'kvm', '-cpu', 'host'],
+  // A small translation cache: the default one may grow to hundreds of megabytes.
+  tcg: ['-accel', 'tcg,thread=multi,tb-size=64'],
+} as const
+
+function diskArguments(disk: GuestDisk): readonly string[] {
+  const image = {
+    driver: disk.format, 'node-name': disk.nodeName,
+    file: { driver: 'file', 'node-name': `${disk.nodeName}-file`, filename: disk.path },
+  }
+  return [
+    '-blockdev', JSON.stringify(image),
+    '-device', `virtio-blk-pci,drive=${disk.nodeName},id=${disk.deviceId},serial=${disk.id}`,
+  ]
+}
+
+function port(id: string, name: string, socket: string): readonly string[] {
+  return [
+    '-chardev', `socket,id=${id},path=${escaped(socket)},server=on,wait=off`,
+    '-device', `virtserialport,bus=ports.0,chardev=${id},name=${name}`,
+  ]
+}
+
+/** A comma inside a value of a QEMU option is written twice. */
+function escaped(value: string): string {
+  return value.replaceAll(',', ',,')
+}
+
+/** What the guest's init and hook read from the kernel command line. */
+export function tinyKernelParameters(options: {
+  readonly diskCount: number
+  readonly agent: AgentMode
+  readonly hook: HookOptions
+  readonly load: boolean
+}): readonly string[] {
+  const { hook } = options
+  const wishes = [
+    ['freeze-sleep', hook.freezeSleepS], ['freeze-exit', hook.freezeExit],
+    ['thaw-sleep', hook.thawSleepS], ['thaw-exit', hook.thawExit],
+  ].filter(([, value]) => value !== undefined).map(([key, value]) => `${key}:${value}`)
+  return [
+    'console=ttyS0', 'quiet', 'mitigations=off', 'panic=-1', `sp.disks=${options.diskCount}`,
+    `sp.agent=${options.agent}`, `sp.load=${options.load ? 'on' : 'off'}`,
+    ...(wishes.length === 0 ? [] : [`sp.hook=${wishes.join(',')}`]),
+  ]
+}

@@ -1,0 +1,187 @@
+/** Starts a guest, and makes sure that it ends: with its owner, or with this process. */
+
+import { spawn, type ChildProcess } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import type { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { deadline, throwIfAborted, type Clock } from '../base/clock.ts'
+import { Fault } from '../base/fault.ts'
+import { printable } from '../base/text.ts'
+import { chooseAccelerator, type Accelerator } from './accelerator.ts'
+import { defaultCacheDir } from './cache.ts'
+import { DEFAULT_DISKS, makeDisk, type GuestDisk, type GuestDiskOptions } from './disk-images.ts'
+import {
+  qemuArguments, socketsIn, tinyKernelParameters, type AgentMode, type HookOptions,
+  type QemuCommand,
+} from './qemu-command.ts'
+import { buildTinyGuest } from './tiny-image.ts'
+import { connectWitness, WitnessLog, type Witness } from './witness.ts'
+
+export interface GuestOptions {
+  readonly kind: 'tiny'
+  /**
+   * An existing folder of the caller's with a short path, for sockets, disks and logs. The guest
+   * removes nothing from it.
+   */
+  readonly folder: string
+  /** Default: two blank ext4 disks, `disk0` with the rows and `disk1` with the canary. */
+  readonly disks?: readonly GuestDiskOptions[]
+  /**
+   * `answers` (default); `silent`: the port is there and nobody reads it; `disabled`: the agent
+   * answers and refuses to freeze; `absent`: there is no port.
+   */
+  readonly agent?: AgentMode
+  readonly hook?: HookOptions
+  /** False: the guest reports what its disks hold and writes nothing. Default true. */
+  readonly load?: boolean
+  /** Default `auto`: KVM where it really runs a guest, else emulation. */
+  readonly accelerator?: 'auto' | Accelerator
+  /** What QEMU calls the machine; default the kind. */
+  readonly name?: string
+  /** Further arguments for QEMU, such as a CD-ROM drive. */
+  readonly qemuArguments?: readonly string[]
+  /** Default `.cache/guests` of the checkout. */
+  readonly cacheDir?: string
+}
+
+export interface RunningGuest extends AsyncDisposable {
+  readonly pid: number
+  readonly accelerator: Accelerator
+  /** QEMU serves one client on each of its QMP sockets. */
+  readonly qmpSocket: string
+  readonly secondQmpSocket: string
+  /** The host's end of `org.qemu.guest_agent.0`; undefined if the agent is `absent`. */
+  readonly agentSocket: string | undefined
+  readonly disks: readonly GuestDisk[]
+  readonly witness: Witness
+  /** Files with the guest's console and with what QEMU itself complained of. */
+  readonly serialLog: string
+  readonly qemuLog: string
+  /** Resolves when QEMU has ended, for whatever reason. */
+  readonly ended: Promise<void>
+  /** Resolves when the guest has reported on its disks and the agent, if any, was started. */
+  waitUntilReady(signal: AbortSignal): Promise<void>
+  /** Ends QEMU at once, as pulling the plug would, and waits for it. Idempotent. */
+  kill(): Promise<void>
+}
+
+/** For QEMU to open its sockets; for a guest to boot under emulation on a busy host. */
+const START_LIMIT_MS = 20_000
+const READY_LIMIT_MS = 90_000
+const MEMORY_MIB = 256
+
+/**
+ * Builds the image if need be, makes the disks and starts QEMU. The guest is killed when it is
+ * disposed and when this process ends, however it ends. Faults: those of `buildTinyGuest`, and
+ * `program-missing`, `program-failed`.
+ */
+export async function startGuest(
+  options: GuestOptions, clock: Clock, signal: AbortSignal): Promise<RunningGuest> {
+  const cacheDir = options.cacheDir ?? defaultCacheDir()
+  const image = await buildTinyGuest(cacheDir, signal)
+  const wanted = options.accelerator ?? 'auto'
+  const accelerator = wanted !== 'auto' ? wanted : await chooseAccelerator(
+    cacheDir, (limit) => probeKvm(cacheDir, clock, limit), clock, signal)
+  const disks: GuestDisk[] = []
+  for (const disk of options.disks ?? DEFAULT_DISKS) {
+    disks.push(await makeDisk(disk, options.folder, signal))
+  }
+  const agent = options.agent ?? 'answers'
+  return launch({
+    name: options.name ?? options.kind,
+    accelerator,
+    memoryMiB: MEMORY_MIB,
+    ...image,
+    kernelParameters: tinyKernelParameters({
+      diskCount: disks.length, agent, hook: options.hook ?? {}, load: options.load ?? true }),
+    disks,
+    hasAgentPort: agent !== 'absent',
+    sockets: socketsIn(options.folder),
+    serialLog: join(options.folder, 'serial.log'),
+    extra: options.qemuArguments ?? [],
+  }, join(options.folder, 'qemu.log'), clock, signal)
+}
+
+async function launch(
+  command: QemuCommand, qemuLog: string, clock: Clock, signal: AbortSignal): Promise<RunningGuest> {
+  throwIfAborted(signal)
+  const qemu = spawnQemu(command, qemuLog)
+  const ended = new Promise<void>((resolve) => {
+    qemu.once('exit', () => resolve())
+    qemu.once('error', () => resolve())
+  })
+  const kill = async (): Promise<void> => {
+    qemu.kill('SIGKILL')
+    await ended
+  }
+  const witness = new WitnessLog(clock)
+  try {
+    const socket = await openWitness(qemu, command, qemuLog, witness, clock, signal)
+    void ended.then(() => socket.destroy())
+  } catch (error) {
+    await kill()
+    throw error
+  }
+  return {
+    pid: qemu.pid ?? 0,
+    accelerator: command.accelerator,
+    qmpSocket: command.sockets.qmp,
+    secondQmpSocket: command.sockets.secondQmp,
+    agentSocket: command.hasAgentPort ? command.sockets.agent : undefined,
+    disks: command.disks,
+    witness,
+    serialLog: command.serialLog,
+    qemuLog,
+    ended,
+    waitUntilReady: async (signal) => {
+      using limit = deadline(clock, READY_LIMIT_MS, `booting the guest ${command.name}`, signal)
+      await witness.until('it was ready', ({ isReady }) => isReady, limit.signal)
+    },
+    kill,
+    [Symbol.asyncDispose]: kill,
+  }
+}
+
+/** setpriv asks the kernel to kill QEMU with the process that started it. */
+function spawnQemu(command: QemuCommand, qemuLog: string): ChildProcess {
+  const log = openSync(qemuLog, 'a')
+  try {
+    return spawn(
+      'setpriv', ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...qemuArguments(command)],
+      { stdio: ['ignore', log, log] })
+  } finally {
+    closeSync(log)
+  }
+}
+
+async function openWitness(
+  qemu: ChildProcess, command: QemuCommand, qemuLog: string, witness: WitnessLog, clock: Clock,
+  signal: AbortSignal): Promise<Socket> {
+  using limit = deadline(clock, START_LIMIT_MS, 'starting QEMU', signal)
+  for (;;) {
+    if (qemu.exitCode !== null || qemu.signalCode !== null || qemu.pid === undefined) {
+      const said = printable((await readFile(qemuLog, 'utf8')).trim().split('\n').at(-1) ?? '')
+      throw new Fault('program-failed', `QEMU did not start: ${said}`, {
+        advice: `Read ${qemuLog}; if qemu-system-x86_64 is missing, run: make setup` })
+    }
+    try {
+      return await connectWitness(command.sockets.witness, witness)
+    } catch {
+      await clock.sleep(10, limit.signal) // not listening yet
+    }
+  }
+}
+
+async function probeKvm(cacheDir: string, clock: Clock, signal: AbortSignal): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'stillpoint-kvm-'))
+  try {
+    await using guest = await startGuest({
+      kind: 'tiny', folder, cacheDir, disks: [], agent: 'absent', load: false, accelerator: 'kvm',
+    }, clock, signal)
+    await guest.waitUntilReady(signal)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
