@@ -138,28 +138,30 @@ export interface FileSystemEvidence {
   readonly before: FileSystemList
   readonly after: FileSystemList
   /** Whether each captured disk was looked at; a disk that is missing here was not. */
-  readonly probes: readonly DiskProbe[]
+  readonly probes: readonly ProbeEvidence[]
   /** What the probe found on the captured disks. */
-  readonly volumes: readonly ProbedVolume[]
+  readonly volumes: readonly VolumeEvidence[]
 }
 
 export type FileSystemList =
   | { readonly state: 'listed'; readonly fileSystems: readonly GuestFileSystem[] }
   | { readonly state: 'unavailable'; readonly reason: string }
 
-export type DiskProbe =
+export type ProbeEvidence =
   | { readonly diskId: string; readonly state: 'probed' }
   | { readonly diskId: string; readonly state: 'failed'; readonly reason: string }
 
 /** A file system, swap area or container found on captured disks. */
-export interface ProbedVolume {
+export interface VolumeEvidence {
   /** The captured disks it lies on: more than one through LVM. */
   readonly diskIds: readonly string[]
   /** For the operator: `partition 2`, `whole disk`, `LVM vg0/root`. */
   readonly where: string
-  /** The partition's number in its table, 1 and up; null for anything else. */
+  /** `disk`: all of a disk; `mapped`: a volume of LVM or the like. */
+  readonly layer: 'disk' | 'partition' | 'mapped'
+  /** The partition's number as Linux counts, 1 and up; null for the other layers. */
   readonly partition: number | null
-  /** `ext4`, `xfs`, `btrfs`, `vfat`, `ntfs`, `swap`, `luks` … lowercase. */
+  /** `ext`, `xfs`, `btrfs`, `vfat`, `ntfs`, `swap`, `luks` … lowercase. */
   readonly type: string
   /** `esp`: a file system in a partition of the EFI system type; `opaque`: contents hidden. */
   readonly role: 'file-system' | 'esp' | 'swap' | 'opaque'

@@ -12,7 +12,10 @@ export interface GuestFileSystem {
   readonly type: string
   /** The guest's name of the device: `vda1`, `dm-0`. */
   readonly device: string
-  /** The SetDisk ids it lies on, as far as the agent's addresses tell; empty if unknown. */
+  /**
+   * The ids of the machine's disks it lies on, captured or left out, as far as the agent's
+   * addresses tell; empty if unknown.
+   */
   readonly diskIds: readonly string[]
 }
 

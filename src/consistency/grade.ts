@@ -3,15 +3,21 @@
  *
  * Each part of the evidence either shows what the strongest grade asks of it or yields reasons;
  * each reason caps the grade (reasons.ts), and the grade is the weakest of these caps. So a reason
- * more can only lower it.
+ * more can only lower it, and `application` needs every part to show its own.
  */
 
-import type { ApplicationGrade } from './grade-applications.ts'
-import type { CoverageResult } from './coverage.ts'
-import type { ClassifiedFileSystem } from './grade-file-systems.ts'
+import { unreachable } from '../base/unreachable.ts'
+import { coverageOf, type CoverageResult } from './coverage.ts'
 import type { Evidence } from './evidence.ts'
-import type { Grade } from './grade-scale.ts'
-import type { GradeReason } from './reasons.ts'
+import {
+  applicationReasons, gradeApplications, type ApplicationGrade,
+} from './grade-applications.ts'
+import {
+  classifyFileSystems, fileSystemReasons, type ClassifiedFileSystem,
+} from './grade-file-systems.ts'
+import { holdReasons, instantReasons, offReasons } from './grade-hold.ts'
+import { isWeaker, type Grade } from './grade-scale.ts'
+import { gradeUnder, reason, sortReasons, type GradeReason } from './reasons.ts'
 
 export interface GradeResult {
   readonly grade: Grade
@@ -23,8 +29,21 @@ export interface GradeResult {
   readonly coverage: CoverageResult
 }
 
+/** Total over parsed evidence; depends on nothing else. */
 export function gradeOf(evidence: Evidence): GradeResult {
-  throw new Error(`not yet ${evidence.pointId}`)
+  const { leftOut, excludes, rechecked } = evidence.coverage
+  const isOff = evidence.power.before === 'off'
+  const { fileSystems, reasons: stillness } = stillnessOf(evidence)
+  const baseReasons = sortReasons([...instantReasons(evidence), ...stillness])
+  const base = { grade: gradeUnder(baseReasons), reasons: baseReasons, atRest: isOff }
+  const reasons = sortReasons([...baseReasons, ...applicationReasons(evidence, isOff)])
+  return {
+    grade: gradeUnder(reasons),
+    reasons,
+    applications: gradeApplications(evidence, base),
+    fileSystems,
+    coverage: coverageOf(leftOut, excludes, rechecked),
+  }
 }
 
 /** The grade this evidence will have if every read still shows the instant: for `judge`. */
@@ -33,4 +52,27 @@ export function outlookOf(evidence: Evidence): GradeResult {
   return gradeOf({
     ...evidence, reading: { state: 'finished', instant: { intact: true }, disks },
   })
+}
+
+/** Why the file systems may not have been still at the instant, by the machine's power. */
+function stillnessOf(evidence: Evidence): {
+  readonly fileSystems: readonly ClassifiedFileSystem[]
+  readonly reasons: readonly GradeReason[]
+} {
+  switch (evidence.power.before) {
+    case 'paused': return { fileSystems: [], reasons: [reason('paused')] }
+    case 'saved': return { fileSystems: [], reasons: [reason('saved')] }
+    case 'off': {
+      const reasons = offReasons(evidence)
+      return { fileSystems: [], reasons: reasons.length === 0 ? [reason('clean-image')] : reasons }
+    }
+    case 'running': {
+      const held = holdReasons(evidence)
+      // Without a hold that is in order there is nothing a file system could owe its rest to.
+      if (isWeaker(gradeUnder(held), 'filesystem')) return { fileSystems: [], reasons: held }
+      const fileSystems = classifyFileSystems(evidence)
+      return { fileSystems, reasons: [...held, ...fileSystemReasons(evidence, fileSystems)] }
+    }
+    default: return unreachable(evidence.power.before)
+  }
 }

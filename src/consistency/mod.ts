@@ -3,9 +3,9 @@ export type { Coverage, CoverageResult, DiskLeftOut, LeftOutReason } from './cov
 export { heldMs, stalledMs } from './evidence.ts'
 export type {
   ApplicationData, ApplicationEvidence, ApplicationsEvidence, CoverageEvidence, DiscoveryEvidence,
-  DiskProbe, Durability, Evidence, FileSystemEvidence, FileSystemList, FreezeEvidence,
+  ProbeEvidence, Durability, Evidence, FileSystemEvidence, FileSystemList, FreezeEvidence,
   HoldEvidence, InstantEvidence, LogPositions, NoHold, NoHoldReason, NoWriterReason,
-  PlatformEvidenceDocument, PlatformHold, PolicyEvidence, PowerEvidence, ProbedVolume,
+  PlatformEvidenceDocument, PlatformHold, PolicyEvidence, PowerEvidence, VolumeEvidence,
   ReadingEvidence, RequestorHold, StepFault, ThawEvidence, VolumeSign, WriterEvidence,
   WriterFreezeEvidence, WriterHold, WriterThawEvidence,
 } from './evidence.ts'

@@ -96,6 +96,8 @@ export const REASONS = {
   'not-listed-silent': means('crash',
     'The agent does not know {}, and the disk cannot tell whether it was in use.',
     'Mount it where the agent sees it, or exclude its disk.'),
+  'not-on-disk': means('crash', 'The agent lists {}, and the captured disk holds no such thing.',
+    'Check that the agent connection belongs to this machine.'),
   'contents-unexplained': means('crash',
     'What {} holds is hidden, and the agent knows no file system there.',
     'Exclude its disk, or mount what it holds.'),
