@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { abortable, deadline, systemClock } from './clock.ts'
+import { abortable, deadline, isoTime, isoTimeMs, systemClock } from './clock.ts'
 import { Fault, isFault } from './fault.ts'
 import { ManualClock } from './testing/manual-clock.ts'
 
@@ -64,4 +64,11 @@ test('the manual clock fires timers in their order, also those set by a timer', 
   })
   clock.advance(30)
   assert.deepEqual(fired, ['a 10', 'c 15', 'b 20'])
+})
+
+test('wall times turn into ISO text and back; finer digits are dropped, other text is NaN', () => {
+  assert.equal(isoTime(1_700_000_000_120), '2023-11-14T22:13:20.120Z')
+  assert.equal(isoTimeMs('2023-11-14T22:13:20.120Z'), 1_700_000_000_120)
+  assert.equal(isoTimeMs('2023-11-14T23:13:20.120999999+01:00'), 1_700_000_000_120)
+  assert.ok(Number.isNaN(isoTimeMs('yesterday')))
 })

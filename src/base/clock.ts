@@ -36,6 +36,16 @@ export const systemClock: Clock = {
   },
 }
 
+/** A wall time (milliseconds since 1970) as ISO 8601 in UTC, with three digits of fraction. */
+export function isoTime(ms: number): string {
+  return new Date(ms).toISOString()
+}
+
+/** The wall time that an ISO 8601 or RFC 3339 text gives, fraction cut to ms; NaN if it is none. */
+export function isoTimeMs(text: string): number {
+  return Date.parse(text.replace(/(\.\d{3})\d+/, '$1'))
+}
+
 /** A signal that aborts when a parent does or when its time is over; dispose it when done. */
 export interface Deadline extends Disposable {
   readonly signal: AbortSignal
