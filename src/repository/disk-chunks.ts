@@ -1,0 +1,62 @@
+/** The chunks of a stored disk in their order, without reading them. */
+
+import { between, endOf, type Range } from '../disk/mod.ts'
+import type { DiskTree } from './disk-layout.ts'
+import { blobIdOf, type BlobId } from './id.ts'
+
+/** A chunk at its place on the disk. */
+export interface DiskChunk extends Range {
+  readonly id: BlobId
+}
+
+/** Ids of segments that were looked at last and are kept: 4096 full ones span 1 TiB. */
+const CACHED_IDS = 2 * 1024 * 1024
+
+export class DiskChunks {
+  readonly #tree: DiskTree
+  /** By number, the one used last at the end. */
+  readonly #segments = new Map<number, readonly BlobId[]>()
+  #cachedIds = 0
+  readonly #zeroIds: ReadonlySet<BlobId>
+
+  constructor(tree: DiskTree) {
+    this.#tree = tree
+    const { chunkBytes, sizeBytes } = tree.layout
+    const lengths = [chunkBytes, sizeBytes % chunkBytes].filter((length) => length > 0)
+    this.#zeroIds = new Set(lengths.map((length) => blobIdOf(new Uint8Array(length))))
+  }
+
+  /** True if the chunk of this id is nothing but zeros. */
+  isZero(id: BlobId): boolean {
+    return this.#zeroIds.has(id)
+  }
+
+  /** The chunks that hold a byte of `range`, whole, in order. Faults: those of `DiskTree`. */
+  async *in(range: Range, signal: AbortSignal): AsyncGenerator<DiskChunk, void, undefined> {
+    const { chunkBytes, segmentBytes, sizeBytes } = this.#tree.layout
+    const end = endOf(range)
+    for (let at = range.offset - (range.offset % chunkBytes); at < end;) {
+      const segment = Math.floor(at / segmentBytes)
+      const ids = await this.#idsOf(segment, signal)
+      const segmentEnd = Math.min((segment + 1) * segmentBytes, end)
+      for (; at < segmentEnd; at += chunkBytes) {
+        const id = ids[(at % segmentBytes) / chunkBytes]
+        // DiskTree has counted them.
+        if (id === undefined) throw new RangeError(`segment ${segment} has no chunk at ${at}`)
+        yield { id, ...between(at, Math.min(at + chunkBytes, sizeBytes)) }
+      }
+    }
+  }
+
+  async #idsOf(segment: number, signal: AbortSignal): Promise<readonly BlobId[]> {
+    const ids = this.#segments.get(segment) ?? await this.#tree.chunkIds(segment, signal)
+    if (!this.#segments.delete(segment)) this.#cachedIds += ids.length
+    this.#segments.set(segment, ids)
+    for (const [oldest, { length }] of this.#segments) {
+      if (this.#cachedIds <= CACHED_IDS || oldest === segment) break
+      this.#segments.delete(oldest)
+      this.#cachedIds -= length
+    }
+    return ids
+  }
+}
