@@ -75,7 +75,8 @@ export function runProgram(
   })
 }
 
-function quietEnvironment(): Record<string, string> {
+/** What a program of this host is started with: PATH and HOME alone, and plain messages. */
+export function quietEnvironment(): Record<string, string> {
   const { PATH = '/usr/sbin:/usr/bin:/sbin:/bin', HOME = '/' } = process.env
   return { PATH, HOME, LC_ALL: 'C' }
 }
