@@ -49,3 +49,8 @@ function depthOf(text: string): number {
   }
   return deepest
 }
+
+/** True for a JSON object: neither null nor an array. */
+export function isJsonObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

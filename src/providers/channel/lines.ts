@@ -1,0 +1,54 @@
+/** Cuts a stream of bytes into lines, with a bound on the longest. */
+
+import { Fault, type FaultCode } from '../../base/fault.ts'
+
+export interface LineLimits {
+  /** The longest line taken, its end not counted. */
+  readonly maxBytes: number
+  /** For the fault: who sends, and the code to fault with. */
+  readonly from: string
+  readonly code: FaultCode
+}
+
+/** Keeps what has come of the line under way. Lines end in LF; a CR before it is cut off. */
+export class LineSplitter {
+  readonly #limits: LineLimits
+  #parts: Uint8Array[] = []
+  #size = 0
+
+  constructor(limits: LineLimits) {
+    this.#limits = limits
+  }
+
+  /** The lines that `chunk` completes, without their ends; empty lines are left out. */
+  push(chunk: Uint8Array): readonly Buffer[] {
+    const lines: Buffer[] = []
+    let start = 0
+    for (;;) {
+      const end = chunk.indexOf(0x0a, start)
+      if (end === -1) break
+      const line = this.#complete(chunk.subarray(start, end))
+      if (line.length > 0) lines.push(line)
+      start = end + 1
+    }
+    if (start < chunk.length) this.#keep(chunk.subarray(start))
+    return lines
+  }
+
+  #complete(last: Uint8Array): Buffer {
+    this.#keep(last)
+    const line = Buffer.concat(this.#parts)
+    this.#parts = []
+    this.#size = 0
+    return line.at(-1) === 0x0d ? line.subarray(0, -1) : line
+  }
+
+  #keep(part: Uint8Array): void {
+    this.#size += part.length
+    if (this.#size > this.#limits.maxBytes) {
+      const { from, code, maxBytes } = this.#limits
+      throw new Fault(code, `${from} sent a line longer than the ${maxBytes} bytes allowed`)
+    }
+    this.#parts.push(part)
+  }
+}

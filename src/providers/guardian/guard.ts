@@ -1,0 +1,132 @@
+/** A guardian that is replaced when it dies while something is held. */
+
+import type { FreezeLimits } from '../../consistency/mod.ts'
+import type { Clock } from '../../base/clock.ts'
+import { parseFileSystems, type AgentFileSystem } from './agent-file-systems.ts'
+import { GuardianProcess, type GuardianSettings } from './guardian-process.ts'
+import {
+  parseCount, parseOpenedAgent, parseRelease, type OpenedAgent, type Release,
+} from './protocol.ts'
+import type { HoldSockets } from './record.ts'
+
+export interface GuardOptions {
+  readonly sockets: HoldSockets
+  readonly recordFile: string
+  /** Block nodes named like this are removed when the requestor dies; '' for none. */
+  readonly nodePrefix: string
+  readonly clock: Clock
+  readonly settings: GuardianSettings
+}
+
+/** Added to the guardian's own limits: past them it hangs. Well under the two seconds promised. */
+const GRACE_MS = 1_000
+/** For a replacement to show that the guest is thawed, before the requestor goes on without. */
+const RECOVER_MS = 30_000
+const FILE_SYSTEMS_MS = 31_000
+
+/** The guardian's events of a hold, by the caller's monotonic clock. */
+export interface HoldEvents {
+  onThawIssued(early: boolean): void
+  onThawAnswered(): void
+}
+
+export class Guard implements AsyncDisposable {
+  readonly #options: GuardOptions
+  #guardian: GuardianProcess
+  #recovery: Promise<Release> | undefined
+  #isHolding = false
+
+  constructor(options: GuardOptions) {
+    this.#options = options
+    this.#guardian = this.#start()
+  }
+
+  #start(): GuardianProcess {
+    const guardian = GuardianProcess.start(this.#options.clock, this.#options.settings)
+    void guardian.ended.then(() => { if (this.#isHolding) void this.recover() })
+    return guardian
+  }
+
+  /** The process id of the guardian at work. */
+  get pid(): number {
+    return this.#guardian.pid
+  }
+
+  get isAlive(): boolean {
+    return this.#guardian.isAlive
+  }
+
+  /** The agent's state; null where no agent is configured. Faults: `agent-*`, `guardian-failed`. */
+  async open(answerMs: number): Promise<OpenedAgent | null> {
+    const { sockets, recordFile, nodePrefix } = this.#options
+    const value = await this.#guardian.ask(
+      { do: 'open', sockets, recordFile, nodePrefix, answerMs }, answerMs + 10 * GRACE_MS)
+    return value === null ? null : parseOpenedAgent(value)
+  }
+
+  async fileSystems(): Promise<readonly AgentFileSystem[]> {
+    const listed = await this.#guardian.ask({ do: 'file-systems' }, FILE_SYSTEMS_MS)
+    return parseFileSystems(listed)
+  }
+
+  /** Faults: `freeze-failed`, `agent-*`, `timed-out`, `guardian-failed`. */
+  async freeze(limits: FreezeLimits, events: HoldEvents): Promise<{ count: number }> {
+    this.#isHolding = true
+    this.#guardian.onEvent((event) => {
+      if (event.event === 'thaw-issued') events.onThawIssued(event.early)
+      else events.onThawAnswered()
+    })
+    const value = await this.#guardian.ask({ do: 'freeze', limits }, limits.freezeMs + GRACE_MS)
+    return parseCount(value)
+  }
+
+  /** Never throws. A release by a replacement is `early`: nobody knows what was held how long. */
+  async thaw(thawMs: number): Promise<Release> {
+    let release: Release
+    try {
+      release = this.#recovery === undefined
+        ? parseRelease(await this.#guardian.ask({ do: 'thaw', thawMs }, thawMs + GRACE_MS))
+        : await this.#recovery
+    } catch {
+      release = await this.recover()
+    }
+    this.#isHolding = false
+    return release
+  }
+
+  /** Says that the machine is about to be stopped; only then may it be. Faults: `guardian-failed`. */
+  async stopping(): Promise<void> {
+    await this.#guardian.ask({ do: 'stopping' }, 2 * GRACE_MS)
+  }
+
+  /** Says that the machine runs again. Never throws: the record is settled with the next one. */
+  async resumed(): Promise<void> {
+    try {
+      await this.#guardian.ask({ do: 'resumed' }, 2 * GRACE_MS)
+    } catch {
+      await this.recover()
+    }
+  }
+
+  /** Starts a guardian that releases what the record says is held. Never throws. */
+  recover(): Promise<Release> {
+    this.#recovery ??= (async (): Promise<Release> => {
+      await this.#guardian.ended // a guardian that lives must not be helped
+      const { recordFile } = this.#options
+      try {
+        this.#guardian = GuardianProcess.start(this.#options.clock, this.#options.settings)
+        const value = await this.#guardian.ask(
+          { do: 'recover', recordFile, limitMs: RECOVER_MS }, RECOVER_MS + 10 * GRACE_MS)
+        return parseRelease(value)
+      } catch (error) {
+        return { state: 'unknown', detail: error instanceof Error ? error.message : String(error) }
+      }
+    })()
+    return this.#recovery
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#recovery
+    await this.#guardian[Symbol.asyncDispose]()
+  }
+}
