@@ -94,11 +94,21 @@ async function programEntries(root: string, signal: AbortSignal): Promise<readon
   return [
     ...folders.map((path): CpioEntry => ({ path, content: { kind: 'folder' } })),
     await fileEntry('bin/busybox', join(root, 'bin/busybox'), true),
+    ...await appletLinks(join(root, 'bin/busybox'), signal),
     await fileEntry('lib64/ld-linux-x86-64.so.2', loaderOf(root), true),
     ...await Promise.all(PROGRAMS.map((path) => fileEntry(path, join(root, path), true))),
     ...await Promise.all([...libraries].map(([name, file]) =>
       fileEntry(`usr/lib/${name}`, file, false))),
   ]
+}
+
+/** A link for each of busybox's commands, so that the guest need not make them at every boot. */
+async function appletLinks(busybox: string, signal: AbortSignal): Promise<readonly CpioEntry[]> {
+  const { stdout } = await runProgram(busybox, ['--list'], { signal })
+  return new TextDecoder().decode(stdout).split('\n')
+    .filter((applet) => /^[a-z[][a-z0-9_.[-]*$/.test(applet) && applet !== 'busybox')
+    .map((applet) => ({
+      path: `bin/${applet}`, content: { kind: 'link', target: 'busybox' } as const }))
 }
 
 function loaderOf(root: string): string {
