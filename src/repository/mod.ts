@@ -27,3 +27,8 @@ export { readDisk } from './disk-reader.ts'
 export type { DiskData, ReadDiskOptions } from './disk-reader.ts'
 export { restoreText } from './restore-text.ts'
 export type { RestoreTextPoint } from './restore-text.ts'
+export { checkRepository } from './check.ts'
+export type { CheckOptions, CheckReport } from './check.ts'
+export type {
+  CheckCode, CheckEvent, CheckFinding, CheckPhase, OnCheckEvent,
+} from './check-findings.ts'

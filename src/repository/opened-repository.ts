@@ -2,17 +2,18 @@
 
 import { mapBounded } from '../base/bounded.ts'
 import type { Clock } from '../base/clock.ts'
-import { Fault, isFault } from '../base/fault.ts'
+import { Fault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { RandomBytes } from '../base/random.ts'
 import { printable } from '../base/text.ts'
 import type { Storage } from '../storage/mod.ts'
-import { openBlob, type BlobKind } from './blob.ts'
+import type { BlobKind } from './blob.ts'
+import { readBlobFrom } from './blob-reader.ts'
 import type { RepositoryConfig } from './config.ts'
 import type { MasterKey } from './crypto.ts'
 import { goTimeMs } from './go-json.ts'
 import { parseFileId, type BlobId, type FileId } from './id.ts'
-import { BlobIndex, type BlobLocation } from './index.ts'
+import { BlobIndex } from './index.ts'
 import { parseIndexFile } from './index-file.ts'
 import { acquireLock, removeStaleLocks, type LockKind, type RepositoryLock } from './lock.ts'
 import { thisProcess, type LockHolder } from './lock-holder.ts'
@@ -113,19 +114,7 @@ export class OpenedRepository implements Repository {
 
   async readBlob(
     kind: BlobKind, id: BlobId, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
-    let failure = new Fault('repository-damaged', `no index knows ${kind} blob ${id}`, {
-      advice: 'Run "stillpoint check" to see what else is missing.' })
-    for (const place of this.index.lookupAll(kind, id)) {
-      try {
-        return await this.#readPlace(place, signal)
-      } catch (error) {
-        if (!isFault(error, 'repository-damaged', 'not-found')) throw error
-        this.log.error('repository.blob-damaged', { kind, id, pack: place.packId })
-        failure = new Fault('repository-damaged',
-          `${kind} blob ${id} cannot be read from data/${place.packId}`, { cause: error })
-      }
-    }
-    throw failure
+    return readBlobFrom(this, this.index, kind, id, signal)
   }
 
   async readTree(id: BlobId, signal: AbortSignal): Promise<Tree> {
@@ -139,13 +128,6 @@ export class OpenedRepository implements Repository {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#trees.clear()
-  }
-
-  async #readPlace(place: BlobLocation, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
-    const { packId, offset, length } = place
-    const sealed = await this.storage.get(
-      { kind: 'data', name: packId }, { range: { offset, length } }, signal)
-    return openBlob(this.masterKey, place, sealed)
   }
 
   async #readSnapshot(id: FileId, signal: AbortSignal): Promise<StoredSnapshot | undefined> {
