@@ -1,6 +1,7 @@
 /** Stores a disk: reads what must be read, and builds the tree that disk-layout.ts describes. */
 
 import { mapBounded } from '../base/bounded.ts'
+import { Fault } from '../base/fault.ts'
 import {
   alignRangesOutward, between, dataRanges, endOf, mergeExtents, type BlockSource, type Range,
 } from '../disk/mod.ts'
@@ -180,6 +181,10 @@ class DiskStore {
     switch (piece.kind) {
       case 'read': {
         const bytes = await this.#source.read(piece.offset, piece.length, signal)
+        if (bytes.length !== piece.length) {
+          throw new Fault('disk-unreadable',
+            `${this.#source.name} gave ${bytes.length} bytes instead of ${piece.length}`)
+        }
         const { ids } = await this.#session.addRun(bytes, this.#layout.chunkBytes)
         return { piece, ids }
       }

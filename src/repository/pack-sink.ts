@@ -13,6 +13,8 @@ export interface PackSinkOptions {
   readonly random: RandomBytes
   /** Told of each pack once it is durable. */
   readonly onStored: (pack: FinishedPack) => void
+  /** Told of each pack once an index file names it: only now may others refer to its blobs. */
+  readonly onIndexed: (pack: IndexedPack) => void
   /** Ends every write under way. */
   readonly signal: AbortSignal
 }
@@ -57,7 +59,8 @@ export class PackSink {
 
   async #writeIndexFile(packs: readonly IndexedPack[]): Promise<void> {
     if (packs.length === 0) return
-    const { storage, key, random, signal } = this.#options
+    const { storage, key, random, signal, onIndexed } = this.#options
     await writeUnpacked(storage, key, 'index', encodeIndexFile(packs), random, signal)
+    for (const pack of packs) onIndexed(pack)
   }
 }

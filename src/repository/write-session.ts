@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict'
 import { availableParallelism } from 'node:os'
 import { reasonOf } from '../base/clock.ts'
-import { sealBlob, type BlobKind } from './blob.ts'
+import { plaintextLength, sealBlob, type BlobKind } from './blob.ts'
 import type { PackTail } from './chunk-messages.ts'
 import { ChunkPool } from './chunk-pool.ts'
 import type { HashedRun } from './chunk-sealer.ts'
-import { SEAL_OVERHEAD_BYTES } from './crypto.ts'
 import { blobIdOf, type BlobId, type FileId } from './id.ts'
+import type { IndexedPack } from './index-file.ts'
 import { PackBuilder, type FinishedPack } from './pack.ts'
 import { PackSink } from './pack-sink.ts'
 import type { Repository } from './repository.ts'
@@ -62,7 +62,10 @@ export class WriteSession implements AsyncDisposable {
   readonly #options: WriteOptions
   readonly #stop = new AbortController()
   readonly #sink: PackSink
-  /** Blobs of this session that the index does not know yet, because their pack is unfinished. */
+  /**
+   * Blobs of this session that no index file names yet. The repository's index must not know them:
+   * if this session fails, a later one would refer to packs that no index file names.
+   */
   readonly #claimed = new Set<string>()
   readonly #builders: Record<BlobKind, PackBuilder>
   readonly #stopListening: () => void
@@ -81,6 +84,7 @@ export class WriteSession implements AsyncDisposable {
     this.#sink = new PackSink({
       storage, key, random, signal: this.#stop.signal,
       onStored: (pack) => this.#noteStored(pack),
+      onIndexed: (pack) => this.#noteIndexed(pack),
     })
     this.#builders = { data: this.#newBuilder('data'), tree: this.#newBuilder('tree') }
     const onAbort = (): void => this.#fail(reasonOf(signal))
@@ -141,7 +145,6 @@ export class WriteSession implements AsyncDisposable {
       await this.#finishPack('data')
       await this.#finishPack('tree')
       await this.#sink.flush()
-      this.#claimed.clear()
       this.#isFlushed = true
     } catch (error) {
       this.#fail(error)
@@ -232,13 +235,16 @@ export class WriteSession implements AsyncDisposable {
   }
 
   #noteStored(pack: FinishedPack): void {
-    this.#repository.index.addPack(pack)
     this.#counts.bytesAdded += pack.sizeBytes
     for (const blob of pack.blobs) {
-      this.#claimed.delete(`${blob.kind}/${blob.id}`)
       this.#counts[blob.kind === 'tree' ? 'treeBlobs' : 'dataBlobs']++
-      this.#counts.plaintextAdded += blob.uncompressedLength || blob.length - SEAL_OVERHEAD_BYTES
+      this.#counts.plaintextAdded += plaintextLength(blob)
     }
+  }
+
+  #noteIndexed(pack: IndexedPack): void {
+    this.#repository.index.addPack(pack)
+    for (const { kind, id } of pack.blobs) this.#claimed.delete(`${kind}/${id}`)
   }
 
   #beginChange(): void {
