@@ -3,7 +3,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import type { Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { deadline, throwIfAborted, type Clock } from '../base/clock.ts'
@@ -156,10 +156,12 @@ function spawnQemu(command: QemuCommand, qemuLog: string): ChildProcess {
   }
 }
 
+/** Connects the witness, and waits until QEMU has made all devices. */
 async function openWitness(
   qemu: ChildProcess, command: QemuCommand, qemuLog: string, witness: WitnessLog, clock: Clock,
   signal: AbortSignal): Promise<Socket> {
   using limit = deadline(clock, START_LIMIT_MS, 'starting QEMU', signal)
+  let socket: Socket | undefined
   for (;;) {
     if (qemu.exitCode !== null || qemu.signalCode !== null || qemu.pid === undefined) {
       const said = printable((await readFile(qemuLog, 'utf8')).trim().split('\n').at(-1) ?? '')
@@ -167,11 +169,31 @@ async function openWitness(
         advice: `Read ${qemuLog}; if qemu-system-x86_64 is missing, run: make setup` })
     }
     try {
-      return await connectWitness(command.sockets.witness, witness)
+      socket ??= await connectWitness(command.sockets.witness, witness)
+      await firstAnswerOf(command.sockets.secondQmp)
+      return socket
     } catch {
-      await clock.sleep(10, limit.signal) // not listening yet
+      await clock.sleep(10, limit.signal) // not listening yet, or already gone
     }
   }
+}
+
+/** QMP greets at once, but carries out its first command only when the machine is complete. */
+function firstAnswerOf(path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let heard = ''
+    const socket = connect(path)
+    socket.setEncoding('utf8')
+    socket.on('error', reject)
+    socket.once('close', () => reject(new Error('closed without an answer')))
+    socket.once('connect', () => socket.write('{"execute":"qmp_capabilities"}\n'))
+    socket.on('data', (text: string) => {
+      heard += text
+      if (!heard.includes('"return"')) return
+      socket.destroy()
+      resolve()
+    })
+  })
 }
 
 async function probeKvm(cacheDir: string, clock: Clock, signal: AbortSignal): Promise<void> {
