@@ -1,0 +1,22 @@
+# On a fresh Debian 12: `make demo` shows the program on a real guest, `make test` tests it.
+# Both install what they need first (tools/setup.sh); Node and npm of any recent version exist.
+DEMO ?= tiny
+
+.PHONY: setup test check demo clean
+
+setup: # everything for working on the project
+	@tools/setup.sh tests
+
+test: setup # what CI runs
+	@tools/node tools/check.ts
+	@tools/node tools/run-tests.ts
+
+check: # types, lint, text rules: no guest is started
+	@tools/node tools/check.ts
+
+demo: # DEMO=tiny (default) or DEMO=full
+	@tools/setup.sh demo
+	@bin/stillpoint demo --guest $(DEMO)
+
+clean: # what was built; installed packages stay
+	rm -rf .cache dist
