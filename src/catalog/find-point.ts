@@ -1,0 +1,57 @@
+/** Finds the restore point that an operator named. */
+
+import { Fault } from '../base/fault.ts'
+import { printable } from '../base/text.ts'
+import { isWeaker, type Grade } from '../consistency/mod.ts'
+import type { ListedPoint, RestorePoint } from './restore-point.ts'
+
+/**
+ * `latest`, `latest:MACHINE`, or the first digits of a point's or its snapshot's id. `points` are
+ * oldest first. Faults: `point-not-found` (none, or more than one), `point-invalid` (damaged).
+ */
+export function findPoint(points: readonly ListedPoint[], name: string): RestorePoint {
+  const found = name === 'latest' || name.startsWith('latest:')
+    ? latest(points, name) : byPrefix(points, name)
+  if (found.state === 'readable') return found
+  throw new Fault('point-invalid',
+    `restore point ${found.snapshotId.slice(0, 8)} is damaged: ${found.reason}`, {
+      advice: 'Run `stillpoint points` for others, and `stillpoint check --read-data`.' })
+}
+
+function latest(points: readonly ListedPoint[], name: string): ListedPoint {
+  const machine = name.slice('latest:'.length)
+  const newest = points.findLast((point) => point.state === 'readable' &&
+    (machine === '' || point.machine.name === machine))
+  if (newest !== undefined) return newest
+  throw new Fault('point-not-found',
+    machine === '' ? 'the repository holds no restore point'
+      : `the repository holds no restore point of ${printable(machine, 100)}`,
+    { advice: 'Run `stillpoint points` to see what there is.' })
+}
+
+function byPrefix(points: readonly ListedPoint[], name: string): ListedPoint {
+  const prefix = name.toLowerCase()
+  const fitting = points.filter((point) => point.snapshotId.startsWith(prefix) ||
+    (point.state === 'readable' && point.pointId.startsWith(prefix)))
+  const [only, ...others] = prefix.length < 2 ? [] : fitting
+  if (only === undefined) {
+    throw new Fault('point-not-found', `no restore point has an id that begins with ${
+      printable(name, 80)}`, { advice: 'Run `stillpoint points` to see their ids.' })
+  }
+  if (others.length > 0) {
+    throw new Fault('point-not-found',
+      `${fitting.length} restore points have ids that begin with ${printable(name, 80)}`,
+      { advice: 'Give more digits.' })
+  }
+  return only
+}
+
+/** The best grade that any readable point of the machine has; undefined if it has none. */
+export function bestGradeSoFar(
+  points: readonly ListedPoint[], machineName: string): Grade | undefined {
+  return points
+    .flatMap((point) => point.state === 'readable' && point.machine.name === machineName
+      ? [point.result.grade] : [])
+    .reduce<Grade | undefined>((best, grade) =>
+      best === undefined || isWeaker(best, grade) ? grade : best, undefined)
+}
