@@ -112,11 +112,11 @@ export class Guard implements AsyncDisposable {
   recover(): Promise<Release> {
     this.#recovery ??= (async (): Promise<Release> => {
       await this.#guardian.ended // a guardian that lives must not be helped
-      const { recordFile } = this.#options
+      const { recordFile, nodePrefix } = this.#options
       try {
         this.#guardian = GuardianProcess.start(this.#options.clock, this.#options.settings)
         const value = await this.#guardian.ask(
-          { do: 'recover', recordFile, limitMs: RECOVER_MS }, RECOVER_MS + 10 * GRACE_MS)
+          { do: 'recover', recordFile, nodePrefix, limitMs: RECOVER_MS }, RECOVER_MS + 10 * GRACE_MS)
         return parseRelease(value)
       } catch (error) {
         return { state: 'unknown', detail: error instanceof Error ? error.message : String(error) }

@@ -64,7 +64,7 @@ export class Guardian {
   handle(request: GuardianRequest): Promise<unknown> {
     switch (request.do) {
       case 'open': return this.#open(request)
-      case 'recover': return this.#recover(request.recordFile, request.limitMs)
+      case 'recover': return this.#recover(request)
       case 'file-systems': return this.#fileSystems()
       case 'freeze': return this.#freeze(request.limits)
       case 'thaw': return this.#within(request.thawMs, this.#releaseHold(false))
@@ -109,7 +109,9 @@ export class Guardian {
   }
 
   /** Takes over what a record says is held, in its writer's place. */
-  #recover(recordFile: string, limitMs: number): Promise<Release> {
+  #recover(request: GuardianRequest & { do: 'recover' }): Promise<Release> {
+    const { recordFile, limitMs } = request
+    this.#nodePrefix = request.nodePrefix
     const record = readRecord(recordFile)
     if (record === undefined) return Promise.resolve({ state: 'not-frozen' })
     this.#recordFile = recordFile
@@ -152,7 +154,10 @@ export class Guardian {
       hold.timer = clock.after(limits.holdMs, () => void this.#releaseHold(true))
       return { count }
     } catch (cause) {
-      if (!isFault(cause, 'agent-refused')) throw cause
+      if (!isFault(cause, 'agent-refused')) {
+        void this.#releaseHold(true)
+        throw cause
+      }
       hold.phase = saysFrozen(cause) ? 'foreign' : 'refused'
       throw new Fault('freeze-failed', cause.message, { cause })
     }

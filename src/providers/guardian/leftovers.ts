@@ -36,7 +36,7 @@ export async function thawLeftovers(
     if (!listRecords(runDir).some((entry) => entry.file === file)) continue
     await using guardian = GuardianProcess.start(clock, settings)
     const release = parseRelease(await guardian.ask(
-      { do: 'recover', recordFile: file, limitMs: RECOVER_MS }, RECOVER_MS * 2))
+      { do: 'recover', recordFile: file, nodePrefix: '', limitMs: RECOVER_MS }, RECOVER_MS * 2))
     leftovers.push({ record, released: release.state !== 'unknown',
       detail: release.state === 'unknown' ? release.detail : '' })
   }

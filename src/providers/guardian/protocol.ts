@@ -20,7 +20,12 @@ export type GuardianRequest =
       readonly answerMs: number
     }
   /** Releases what `recordFile` says is held: the first request of a replacement. */
-  | { readonly do: 'recover'; readonly recordFile: string; readonly limitMs: number }
+  | {
+      readonly do: 'recover'
+      readonly recordFile: string
+      readonly nodePrefix: string
+      readonly limitMs: number
+    }
   | { readonly do: 'file-systems' }
   | { readonly do: 'freeze'; readonly limits: FreezeLimits }
   | { readonly do: 'thaw'; readonly thawMs: number }
@@ -84,7 +89,8 @@ export function parseRequest(value: unknown): (GuardianRequest & { id: number })
       return { id, do: 'open', sockets: parseSockets(sockets), recordFile, nodePrefix, answerMs }
     case 'recover':
       if (typeof recordFile !== 'string' || typeof limitMs !== 'number') return undefined
-      return { id, do: 'recover', recordFile, limitMs }
+      if (typeof nodePrefix !== 'string') return undefined
+      return { id, do: 'recover', recordFile, nodePrefix, limitMs }
     case 'freeze': {
       const parsed = parseLimits(limits)
       return parsed === undefined ? undefined : { id, do: 'freeze', limits: parsed }

@@ -6,7 +6,7 @@
  */
 
 import type { Socket } from 'node:net'
-import { abortable, deadline, type Clock } from '../../base/clock.ts'
+import { abortable, deadline, reasonOf, type Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { isJsonObject, parseJson } from '../../base/json.ts'
 import { printable } from '../../base/text.ts'
@@ -128,8 +128,7 @@ export class QmpClient implements AsyncDisposable {
     using limit = deadline(this.#clock, this.#limits.commandMs,
       `QEMU command ${commands.map((command) => command.execute).join(', ')}`, signal)
     if (limit.signal.aborted) {
-      const fault: unknown = limit.signal.reason
-      return commands.map(() => ({ fault: fault instanceof Error ? fault : this.#lostFault(fault) }))
+      return commands.map(() => ({ fault: reasonOf(limit.signal) }))
     }
     const texts: string[] = []
     const replies = commands.map((command) => this.#expect(command, texts))

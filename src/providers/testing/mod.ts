@@ -1,3 +1,3 @@
 export { FakeGuestAgent, type FakeAgentBehaviour } from './fake-guest-agent.ts'
 export { FakeQmpError, FakeQmpServer, type FakeQmpHandler } from './fake-qmp-server.ts'
-export { temporaryFolder } from './temporary-folder.ts'
+export { temporaryFolder, type TemporaryFolder } from './temporary-folder.ts'
