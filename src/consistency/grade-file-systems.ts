@@ -88,11 +88,11 @@ function classifyListed(
   const proof = proofOfCount(fileSystems.before, fileSystems.after, count)
   const open = volumes.filter((volume) => volume.role !== 'opaque')
   const match = matchVolumes(open, entries)
-  const matched = new Set(match.values())
+  const matched = new Set(match)
   const hiddenEntries = entries.filter((entry) => !matched.has(entry))
   return [
-    ...open.map((volume) => {
-      const entry = match.get(volume)
+    ...open.map((volume, at) => {
+      const entry = match[at]
       return entry === undefined
         ? classifyUnlisted(volume) : classifyMounted(entry, volume, proof, captured)
     }),

@@ -77,18 +77,19 @@ export function proofOfCount(
 }
 
 /**
- * Finds for as many volumes as possible the entry that may be it, each entry once. Volumes are
- * served in the given order, so what comes first keeps an entry if any assignment allows it
- * (augmenting paths; the sets of volumes that can be served form a matroid).
+ * Finds for as many volumes as possible the entry that may be it, each entry once; the result has
+ * a place for each volume. Volumes are served in the given order, so what comes first keeps an
+ * entry if any assignment allows it (augmenting paths; the sets of volumes that can be served
+ * form a matroid).
  */
 export function matchVolumes(
   volumes: readonly VolumeEvidence[], entries: readonly GuestFileSystem[],
-): ReadonlyMap<VolumeEvidence, GuestFileSystem> {
-  const candidates = new Map(volumes.map((volume) =>
-    [volume, entries.filter((entry) => mayBe(volume, entry))]))
-  const owner = new Map<GuestFileSystem, VolumeEvidence>()
-  const place = (volume: VolumeEvidence, tried: Set<GuestFileSystem>): boolean => {
-    for (const entry of candidates.get(volume) ?? []) {
+): readonly (GuestFileSystem | undefined)[] {
+  const candidates = volumes.map((volume) =>
+    [...entries.keys()].filter((at) => mayBe(volume, entries[at])))
+  const owner = new Map<number, number>()
+  const place = (volume: number, tried: Set<number>): boolean => {
+    for (const entry of candidates[volume] ?? []) {
       if (tried.has(entry)) continue
       tried.add(entry)
       const holder = owner.get(entry)
@@ -99,12 +100,13 @@ export function matchVolumes(
     }
     return false
   }
-  for (const volume of volumes) place(volume, new Set())
-  return new Map([...owner].map(([entry, volume]) => [volume, entry]))
+  for (const volume of volumes.keys()) place(volume, new Set())
+  const entryOf = new Map([...owner].map(([entry, volume]) => [volume, entries[entry]]))
+  return volumes.map((_, at) => entryOf.get(at))
 }
 
-function mayBe(volume: VolumeEvidence, entry: GuestFileSystem): boolean {
-  if (familyOf(volume.type) !== familyOf(entry.type)) return false
+function mayBe(volume: VolumeEvidence, entry: GuestFileSystem | undefined): boolean {
+  if (entry === undefined || familyOf(volume.type) !== familyOf(entry.type)) return false
   const onOther = entry.diskIds.length > 0 &&
     !volume.diskIds.some((id) => entry.diskIds.includes(id))
   if (onOther) return false
@@ -122,10 +124,12 @@ function familyOf(type: string): string {
   return name
 }
 
-const DISK_NAME = /^(?:(?:xv|[shv])d[a-z]{1,3}|(?:nvme\d{1,4}n|mmcblk)\d{1,4}(?=p|$))(?:p?(\d{1,4}))?$/
+const DISK_NAME =
+  /^(?:(?:xv|[shv])d[a-z]{1,3}|(?:nvme\d{1,4}n|mmcblk)\d{1,4}(?=p|$))(?:p?(\d{1,4}))?$/
 
 /** What a Linux device name states of its place; undefined for names of another kind. */
-function placeOf(device: string): Pick<VolumeEvidence, 'layer' | 'partition'> | undefined {
+export function placeOf(
+  device: string): Pick<VolumeEvidence, 'layer' | 'partition'> | undefined {
   const name = device.replace(/^\/dev\//, '')
   if (/^(dm-|md|mapper\/)/.test(name)) return { layer: 'mapped', partition: null }
   const match = DISK_NAME.exec(name)

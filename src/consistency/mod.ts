@@ -1,5 +1,8 @@
 export { coverageOf } from './coverage.ts'
 export type { Coverage, CoverageResult, DiskLeftOut, LeftOutReason } from './coverage.ts'
+export {
+  decodeEvidence, encodeEvidence, MAX_EVIDENCE_BYTES, parseEvidence,
+} from './evidence-codec.ts'
 export { heldMs, stalledMs } from './evidence.ts'
 export type {
   ApplicationData, ApplicationEvidence, ApplicationsEvidence, CoverageEvidence, DiscoveryEvidence,
@@ -16,7 +19,9 @@ export { gradeOf, outlookOf, type GradeResult } from './grade.ts'
 export type { ApplicationGrade } from './grade-applications.ts'
 export type { ClassifiedFileSystem, FileSystemClass } from './grade-file-systems.ts'
 export { GRADES, isWeaker, weakest, type Grade } from './grade-scale.ts'
-export type { Judgement, Policy } from './policy.ts'
+export { judge, resolvePolicy } from './policy.ts'
+export type { Judgement, Policy, PolicySettings } from './policy.ts'
+export { predictGrade, type Prospect } from './predict.ts'
 export type {
   CommittedSet, FreezerMissing, PlatformHeldSet, PlatformQuiesce, PowerState, PreparedSet,
   PrepareRequest, Provider, RequestorHeldSet, SetDisk,
