@@ -54,6 +54,10 @@ export function openBlob(
   const plaintext = blob.uncompressedLength === 0
     ? opened
     : zstdDecompress(opened, blob.uncompressedLength, what)
+  // Readers work out from the lengths which blob holds an offset, before they have read any.
+  if (blob.uncompressedLength !== 0 && plaintext.length !== blob.uncompressedLength) {
+    throw new Fault('repository-damaged', `${what} has another length than is said of it`)
+  }
   if (blobIdOf(plaintext) !== blob.id) {
     throw new Fault('repository-damaged', `${what} has other content than its id says`)
   }

@@ -59,7 +59,8 @@ export async function checkTrees(
   for (const { id, snapshot } of snapshots) {
     meet(snapshot.tree, `snapshot ${id.slice(0, 8)}:`)
     while (waiting.length > 0) {
-      for await (const { visit, tree } of mapBounded(waiting.splice(-TREES_IN_FLIGHT), bounds, read)) {
+      const next = waiting.splice(-TREES_IN_FLIGHT)
+      for await (const { visit, tree } of mapBounded(next, bounds, read)) {
         findings.progress('trees', ++trees, undefined)
         if (tree instanceof Error) {
           findings.add('error', 'tree-damaged', `${visit.path} cannot be read: ${tree.message}`)

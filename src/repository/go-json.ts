@@ -80,9 +80,9 @@ export function parseGoJson(bytes: Uint8Array, what: string, maxBytes: number): 
 }
 
 function parseWithBigIntegers(text: string): unknown {
-  const revive = (_key: string, value: unknown, context: { readonly source?: string }): unknown =>
-    typeof value === 'number' && !Number.isSafeInteger(value) && /^-?\d+$/.test(context.source ?? '')
-      ? BigInt(context.source ?? '')
+  const revive = (_key: string, value: unknown, { source = '' }: { source?: string }): unknown =>
+    typeof value === 'number' && !Number.isSafeInteger(value) && /^-?\d+$/.test(source)
+      ? BigInt(source)
       : value
   return JSON.parse(text, revive as (key: string, value: unknown) => unknown) as unknown
 }

@@ -60,5 +60,5 @@ export function idBytes(id: BlobId | FileId): Uint8Array<ArrayBuffer> {
 
 /** Writes the binary form at `offset`. */
 export function writeId(target: Uint8Array, offset: number, id: BlobId | FileId): void {
-  Buffer.from(target.buffer, target.byteOffset, target.byteLength).write(id, offset, ID_BYTES, 'hex')
+  Buffer.from(target.buffer, target.byteOffset + offset, ID_BYTES).write(id, 'hex')
 }

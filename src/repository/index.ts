@@ -146,7 +146,8 @@ export class BlobIndex {
   *packs(): Generator<IndexedPack, void, undefined> {
     const ends = new Uint32Array(this.packCount)
     for (let entry = 0; entry < this.#count; entry++) count(ends, this.#packNumberOf(entry))
-    for (let pack = 1; pack < ends.length; pack++) ends[pack] = (ends[pack - 1] ?? 0) + (ends[pack] ?? 0)
+    let end = 0
+    for (const [pack, blobs] of ends.entries()) ends[pack] = end += blobs
     const sorted = new Uint32Array(this.#count)
     const starts = ends.slice()
     for (let entry = this.#count - 1; entry >= 0; entry--) {
@@ -232,7 +233,9 @@ export class BlobIndex {
   #insert(packNumber: number, blob: PackedBlob): void {
     if (this.#count + 1 > this.#slots.length * MAX_LOAD) this.#doubleSlots()
     const entry = this.#count
-    if ((entry & SEGMENT_MASK) === 0) this.#segments.push(sharedWords(SEGMENT_ENTRIES * ENTRY_WORDS))
+    if ((entry & SEGMENT_MASK) === 0) {
+      this.#segments.push(sharedWords(SEGMENT_ENTRIES * ENTRY_WORDS))
+    }
     const words = this.#segmentOf(entry)
     const base = (entry & SEGMENT_MASK) * ENTRY_WORDS
     words.set(this.#wanted, base)

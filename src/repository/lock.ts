@@ -162,8 +162,9 @@ class HeldLock implements RepositoryLock {
     const nowMs = clock.nowMs()
     const nowMonotonicMs = clock.monotonicMs()
     const { hostname, username, pid, uid, gid } = this.#holder
+    const exclusive = this.kind === 'exclusive'
     const json = encodeLockFile({
-      time: goTime(nowMs), exclusive: this.kind === 'exclusive', hostname, username, pid, uid, gid })
+      time: goTime(nowMs), exclusive, hostname, username, pid, uid, gid })
     const { id, file } = sealUnpacked(masterKey, json, random)
     this.#files.add(id)
     await storage.put({ kind: 'locks', name: id }, [file], signal)

@@ -15,7 +15,12 @@ const SHORT_ESCAPES = new Map([
   ['\u0007', '\\a'], ['\b', '\\b'], ['\f', '\\f'], ['\n', '\\n'], ['\r', '\\r'], ['\t', '\\t'],
   ['\v', '\\v'], ['"', '\\"'], ['\\', '\\\\'],
 ])
-const BYTE_OF_SHORT = new Map([...SHORT_ESCAPES].map(([char, text]) => [text[1], char.charCodeAt(0)]))
+const BYTE_OF_SHORT = new Map(
+  [...SHORT_ESCAPES].map(([char, text]) => [text[1], char.charCodeAt(0)]))
+
+const HEX = '[\\dA-Fa-f]'
+const ESCAPE =
+  `\\\\(?:([abfnrtv"\\\\])|x(${HEX}{2})|([0-3][0-7]{2})|u(${HEX}{4})|U(${HEX}{8}))`
 
 /** The name that `bytes` are. */
 export function nameFromBytes(bytes: Uint8Array): string {
@@ -86,7 +91,7 @@ export function unquoteName(quoted: string, what: string): string {
     new Fault('repository-damaged', `${what} has a name that is not quoted correctly`)
   if (!quoted.isWellFormed()) throw damaged()
   const parts: Uint8Array[] = []
-  const escape = /\\(?:([abfnrtv"\\])|x([0-9a-fA-F]{2})|([0-3][0-7]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))/y
+  const escape = new RegExp(ESCAPE, 'y')
   for (let at = 0; at < quoted.length;) {
     if (quoted[at] === '\\') {
       escape.lastIndex = at

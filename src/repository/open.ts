@@ -10,7 +10,8 @@ import { KEY_BYTES, MasterKey, SEAL_OVERHEAD_BYTES } from './crypto.ts'
 import { goTime } from './go-json.ts'
 import { fileIdOf, parseFileId, type FileId } from './id.ts'
 import {
-  DEFAULT_SCRYPT_COST, encodeKeyFile, MAX_KEY_FILE_BYTES, openMasterKey, parseKeyFile, sealMasterKey,
+  DEFAULT_SCRYPT_COST, encodeKeyFile, MAX_KEY_FILE_BYTES, openMasterKey, parseKeyFile,
+  sealMasterKey,
 } from './key-file.ts'
 import { OpenedRepository } from './opened-repository.ts'
 import type { InitOptions, OpenOptions, Repository } from './repository.ts'

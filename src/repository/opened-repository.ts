@@ -15,7 +15,9 @@ import { goTimeMs } from './go-json.ts'
 import { parseFileId, type BlobId, type FileId } from './id.ts'
 import { BlobIndex } from './index.ts'
 import { parseIndexFile } from './index-file.ts'
-import { acquireLock, removeStaleLocks, type LockKind, type RepositoryLock } from './lock.ts'
+import {
+  acquireLock, removeStaleLocks, type LockKind, type RepositoryLock,
+} from './lock.ts'
 import { thisProcess, type LockHolder } from './lock-holder.ts'
 import type { OpenOptions, Repository } from './repository.ts'
 import { parseSnapshotFile, type StoredSnapshot } from './snapshot-file.ts'
@@ -104,7 +106,8 @@ export class OpenedRepository implements Repository {
     const missing = ids.filter((id) => !this.#loadedIndexFiles.has(id))
     const read = async (id: FileId): Promise<{ id: FileId; json: Uint8Array | undefined }> =>
       ({ id, json: await readUnpackedIfThere(this.storage, this.masterKey, 'index', id, signal) })
-    for await (const { id, json } of mapBounded(missing, { inFlight: INDEX_FILES_IN_FLIGHT }, read)) {
+    const bounds = { inFlight: INDEX_FILES_IN_FLIGHT }
+    for await (const { id, json } of mapBounded(missing, bounds, read)) {
       if (json === undefined) continue
       for (const pack of parseIndexFile(json, `index/${id}`)) this.index.addPack(pack)
       this.#loadedIndexFiles.add(id)

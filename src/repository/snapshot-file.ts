@@ -136,7 +136,8 @@ function isSet<T>(value: T): value is NonNullable<T> {
 type Present<T> = { [K in keyof T]?: Exclude<T[K], undefined> }
 
 function withoutUndefined<T extends object>(record: T): Present<T> {
-  return Object.fromEntries(Object.entries(record).filter(([, value]) => isSet(value))) as Present<T>
+  const entries = Object.entries(record).filter(([, value]) => isSet(value))
+  return Object.fromEntries(entries) as Present<T>
 }
 
 function parseSummary(value: unknown, what: string): SnapshotSummary {

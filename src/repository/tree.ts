@@ -19,7 +19,8 @@ export function encodeTree(tree: Tree): Uint8Array<ArrayBuffer> {
     assert.ok(previous === undefined || compareNames(previous, name) < 0, 'nodes out of order')
     previous = name
   }
-  return new Uint8Array(Buffer.from(`{"nodes":[${tree.nodes.map(encodeNode).join(',')}]}\n`, 'utf8'))
+  const json = `{"nodes":[${tree.nodes.map(encodeNode).join(',')}]}\n`
+  return new Uint8Array(Buffer.from(json, 'utf8'))
 }
 
 /** Reads a tree's plaintext. Fault: `repository-damaged`, naming `what`. */
