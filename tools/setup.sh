@@ -10,7 +10,7 @@ case ${1:-tests} in
   demo) ;;
   # The peers that tests compare with, and what makes their disks.
   tests) packages+=(
-    btrfs-progs dosfstools fdisk git libnbd-bin mmdebstrap nbdkit sqlite3 xfsprogs) ;;
+    btrfs-progs cpio dosfstools fdisk git libnbd-bin mmdebstrap nbdkit sqlite3 xfsprogs) ;;
   *) echo 'error: write tools/setup.sh demo or tools/setup.sh tests' >&2; exit 2 ;;
 esac
 

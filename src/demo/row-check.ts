@@ -1,0 +1,98 @@
+/** Whether a restored guest holds what it must: the judge of the demonstration and of tests. */
+
+import type { BootReport, TableReport, Witness } from './witness.ts'
+
+/** When the disks were captured, by this host's wall clock. */
+export interface CaptureWindow {
+  readonly startMs: number
+  readonly endMs: number
+}
+
+export interface RowExpectation {
+  /** Table by table: `rows` first of all. */
+  readonly tables: readonly string[]
+  /** What the guest acknowledged while it ran. */
+  readonly witness: Pick<Witness, 'lastAcknowledgedBy'>
+  readonly captured: CaptureWindow
+  /** True if the point claims frozen file systems: then none may have to recover. */
+  readonly claimsFrozen: boolean
+}
+
+export interface Finding {
+  readonly holds: boolean
+  /** One sentence: what was checked. */
+  readonly claim: string
+  /** The figures that it was judged by. */
+  readonly detail: string
+}
+
+/** A row that was durable at the instant is acknowledged within this time of it. */
+const ACKNOWLEDGEMENT_DELAY_MS = 1000
+
+/** What the boot of the restored disks shows; every finding must hold. */
+export function checkRows(boot: BootReport, expected: RowExpectation): readonly Finding[] {
+  const tables = expected.tables.flatMap((name) => {
+    const found = boot.tables.get(name)
+    return found === undefined
+      ? [{ holds: false, claim: `Table ${name} was restored`, detail: 'it is not there' }]
+      : checkTable(name, found, expected)
+  })
+  return [...tables, ...checkCanary(boot), ...checkDisks(boot, expected)]
+}
+
+function checkTable(
+  name: string, found: TableReport, { witness, captured }: RowExpectation): readonly Finding[] {
+  const before = witness.lastAcknowledgedBy(name, captured.startMs)?.id ?? 0
+  const soonAfter =
+    witness.lastAcknowledgedBy(name, captured.endMs + ACKNOWLEDGEMENT_DELAY_MS)?.id ?? 0
+  return [
+    {
+      // A table without acknowledged rows would let an empty disk pass.
+      holds: before > 0 && found.maxId >= before && found.count === found.maxId,
+      claim: `Every row of ${name} acknowledged before the instant is there`,
+      detail: `${before} acknowledged, ${found.count} found, the last is ${found.maxId}`,
+    },
+    {
+      holds: found.maxId <= soonAfter + 1,
+      claim: `No row of ${name} is from after the instant`,
+      detail: `the last is ${found.maxId}, a second later it was ${soonAfter}`,
+    },
+    {
+      holds: found.integrity === 'ok',
+      claim: `The database finds ${name} intact`,
+      detail: found.integrity,
+    },
+  ]
+}
+
+/** Number n reaches disk1 only after it is durable on disk0, and the next waits for it. */
+function checkCanary(boot: BootReport): readonly Finding[] {
+  const rows = boot.tables.get('rows')?.maxId
+  const canary = boot.tables.get('canary')?.maxId
+  if (rows === undefined || canary === undefined) return []
+  return [{
+    holds: canary === rows || canary === rows - 1,
+    claim: 'Both disks show the same instant',
+    detail: `the first ends at ${rows}, the second, which follows it, at ${canary}`,
+  }]
+}
+
+function checkDisks(boot: BootReport, { claimsFrozen }: RowExpectation): readonly Finding[] {
+  const disks = [...boot.disks]
+  const recovered = disks.filter(([, { recovered }]) => recovered).map(([id]) => id)
+  const unmounted = disks.filter(([, { mounted }]) => !mounted).map(([id]) => id)
+  return [
+    {
+      holds: disks.length > 0 && unmounted.length === 0,
+      claim: 'Every disk has its file system',
+      detail: unmounted.length === 0
+        ? disks.map(([id, { fileSystem }]) => `${id} ${fileSystem}`).join(', ')
+        : `not mounted: ${unmounted.join(', ')}`,
+    },
+    ...(claimsFrozen ? [{
+      holds: recovered.length === 0,
+      claim: 'No file system had to recover: it was frozen, as the grade says',
+      detail: recovered.length === 0 ? 'no journal was replayed' : `recovered: ${recovered.join(', ')}`,
+    }] : []),
+  ]
+}
