@@ -10,7 +10,7 @@ import type { Evidence } from './evidence.ts'
  * Bounds on what a stored record may hold. A machine has at most a few dozen disks and a few
  * hundred mounts; the platform's documents are the only long texts.
  */
-const MAX = {
+export const EVIDENCE_MAX = {
   disks: 256, fileSystems: 1024, volumes: 1024, applications: 256, documents: 64,
   name: 256, text: 4096, documentText: 512 * 1024, ms: 1e15, count: 100_000,
 } as const
@@ -18,13 +18,13 @@ const MAX = {
 /** The largest encoded evidence that is read. */
 export const MAX_EVIDENCE_BYTES = 4 * 1024 * 1024
 
-const name = z.string().max(MAX.name)
-const text = z.string().max(MAX.text)
-const ms = z.number().min(0).max(MAX.ms)
-const count = z.int().min(0).max(MAX.count)
+const name = z.string().max(EVIDENCE_MAX.name)
+const text = z.string().max(EVIDENCE_MAX.text)
+const ms = z.number().min(0).max(EVIDENCE_MAX.ms)
+const count = z.int().min(0).max(EVIDENCE_MAX.count)
 const bytes = z.int().min(0)
 const diskId = z.string().regex(/^[a-z0-9._-]{1,64}$/)
-const diskIds = z.array(diskId).max(MAX.disks)
+const diskIds = z.array(diskId).max(EVIDENCE_MAX.disks)
 const at = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/)
 const uuid = z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
 const stepFault = z.strictObject({ code: name, message: text })
@@ -66,9 +66,9 @@ const platformHold = z.strictObject({
   by: z.literal('platform'),
   claimed: z.enum(['application', 'filesystem', 'none']),
   documents: z.array(z.strictObject({
-    name, text: z.string().max(MAX.documentText),
+    name, text: z.string().max(EVIDENCE_MAX.documentText),
     shows: z.enum(['application', 'filesystem', 'nothing']),
-  })).max(MAX.documents).check(unique('name')),
+  })).max(EVIDENCE_MAX.documents).check(unique('name')),
 })
 
 const instant = z.strictObject({
@@ -78,7 +78,7 @@ const instant = z.strictObject({
   endMs: ms,
   takenAt: at,
   disks: z.array(z.strictObject({ id: diskId, sizeBytes: bytes }))
-    .max(MAX.disks).check(unique('id')),
+    .max(EVIDENCE_MAX.disks).check(unique('id')),
 })
 
 const fileSystemList = z.discriminatedUnion('state', [
@@ -86,7 +86,7 @@ const fileSystemList = z.discriminatedUnion('state', [
     state: z.literal('listed'),
     fileSystems: z.array(z.strictObject({
       mountpoint: text, type: name, device: text, diskIds,
-    })).max(MAX.fileSystems),
+    })).max(EVIDENCE_MAX.fileSystems),
   }),
   z.strictObject({ state: z.literal('unavailable'), reason: text }),
 ])
@@ -97,7 +97,7 @@ const fileSystems = z.strictObject({
   probes: z.array(z.discriminatedUnion('state', [
     z.strictObject({ diskId, state: z.literal('probed') }),
     z.strictObject({ diskId, state: z.literal('failed'), reason: text }),
-  ])).max(MAX.disks),
+  ])).max(EVIDENCE_MAX.disks),
   volumes: z.array(z.strictObject({
     diskIds: diskIds.min(1),
     where: name,
@@ -108,7 +108,7 @@ const fileSystems = z.strictObject({
     sign: z.enum(['frozen', 'clean', 'in-use', 'silent']),
     hibernation: z.enum(['none', 'present', 'unknown']),
     detail: text,
-  })).max(MAX.volumes),
+  })).max(EVIDENCE_MAX.volumes),
 })
 
 const coverage = z.strictObject({
@@ -119,8 +119,8 @@ const coverage = z.strictObject({
       'hot-added', 'hot-removed',
     ]),
     detail: text,
-  })).max(MAX.disks),
-  excludes: z.array(name).max(MAX.disks),
+  })).max(EVIDENCE_MAX.disks),
+  excludes: z.array(name).max(EVIDENCE_MAX.disks),
   rechecked: z.boolean(),
 })
 
@@ -145,7 +145,9 @@ const writerHold = {
 const writer = z.discriminatedUnion('contract', [
   z.strictObject({
     contract: z.literal('none'),
-    reason: z.enum(['no-writer', 'no-channel', 'not-reachable', 'would-truncate-logs', 'declined']),
+    reason: z.enum([
+      'no-writer', 'no-channel', 'not-reachable', 'would-truncate-logs', 'declined', 'not-tried',
+    ]),
     detail: text,
   }),
   z.strictObject({ contract: z.literal('held'), ...writerHold }),
@@ -179,7 +181,7 @@ const applications = z.strictObject({
           z.strictObject({ state: z.literal('unknown'), detail: text }),
         ]),
         writer,
-      })).max(MAX.applications).check(unique('name')),
+      })).max(EVIDENCE_MAX.applications).check(unique('name')),
     }),
   ]),
 })
@@ -191,7 +193,7 @@ const reading = z.discriminatedUnion('state', [
     instant: z.union([
       z.strictObject({ intact: z.literal(true) }), z.strictObject({ broken: text }),
     ]),
-    disks: z.array(z.strictObject({ diskId, bytesRead: bytes })).max(MAX.disks),
+    disks: z.array(z.strictObject({ diskId, bytesRead: bytes })).max(EVIDENCE_MAX.disks),
   }),
 ])
 

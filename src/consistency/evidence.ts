@@ -9,7 +9,7 @@
 
 import type { DiskLeftOut } from './coverage.ts'
 import type { FreezeLimits, GuestFileSystem } from './freezer.ts'
-import type { FreezerMissing, PowerState } from './provider.ts'
+import type { FreezerMissing, PowerState, QuiesceDocument } from './provider.ts'
 
 export interface Evidence {
   readonly version: 1
@@ -105,15 +105,7 @@ export type ThawEvidence =
 export interface PlatformHold {
   readonly by: 'platform'
   readonly claimed: 'application' | 'filesystem' | 'none'
-  readonly documents: readonly PlatformEvidenceDocument[]
-}
-
-export interface PlatformEvidenceDocument {
-  readonly name: string
-  /** Verbatim. */
-  readonly text: string
-  /** What reading the document showed, whatever the platform claims. */
-  readonly shows: 'application' | 'filesystem' | 'nothing'
+  readonly documents: readonly QuiesceDocument[]
 }
 
 // ---- The instant --------------------------------------------------------------------------------
@@ -248,6 +240,7 @@ export type NoWriterReason =
   | 'not-reachable' // the application did not let us in
   | 'would-truncate-logs' // the requestor in the guest would use the type FULL
   | 'declined' // the operator asked for none
+  | 'not-tried' // the file systems could not be held, so it would have been in vain
 
 export interface WriterHold {
   readonly limitMs: number

@@ -85,6 +85,7 @@ const NO_WRITER: Readonly<Record<NoWriterReason, ReasonCode>> = {
   'not-reachable': 'writer-not-reachable',
   'would-truncate-logs': 'would-truncate-logs',
   'declined': 'writer-declined',
+  'not-tried': 'writer-not-tried',
 }
 
 function brokenContract(

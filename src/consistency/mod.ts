@@ -1,3 +1,4 @@
+export { holdAndCommit, type HoldOutcome, type HoldRequest } from './coordinator.ts'
 export { coverageOf } from './coverage.ts'
 export type { Coverage, CoverageResult, DiskLeftOut, LeftOutReason } from './coverage.ts'
 export {
@@ -8,7 +9,7 @@ export type {
   ApplicationData, ApplicationEvidence, ApplicationsEvidence, CoverageEvidence, DiscoveryEvidence,
   ProbeEvidence, Durability, Evidence, FileSystemEvidence, FileSystemList, FreezeEvidence,
   HoldEvidence, InstantEvidence, LogPositions, NoHold, NoHoldReason, NoWriterReason,
-  PlatformEvidenceDocument, PlatformHold, PolicyEvidence, PowerEvidence, VolumeEvidence,
+  PlatformHold, PolicyEvidence, PowerEvidence, VolumeEvidence,
   ReadingEvidence, RequestorHold, StepFault, ThawEvidence, VolumeSign, WriterEvidence,
   WriterFreezeEvidence, WriterHold, WriterThawEvidence,
 } from './evidence.ts'
@@ -19,11 +20,16 @@ export { gradeOf, outlookOf, type GradeResult } from './grade.ts'
 export type { ApplicationGrade } from './grade-applications.ts'
 export type { ClassifiedFileSystem, FileSystemClass } from './grade-file-systems.ts'
 export { GRADES, isWeaker, weakest, type Grade } from './grade-scale.ts'
+export type { HoldEvent, Note } from './hold-step.ts'
 export { judge, resolvePolicy } from './policy.ts'
 export type { Judgement, Policy, PolicySettings } from './policy.ts'
 export { predictGrade, type Prospect } from './predict.ts'
 export type {
   CommittedSet, FreezerMissing, PlatformHeldSet, PlatformQuiesce, PowerState, PreparedSet,
-  PrepareRequest, Provider, RequestorHeldSet, SetDisk,
+  PrepareRequest, Provider, QuiesceDocument, RequestorHeldSet, SetDisk,
 } from './provider.ts'
 export { capOf, REASONS, type GradeReason, type ReasonCode } from './reasons.ts'
+export type {
+  DiscoveredApplication, PreparedWriter, Writer, WriterAttempt, WriterLimits, WriterStatement,
+  WriterThawOutcome,
+} from './writer.ts'

@@ -47,6 +47,8 @@ interface PreparedSetBase extends AsyncDisposable {
    * (`hot-added`, `hot-removed`). Empty if nothing changed.
    */
   recheck(signal: AbortSignal): Promise<readonly DiskLeftOut[]>
+  /** The machine's power now; asked behind the instant. Without it nothing off counts as at rest. */
+  powerNow?(signal: AbortSignal): Promise<PowerState>
   /**
    * Releases everything that `prepare` and the commit created, in the machine and on this host.
    * Idempotent, keeps its own deadline, ignores the caller's signal, reports instead of throwing.
@@ -81,10 +83,22 @@ export interface FreezerMissing {
   readonly detail: string
 }
 
-/** What the platform stated about its own quiescing; documents are kept verbatim. */
+/**
+ * What the platform stated about its own quiescing. The claim alone counts for nothing: the
+ * documents are kept verbatim, each with what the provider read in it.
+ */
 export interface PlatformQuiesce {
   readonly claimed: 'application' | 'filesystem' | 'none'
-  readonly documents: readonly { readonly name: string; readonly text: string }[]
+  readonly documents: readonly QuiesceDocument[]
+}
+
+export interface QuiesceDocument {
+  /** Unique in its set. */
+  readonly name: string
+  /** Verbatim. */
+  readonly text: string
+  /** What reading it showed, whatever the platform claims. */
+  readonly shows: 'application' | 'filesystem' | 'nothing'
 }
 
 /** The snapshot set after the instant. It lives until the PreparedSet is disposed. */
