@@ -1,0 +1,85 @@
+/** Looks at the captured disks for the file systems that the grade has to account for. */
+
+import { isFault } from '../base/fault.ts'
+import { printable } from '../base/text.ts'
+import type { ProbeEvidence, VolumeEvidence } from '../consistency/mod.ts'
+import {
+  probeDisk, type BlockSource, type ProbedVolume as FoundVolume, type VolumeActivity,
+} from '../disk/mod.ts'
+
+export interface SetProbe {
+  readonly probes: readonly ProbeEvidence[]
+  readonly volumes: readonly VolumeEvidence[]
+}
+
+/** EFI system partitions: GPT type GUID, and MBR type (UEFI 2.10 §5.2.2, §5.3.3). */
+const ESP_TYPES = ['c12a7328-f81f-11d2-ba4b-00a0c93ec93b', '0xef']
+/** Partitions that hold boot code and never a file system. */
+const BOOT_CODE_TYPES = ['21686148-6449-6e6f-744e-656564454649']
+
+/**
+ * Probes each disk, a few megabytes at most. A disk that cannot be probed is recorded with the
+ * reason, and no fault unless the signal aborted or the instant is gone.
+ */
+export async function probeSet(
+  disks: readonly { readonly id: string; readonly source: BlockSource }[],
+  signal: AbortSignal,
+): Promise<SetProbe> {
+  const probes: ProbeEvidence[] = []
+  const volumes: VolumeEvidence[] = []
+  for (const { id, source } of disks) {
+    try {
+      const found = await probeDisk(source, signal)
+      volumes.push(...found.volumes.filter(mayHoldData).map((volume) => toEvidence(id, volume)))
+      probes.push({ diskId: id, state: 'probed' })
+    } catch (error) {
+      if (signal.aborted || !isFault(error, 'disk-unreadable', 'out-of-range')) throw error
+      probes.push({ diskId: id, state: 'failed', reason: printable(error.message) })
+    }
+  }
+  return { probes, volumes }
+}
+
+function mayHoldData(volume: FoundVolume): boolean {
+  return !BOOT_CODE_TYPES.includes(volume.partitionType ?? '')
+}
+
+function toEvidence(diskId: string, volume: FoundVolume): VolumeEvidence {
+  return {
+    diskIds: [diskId],
+    where: volume.partition === undefined ? 'whole disk' : `partition ${volume.partition}`,
+    layer: volume.partition === undefined ? 'disk' : 'partition',
+    partition: volume.partition ?? null,
+    type: volume.kind,
+    role: roleOf(volume),
+    sign: SIGNS[volume.activity],
+    hibernation: 'unknown',
+    detail: printable(volume.detail),
+  }
+}
+
+const SIGNS: Readonly<Record<VolumeActivity, VolumeEvidence['sign']>> = {
+  clean: 'clean',
+  active: 'in-use',
+  unknown: 'silent',
+}
+
+function roleOf(volume: FoundVolume): VolumeEvidence['role'] {
+  switch (volume.kind) {
+    case 'swap':
+      return 'swap'
+    case 'lvm2':
+    case 'luks':
+    case 'unknown':
+      return 'opaque'
+    case 'ext':
+    case 'xfs':
+    case 'btrfs':
+    case 'vfat':
+    case 'ntfs':
+    case 'iso9660':
+      return ESP_TYPES.includes(volume.partitionType ?? '') ? 'esp' : 'file-system'
+    default:
+      return volume.kind satisfies never
+  }
+}

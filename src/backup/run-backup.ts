@@ -1,0 +1,55 @@
+/** The life of one backup, in its order (DESIGN §3, docs/architecture.md). */
+
+import type { Clock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import { uuid, type RandomBytes } from '../base/random.ts'
+import type { Platform } from '../catalog/mod.ts'
+import type { FreezeLimits, Grade, PolicySettings } from '../consistency/mod.ts'
+import type { Repository, WriteOptions } from '../repository/mod.ts'
+import type { BackupEvent } from './backup-events.ts'
+import type { BackupSummary } from './backup-summary.ts'
+import { capture } from './capture.ts'
+import { takeSnapshotSet } from './snapshot-set.ts'
+
+export interface BackupRequest {
+  readonly repository: Repository
+  readonly platform: Platform
+  readonly machine: string
+  readonly settings: PolicySettings
+  /** The best grade of the machine's points so far; undefined before the first. */
+  readonly bestSoFar: Grade | undefined
+  /** Disk ids to leave out. */
+  readonly exclude: readonly string[]
+  /** The operator says that nothing on the machine keeps durable data. */
+  readonly declaredNoApplications: boolean
+  readonly limits: FreezeLimits
+  readonly write: WriteOptions
+  readonly programVersion: string
+  readonly clock: Clock
+  readonly random: RandomBytes
+  readonly log: Log
+  readonly onEvent: (event: BackupEvent) => void
+}
+
+/**
+ * Backs one machine up. A result weaker than the policy allows is no fault: the summary says so,
+ * and whether a point was stored. The machine is as it was when this resolves or throws.
+ * Faults: those of the repository, the platform and the provider; none leaves a point.
+ */
+export async function runBackup(
+  request: BackupRequest, signal: AbortSignal): Promise<BackupSummary> {
+  const { repository, platform, clock, onEvent } = request
+  const startedMs = clock.monotonicMs()
+  const pointId = uuid(request.random)
+  await using lock = await repository.lock('shared', signal)
+  const running = AbortSignal.any([signal, lock.lost])
+
+  onEvent({ kind: 'phase', phase: 'preparing' })
+  const description = await platform.describe(request.machine, running)
+  await using prepared = await platform.provider(request.machine)
+    .prepare({ pointId, exclude: request.exclude }, running)
+  const taken = await takeSnapshotSet(request, pointId, description.machine, prepared, running)
+  const summary = await capture(request, description, taken, running)
+  onEvent({ kind: 'phase', phase: 'releasing' })
+  return { ...summary, durationMs: clock.monotonicMs() - startedMs }
+}

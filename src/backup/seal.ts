@@ -1,0 +1,85 @@
+/** Makes a restore point of what was captured: documents, trees, and last the snapshot file. */
+
+import {
+  encodeStoredMachine, gradeTag, POINT, STILLPOINT_TAG, type PlatformDocument, type StoredMachine,
+} from '../catalog/mod.ts'
+import { encodeEvidence, type Evidence, type Grade } from '../consistency/mod.ts'
+import {
+  dirNode, fileNode, goTime, restoreText, type BlobId, type FileId, type Repository,
+  type TreeNode, type WriteSession,
+} from '../repository/mod.ts'
+
+export interface SealRequest {
+  readonly machine: StoredMachine
+  readonly documents: readonly PlatformDocument[]
+  /** The tree of each captured disk, by its id. */
+  readonly diskTrees: ReadonlyMap<string, BlobId>
+  readonly evidence: Evidence
+  /** The grade claimed at the seal; it becomes a tag. */
+  readonly grade: Grade
+  readonly programVersion: string
+  /** Bytes of all captured disks, for the snapshot's summary. */
+  readonly sizeBytes: number
+}
+
+/**
+ * Flushes the session and stores the snapshot. When it resolves the restore point exists and is
+ * durable; when it throws there is none, or, if the store's answer was lost, the whole one.
+ */
+export async function seal(
+  repository: Repository, session: WriteSession, request: SealRequest, signal: AbortSignal,
+): Promise<FileId> {
+  const { machine, evidence, diskTrees } = request
+  const text = restoreText({ machine: machine.name, disks: machine.disks })
+  const root = await saveFolder(session, [
+    await saveText(session, POINT.machine, encodeStoredMachine(machine)),
+    await saveText(session, POINT.evidence, encodeEvidence(evidence)),
+    await saveText(session, POINT.restoreText, text),
+    dirNode(POINT.disks, await saveFolder(session,
+      [...diskTrees].map(([id, treeId]) => dirNode(id, treeId)))),
+    dirNode(POINT.platform, await saveFolder(session, await saveDocuments(session, request))),
+  ])
+  await session.flush(signal)
+  const now = repository.clock.nowMs()
+  const { bytesAdded, plaintextAdded, dataBlobs, treeBlobs } = session.counts
+  const files = 3 + diskTrees.size + request.documents.length
+  return session.saveSnapshot({
+    time: goTime(now),
+    tree: root,
+    paths: [POINT.path],
+    hostname: machine.name,
+    username: 'stillpoint',
+    tags: [STILLPOINT_TAG, gradeTag(request.grade)],
+    programVersion: `stillpoint ${request.programVersion}`,
+    summary: {
+      backupStart: goTime(Date.parse(evidence.startedAt)),
+      backupEnd: goTime(now),
+      filesNew: files, filesChanged: 0, filesUnmodified: 0,
+      dirsNew: 0, dirsChanged: 0, dirsUnmodified: 0,
+      dataBlobs, treeBlobs,
+      dataAdded: plaintextAdded, dataAddedPacked: bytesAdded,
+      totalFilesProcessed: files, totalBytesProcessed: request.sizeBytes,
+    },
+  }, signal)
+}
+
+async function saveDocuments(
+  session: WriteSession, request: SealRequest): Promise<readonly TreeNode[]> {
+  const nodes: TreeNode[] = []
+  for (const { name, text } of request.documents) nodes.push(await saveText(session, name, text))
+  return nodes
+}
+
+async function saveText(
+  session: WriteSession, name: string, text: string | Uint8Array): Promise<TreeNode> {
+  const bytes = typeof text === 'string' ? new TextEncoder().encode(text) : text
+  if (bytes.length === 0) return fileNode(name, 0, [])
+  return fileNode(name, bytes.length, [await session.saveData(bytes)])
+}
+
+async function saveFolder(session: WriteSession, nodes: readonly TreeNode[]): Promise<BlobId> {
+  // All our names are ASCII, so the order of strings is the order of bytes that trees need.
+  return session.saveTree({
+    nodes: nodes.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+  })
+}

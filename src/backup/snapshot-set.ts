@@ -1,0 +1,82 @@
+/** The hold and what is learnt right behind it: the evidence before anything is read. */
+
+import type { MachineDescription } from '../catalog/mod.ts'
+import {
+  holdAndCommit, predictGrade, resolvePolicy, type ApplicationsEvidence, type CommittedSet,
+  type Evidence, type HoldEvent, type HoldOutcome, type PreparedSet,
+} from '../consistency/mod.ts'
+import type { BackupRequest } from './run-backup.ts'
+
+/** A committed set, with the evidence so far: its file systems are not probed yet. */
+export interface TakenSet {
+  readonly committed: CommittedSet
+  readonly evidence: Evidence
+}
+
+/**
+ * Runs the hold, then asks for the machine's disks again and fills in the policy's defaults from
+ * what was known before the hold. Faults: those of `holdAndCommit`.
+ */
+export async function takeSnapshotSet(
+  request: BackupRequest, pointId: string, machine: MachineDescription, set: PreparedSet,
+  signal: AbortSignal,
+): Promise<TakenSet> {
+  const { clock, limits, exclude: excludes } = request
+  const startedAt = new Date(clock.nowMs()).toISOString()
+  const events: HoldEvent[] = []
+  request.onEvent({ kind: 'phase', phase: 'holding' })
+  const outcome = await holdThenLog(request, events, () => holdAndCommit({
+    set, writers: [], limits, mayFreeze: true, whenFreezeFails: 'commit-anyway', clock,
+    note: (event) => { events.push(event) },
+  }, signal))
+  request.onEvent({ kind: 'phase', phase: 'judging' })
+  const leftOut = [...set.leftOut, ...await set.recheck(signal)]
+  const applications = applicationsOf(request)
+  const predicted = predictGrade({
+    power: set.power, disks: set.disks, leftOut: set.leftOut, excludes, applications,
+    freezing: prospectOf(set, outcome),
+  })
+  const evidence: Evidence = {
+    version: 1,
+    pointId,
+    machine: { name: machine.name, platform: machine.platform },
+    observedBy: { program: 'stillpoint', version: request.programVersion },
+    startedAt,
+    power: { before: set.power, after: 'unknown' },
+    hold: outcome.hold,
+    instant: outcome.instant,
+    fileSystems: { ...outcome.lists, probes: [], volumes: [] },
+    coverage: { leftOut, excludes, rechecked: true },
+    applications,
+    reading: { state: 'unfinished' },
+    policy: resolvePolicy(request.settings, request.bestSoFar, predicted.grade),
+  }
+  return { committed: outcome.committed, evidence }
+}
+
+/** The log is a file or a terminal: it is not touched before everything is thawed. */
+async function holdThenLog(
+  { log }: BackupRequest, events: readonly HoldEvent[], hold: () => Promise<HoldOutcome>,
+): Promise<HoldOutcome> {
+  try {
+    return await hold()
+  } finally {
+    for (const { event, ...fields } of events) log.info(event, fields)
+  }
+}
+
+function applicationsOf({ declaredNoApplications }: BackupRequest): ApplicationsEvidence {
+  return {
+    declaredNone: declaredNoApplications,
+    discovery: { state: 'impossible', reason: 'there is no agent of Stillpoint in the guest' },
+  }
+}
+
+type Freezing = Parameters<typeof predictGrade>[0]['freezing']
+
+/** What could have been expected of the freeze, from what was known before it. */
+function prospectOf(set: PreparedSet, { lists }: HoldOutcome): Freezing {
+  if (set.heldBy === 'platform') return { by: 'platform', level: 'filesystem' }
+  if ('missing' in set.freezer) return set.freezer
+  return { by: 'agent', fileSystems: lists.before }
+}
