@@ -1,11 +1,20 @@
 export { checkInside, type BlockSink, type BlockSource } from './block-source.ts'
 export {
+  alignRangesOutward, complementRanges, dataRanges, intersectRanges, mergeExtents, mergeRanges,
+  subtractRanges, unionRanges,
+} from './extent-stream.ts'
+export {
   alignOutward, alignedOutward, between, clip, complement, endOf, intersect, normalise, subtract,
   totalLength, union, type Extent, type ExtentKind, type Range,
 } from './extents.ts'
 export { NBD_LIMITS, type NbdLimits } from './nbd/limits.ts'
 export { NbdError, nbdErrorOf } from './nbd/nbd-error.ts'
 export { connectNbd, type NbdSource, type NbdTarget } from './nbd/nbd-source.ts'
+export { connectNbdSink } from './nbd/nbd-sink.ts'
+export { IMAGE_FORMATS, serveImage, type ImageFormat, type ImageServer } from './nbd/qemu-nbd.ts'
+export { completePartial, createPartial, removePartial, type PartialFile } from './partial-file.ts'
 export { probeDisk } from './probe/probe-disk.ts'
 export type { DiskProbe, ProbedVolume, Recognised, VolumeActivity, VolumeKind } from './probe/volume.ts'
-export { createRawSink, openRawSource } from './raw-file.ts'
+export { createRawSink } from './raw-sink.ts'
+export { openRawSource } from './raw-source.ts'
+export { isZero, nonZeroRuns } from './zero.ts'

@@ -1,6 +1,7 @@
 /** NBD messages to bytes and back (doc/proto.md "Handshake" and "Transmission"). All big-endian. */
 
 import { Fault } from '../../base/fault.ts'
+import type { NbdLimits } from './limits.ts'
 import { protocolFault } from './nbd-error.ts'
 import {
   IHAVEOPT, NBD_DEFAULT_MAX_PAYLOAD, NBD_FLAG_HAS_FLAGS, NBD_INFO_BLOCK_SIZE, NBD_INFO_EXPORT,
@@ -71,6 +72,12 @@ export interface BlockSizes {
 /** Offsets and lengths of any alignment: what a server allows that states nothing. */
 export const DEFAULT_BLOCK_SIZES: BlockSizes = {
   minimum: 1, preferred: 4096, maximumPayload: NBD_DEFAULT_MAX_PAYLOAD,
+}
+
+/** The largest read or write that both sides allow, a multiple of the smallest. */
+export function largestRequest(limits: NbdLimits, sizes: BlockSizes): number {
+  const most = Math.min(limits.requestBytes, sizes.maximumPayload)
+  return Math.max(sizes.minimum, most - (most % sizes.minimum))
 }
 
 export type Information =

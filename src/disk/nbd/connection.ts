@@ -20,6 +20,7 @@ import {
 import type { SocketReader } from './socket-reader.ts'
 
 const NOTHING = new Uint8Array(0)
+const FAREWELL_MS = 1000
 
 interface Pending {
   readonly reply: Reply
@@ -93,7 +94,6 @@ export class NbdConnection implements AsyncDisposable {
         reply, timer,
         settle: (error) => {
           timer[Symbol.dispose]()
-          this.#pending.delete(cookie)
           if (error === undefined) resolve(reply)
           else reject(error)
         },
@@ -110,21 +110,29 @@ export class NbdConnection implements AsyncDisposable {
     })
   }
 
-  /** Says goodbye and waits for the end, not longer than a second. */
+  /**
+   * Says goodbye, and for up to a second lets replies under way arrive unheard: a hang-up in the
+   * midst of a reply has been seen to crash a server (nbdkit 1.32) that others may be using.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     const { socket } = this.#reader
-    if (!socket.destroyed) socket.end(encodeRequest(NBD_CMD_DISC, 0, 0, 0))
-    this.#fail(new Fault('disk-lost', 'the connection to the disk was closed'), false)
-    using _ = this.#clock.after(1000, () => socket.destroy())
+    if (!socket.destroyed) socket.write(encodeRequest(NBD_CMD_DISC, 0, 0, 0))
+    this.#refuse(new Fault('disk-lost', 'the connection to the disk was closed'))
+    using _ = this.#clock.after(FAREWELL_MS, () => socket.destroy())
     await this.#ended
     socket.destroy()
   }
 
-  #fail(fault: Fault, destroy = true): void {
+  /** Ends every request, under way or to come, with `fault`. */
+  #refuse(fault: Fault): void {
     this.#failure ??= fault
     for (const pending of this.#pending.values()) pending.settle(this.#failure)
     for (const wake of this.#waiting.splice(0)) wake()
-    if (destroy) this.#reader.socket.destroy()
+  }
+
+  #fail(fault: Fault): void {
+    this.#refuse(fault)
+    this.#reader.socket.destroy()
   }
 
   /** Receives until the connection ends; never rejects. */
@@ -152,6 +160,7 @@ export class NbdConnection implements AsyncDisposable {
     const isLast = header.form === 'simple' || (header.flags & NBD_REPLY_FLAG_DONE) !== 0
     if (!isLast) return
     if (reply.error === undefined) checkComplete(reply, this.negotiated.contexts.size)
+    this.#pending.delete(header.cookie)
     pending.settle(reply.error)
   }
 

@@ -6,7 +6,7 @@ import { printable } from '../../base/text.ts'
 import { checkInside, type BlockSource } from '../block-source.ts'
 import { mergeExtents, mergeRanges } from '../extent-stream.ts'
 import { alignedOutward, between, endOf, type Extent, type Range } from '../extents.ts'
-import type { BlockSizes } from './codec.ts'
+import { largestRequest } from './codec.ts'
 import type { NbdConnection } from './connection.ts'
 import { NBD_LIMITS, type NbdLimits } from './limits.ts'
 import { faultOfReply, NbdError, protocolFault } from './nbd-error.ts'
@@ -183,10 +183,4 @@ class NbdReader implements NbdSource {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#opened.disposeAsync()
   }
-}
-
-/** The largest read or write that both sides allow, a multiple of the smallest. */
-export function largestRequest(limits: NbdLimits, sizes: BlockSizes): number {
-  const most = Math.min(limits.requestBytes, sizes.maximumPayload)
-  return Math.max(sizes.minimum, most - (most % sizes.minimum))
 }

@@ -1,0 +1,10 @@
+export { contractContent, testBlockSource, type OpenForContract } from './contract.ts'
+export { faultyBlockSource, type DiskTrouble } from './faulty-block-source.ts'
+export {
+  memorySink, memorySource, type MemoryDiskOptions, type MemorySink,
+} from './memory-disk.ts'
+export {
+  chunk, optionReply, packed, simpleReply, startScriptedNbdServer, type NbdScript,
+  type ScriptedNbdServer, type ScriptedRequest,
+} from './scripted-nbd-server.ts'
+export { missingProgram, startNbdkit, startQemuNbd, type NbdProgram } from './nbd-programs.ts'

@@ -1,0 +1,37 @@
+/** Finds zeros, so that they need be neither written nor stored. */
+
+import { between, type Range } from './extents.ts'
+
+/** Compared with at once: the runtime's memcmp is many times faster than a loop here. */
+const ZEROS = Buffer.alloc(64 * 1024)
+
+/** True if `bytes` holds nothing but zeros (or nothing). */
+export function isZero(bytes: Uint8Array): boolean {
+  for (let at = 0; at < bytes.length; at += ZEROS.length) {
+    const part = Math.min(ZEROS.length, bytes.length - at)
+    if (ZEROS.compare(bytes, at, at + part, 0, part) !== 0) return false
+  }
+  return true
+}
+
+/**
+ * The runs of `bytes` that are not zero, in blocks of `blockBytes` of the disk on which `bytes`
+ * lie at `offset`; what is returned is relative to `bytes`.
+ */
+export function nonZeroRuns(
+  bytes: Uint8Array, offset: number, blockBytes: number): readonly Range[] {
+  const runs: Range[] = []
+  let open = -1
+  for (let at = 0; at < bytes.length;) {
+    const end = Math.min(bytes.length, at + blockBytes - ((offset + at) % blockBytes))
+    const hasData = !isZero(bytes.subarray(at, end))
+    if (hasData && open < 0) open = at
+    if (!hasData && open >= 0) {
+      runs.push(between(open, at))
+      open = -1
+    }
+    at = end
+  }
+  if (open >= 0) runs.push(between(open, bytes.length))
+  return runs
+}
