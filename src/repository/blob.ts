@@ -4,6 +4,7 @@ import { Fault } from '../base/fault.ts'
 import type { RandomBytes } from '../base/random.ts'
 import { SEAL_OVERHEAD_BYTES, type MasterKey } from './crypto.ts'
 import { blobIdOf, type BlobId } from './id.ts'
+import { release } from './release.ts'
 import { zstdCompress, zstdDecompress } from './zstd.ts'
 
 export type BlobKind = 'data' | 'tree'
@@ -54,6 +55,7 @@ export function openBlob(
   const plaintext = blob.uncompressedLength === 0
     ? opened
     : zstdDecompress(opened, blob.uncompressedLength, what)
+  if (plaintext !== opened) release(opened)
   // Readers work out from the lengths which blob holds an offset, before they have read any.
   if (blob.uncompressedLength !== 0 && plaintext.length !== blob.uncompressedLength) {
     throw new Fault('repository-damaged', `${what} has another length than is said of it`)

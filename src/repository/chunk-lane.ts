@@ -10,6 +10,7 @@ import type { ChunkWorkerSettings, FromChunkWorker, ToChunkWorker } from './chun
 import { ChunkHasher, ChunkSealer, cutRun, PACK_BUFFER_BYTES } from './chunk-sealer.ts'
 import { MasterKey } from './crypto.ts'
 import type { BlobId } from './id.ts'
+import { release } from './release.ts'
 
 /**
  * Pack buffers of one worker: one is being filled while others are on their way to the store. The
@@ -104,8 +105,7 @@ export class ChunkLane {
       if (pack !== undefined) this.#send({ type: 'pack', pack }, buffersOf(pack.parts.slice(0, 1)))
     }
     this.#runs.delete(run)
-    // Frees the run's memory now; the collector does not know how much hangs on so small an object.
-    hashed.chunks[0]?.buffer.transfer(0)
+    if (hashed.chunks[0] !== undefined) release(hashed.chunks[0])
     this.#send({ type: 'done', run }, [])
     return true
   }

@@ -8,6 +8,7 @@ import type { PackTail } from './chunk-messages.ts'
 import { SEAL_OVERHEAD_BYTES, type MasterKey } from './crypto.ts'
 import { blobIdOf, type BlobId } from './id.ts'
 import { PackBuilder, TARGET_PACK_BYTES, type FinishedPack, type PackedBlob } from './pack.ts'
+import { release } from './release.ts'
 import { zstdCompress } from './zstd.ts'
 
 /** The longest chunk a sealer takes. */
@@ -99,6 +100,7 @@ export class ChunkSealer {
     const at = this.#pack.blobBytes
     const sealed = bytes.subarray(at, at + payload.length + SEAL_OVERHEAD_BYTES)
     this.#key.sealInto(sealed, payload, this.#random)
+    release(compressed)
     if (this.#verify) verifySealed(this.#key, id, sealed, uncompressedLength)
     this.#pack.add(id, sealed, uncompressedLength)
     this.#blobs.push({ kind: 'data', id, offset: at, length: sealed.length, uncompressedLength })
@@ -134,7 +136,7 @@ export class ChunkSealer {
 function verifySealed(
   key: MasterKey, id: BlobId, sealed: Uint8Array, uncompressedLength: number): void {
   try {
-    openBlob(key, { kind: 'data', id, uncompressedLength }, sealed)
+    release(openBlob(key, { kind: 'data', id, uncompressedLength }, sealed))
   } catch (cause) {
     throw new Fault('worker-failed', 'a chunk could not be read back just after it was sealed', {
       cause, advice: 'Test the memory of this host; nothing of that chunk was stored.' })

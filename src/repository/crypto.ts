@@ -11,6 +11,7 @@ import assert from 'node:assert/strict'
 import sodium from 'sodium-native'
 import { Fault } from '../base/fault.ts'
 import type { RandomBytes } from '../base/random.ts'
+import { release } from './release.ts'
 
 const IV_BYTES = 16
 const MAC_BYTES = 16
@@ -57,8 +58,10 @@ export class MasterKey {
     assert.ok(iv.length === IV_BYTES && iv.some((byte) => byte !== 0))
     target.set(iv)
     const cipher = createCipheriv('aes-256-ctr', this.#bytes.subarray(0, 32), iv)
-    target.set(cipher.update(plaintext), IV_BYTES)
+    const encrypted = cipher.update(plaintext)
     cipher.final()
+    target.set(encrypted, IV_BYTES)
+    release(encrypted)
     const ciphertext = target.subarray(IV_BYTES, target.length - MAC_BYTES)
     const tag = target.subarray(target.length - MAC_BYTES)
     sodium.crypto_onetimeauth(tag, ciphertext, this.#oneTimeKeyOf(iv))

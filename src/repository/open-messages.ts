@@ -3,6 +3,7 @@
 import { isFault, type FaultCode } from '../base/fault.ts'
 import { openBlob, type BlobToOpen } from './blob.ts'
 import type { MasterKey } from './crypto.ts'
+import { release } from './release.ts'
 
 /** A sealed blob within a range of a pack. */
 export interface BlobInRange extends BlobToOpen {
@@ -33,8 +34,7 @@ export function answerOpen(key: MasterKey, request: OpenRequest): OpenReply {
       const plain = openBlob(key, blob, bytes.subarray(blob.offset, blob.offset + blob.length))
       return plain.length < POOLED_BYTES ? new Uint8Array(plain) : plain
     })
-    // Frees the memory now; the collector does not know how much hangs on so small an object.
-    bytes.buffer.transfer(0)
+    release(bytes)
     return { task, plaintexts }
   } catch (error) {
     if (!isFault(error)) throw error
