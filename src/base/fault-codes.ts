@@ -28,6 +28,7 @@ export const FAULT_CODES = {
   'program-missing': fault('A program that is needed is not installed.'),
   'program-failed': fault('A program that was started ended with an error.'),
   'worker-failed': fault('A worker thread ended unexpectedly.'),
+  'demo-failed': fault('The demonstration did not show what it should.'),
   'unsupported': fault('The thing asked for is known and not supported.'),
 
   // Disks and NBD.
@@ -56,6 +57,7 @@ export const FAULT_CODES = {
   'platform-refused': fault('The platform refused a command.'),
   'machine-lost': fault('The machine went away during the run.'),
   'machine-busy': fault('Another backup or export is at work on the machine.'),
+  'machine-not-ready': fault('The machine is in a state in which it cannot be captured.'),
   'agent-unreachable': fault('The agent inside the guest does not answer.'),
   'agent-protocol': fault('The agent inside the guest sent something its protocol forbids.'),
   'agent-refused': fault('The agent inside the guest refused a command.'),
