@@ -28,7 +28,8 @@ test('another version is unsupported and says what to do; a damaged config is da
     isFault(error, 'repository-unsupported') && /migrate/.test(error.advice ?? ''))
   assert.throws(() => parse({ version: 3 }), (error) => isFault(error, 'repository-unsupported'))
   const table = [{ version: '2' }, { id: 'x' }, { id: undefined }, { chunker_polynomial: '' },
-    { chunker_polynomial: '25b468838dcb74' }, { chunker_polynomial: '3' }, { chunker_polynomial: 7 }]
+    { chunker_polynomial: '25b468838dcb74' }, { chunker_polynomial: '3' },
+    { chunker_polynomial: 7 }]
   for (const change of table) {
     assert.throws(() => parse(change), (error) =>
       isFault(error, 'repository-damaged'), JSON.stringify(change))

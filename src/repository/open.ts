@@ -34,7 +34,10 @@ export async function initRepository(
   const { password, hostname, username, clock, random } = options
   if (await readConfigFile(storage, signal) !== undefined) throw existsAlready(storage)
   await storage.create(signal)
-  for await (const _ of storage.list('keys', signal)) throw existsAlready(storage)
+  for await (const _ of storage.list('keys', signal)) {
+    throw new Fault('repository-exists', `there are keys at ${storage.location}, but no config`, {
+      advice: 'Restore the lost config, or remove the folder "keys" if making it failed before.' })
+  }
   const config = newConfig(random)
   const master = new MasterKey(random(KEY_BYTES))
   const origin = {
