@@ -10,7 +10,7 @@
  * held nothing is logged, opened or started here; what happens is noted in memory.
  */
 
-import { deadline, throwIfAborted, type Clock } from '../base/clock.ts'
+import { abortable, deadline, throwIfAborted, type Clock } from '../base/clock.ts'
 import { unreachable } from '../base/unreachable.ts'
 import type {
   FileSystemList, FreezeEvidence, HoldEvidence, InstantEvidence, NoHold, ThawEvidence,
@@ -18,7 +18,7 @@ import type {
 } from './evidence.ts'
 import type { FileSystemFreezer, FreezeLimits, ThawOutcome } from './freezer.ts'
 import { freezeFault, HoldStep, type HoldEvent, type Note } from './hold-step.ts'
-import { observedFault, observedList, observedText } from './observed.ts'
+import { observedDocuments, observedFault, observedList, observedText } from './observed.ts'
 import type {
   CommittedSet, PlatformHeldSet, PowerState, PreparedSet, RequestorHeldSet,
 } from './provider.ts'
@@ -140,7 +140,7 @@ async function commitQuiesced(
   const { claimed, documents } = committed.quiesce
   return {
     committed, instant,
-    hold: nobody ?? { by: 'platform', claimed, documents },
+    hold: nobody ?? { by: 'platform', claimed, documents: observedDocuments(documents) },
     lists: noLists('the platform holds this machine'),
     writers: untried(request),
   }
@@ -174,7 +174,7 @@ async function listFileSystems(
   freezer: FileSystemFreezer, clock: Clock, signal: AbortSignal): Promise<FileSystemList> {
   using limit = deadline(clock, LIST_LIMIT_MS, 'the list of file systems', signal)
   try {
-    return observedList(await freezer.fileSystems(limit.signal))
+    return observedList(await abortable(freezer.fileSystems(limit.signal), limit.signal))
   } catch (error) {
     return { state: 'unavailable', reason: observedFault(error).message }
   }

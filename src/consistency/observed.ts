@@ -4,6 +4,7 @@ import { isFault } from '../base/fault.ts'
 import { EVIDENCE_MAX } from './evidence-codec.ts'
 import type { FileSystemList, StepFault } from './evidence.ts'
 import type { GuestFileSystem } from './freezer.ts'
+import type { QuiesceDocument } from './provider.ts'
 
 /** `text` at the length that evidence allows. */
 export function observedText(text: string): string {
@@ -15,17 +16,36 @@ export function observedFault(error: unknown): StepFault {
   return { code: isFault(error) ? error.code : 'unexpected', message: observedText(message) }
 }
 
-/** A list with more entries than evidence holds is none: part of it would prove too little. */
+/** Of the evidence's 4 MiB, what one list and all documents together may take. */
+const LIST_BYTES = 1024 * 1024
+const DOCUMENT_BYTES = 1024 * 1024
+
+/** A list with more than evidence holds is none: part of it would prove too little. */
 export function observedList(fileSystems: readonly GuestFileSystem[]): FileSystemList {
-  if (fileSystems.length > EVIDENCE_MAX.fileSystems) {
+  const kept = fileSystems.slice(0, EVIDENCE_MAX.fileSystems)
+    .map(({ mountpoint, type, device, diskIds }) => ({
+      mountpoint: observedText(mountpoint), type: cut(type, EVIDENCE_MAX.name),
+      device: observedText(device), diskIds: [...diskIds] }))
+  if (kept.length < fileSystems.length || sizeOf(kept) > LIST_BYTES) {
     return { state: 'unavailable', reason: `${fileSystems.length} mounts are more than can be kept` }
   }
-  return {
-    state: 'listed',
-    fileSystems: fileSystems.map(({ mountpoint, type, device, diskIds }) => ({
-      mountpoint: observedText(mountpoint), type: cut(type, EVIDENCE_MAX.name),
-      device: observedText(device), diskIds: [...diskIds] })),
-  }
+  return { state: 'listed', fileSystems: kept }
+}
+
+/** Documents of a platform; what does not fit is kept by name and shows nothing. */
+export function observedDocuments(
+  documents: readonly QuiesceDocument[]): readonly QuiesceDocument[] {
+  let left = DOCUMENT_BYTES
+  return documents.slice(0, EVIDENCE_MAX.documents).map((document) => {
+    const name = cut(document.name, EVIDENCE_MAX.name)
+    left -= sizeOf(document.text)
+    return left < 0 || document.text.length > EVIDENCE_MAX.documentText
+      ? { name, text: '', shows: 'nothing' } : { ...document, name }
+  })
+}
+
+function sizeOf(value: unknown): number {
+  return Buffer.byteLength(JSON.stringify(value))
 }
 
 function cut(text: string, length: number): string {
