@@ -56,7 +56,11 @@ export class Guard implements AsyncDisposable {
     return this.#guardian.isAlive
   }
 
-  /** The agent's state; null where no agent is configured. Faults: `agent-*`, `guardian-failed`. */
+  /**
+   * Tells the guardian what it guards. The agent's state; null where there is no agent, or, with
+   * `answerMs` 0, none is to be asked. Faults: `agent-*`, after which it guards all the same;
+   * `guardian-failed`.
+   */
   async open(answerMs: number): Promise<OpenedAgent | null> {
     const { sockets, recordFile, nodePrefix } = this.#options
     const value = await this.#guardian.ask(

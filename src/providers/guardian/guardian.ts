@@ -95,7 +95,7 @@ export class Guardian {
     this.#recordFile = request.recordFile
     this.#nodePrefix = request.nodePrefix
     const { agent: path } = request.sockets
-    if (path === undefined) return null
+    if (path === undefined || request.answerMs === 0) return null
     const { clock } = this.#ports
     using limit = deadline(clock, request.answerMs, 'the agent')
     this.#agent = await AgentClient.connect(path, request.answerMs, clock, limit.signal)

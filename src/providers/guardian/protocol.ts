@@ -17,6 +17,7 @@ export type GuardianRequest =
       readonly recordFile: string
       /** Block nodes whose names start like this are this requestor's; '' if it makes none. */
       readonly nodePrefix: string
+      /** For the agent to answer; 0: it is not asked. */
       readonly answerMs: number
     }
   /** Releases what `recordFile` says is held: the first request of a replacement. */

@@ -15,13 +15,15 @@ export interface QemuTarget {
   readonly agent?: string
   /** What to call the machine; default QEMU's own `-name`, else its UUID, else `qemu`. */
   readonly name?: string
+  /** Where scratch overlays are made; default the folder of each disk's own image. */
+  readonly scratchDir?: string
 }
 
 export interface QemuOptions extends QemuTarget {
   /** Sockets and guardian records, mode 0700; default `defaultRunDir()`. */
   readonly runDir?: string
-  /** Where scratch overlays are made; default the folder of each disk's own image. */
-  readonly scratchDir?: string
+  /** Free scratch space to begin with; default a share of the disks' size. */
+  readonly leastScratchBytes?: number
 }
 
 export interface ProviderContext {
@@ -35,10 +37,13 @@ const MAX_SOCKET_PATH = 107
 
 const KEYS: ReadonlyMap<string, keyof QemuTarget> = new Map([
   ['qmp', 'qmp'], ['guardian-qmp', 'guardianQmp'], ['agent', 'agent'], ['name', 'name'],
+  ['scratch', 'scratchDir'],
 ])
 
+const SOCKETS: ReadonlySet<keyof QemuTarget> = new Set(['qmp', 'guardianQmp', 'agent'])
+
 /**
- * Parses `qmp=PATH[,agent=PATH][,guardian-qmp=PATH][,name=NAME]`, what follows `qemu:` in `--on`.
+ * Parses `qmp=PATH[,agent=PATH][,guardian-qmp=PATH][,name=NAME][,scratch=DIR]`, what follows `qemu:`.
  * A comma inside a value is written twice, as on QEMU's own command line. Faults: `usage`.
  */
 export function parseQemuTarget(text: string): QemuTarget {
@@ -51,7 +56,7 @@ export function parseQemuTarget(text: string): QemuTarget {
       throw usage(`"${key}" is not understood`)
     }
     if (found[name] !== undefined) throw usage(`${key}= is given twice`)
-    if (name !== 'name' && Buffer.byteLength(value) > MAX_SOCKET_PATH) {
+    if (SOCKETS.has(name) && Buffer.byteLength(value) > MAX_SOCKET_PATH) {
       throw usage(`the path of ${key}= is longer than a socket's path may be`)
     }
     found[name] = value
@@ -62,6 +67,6 @@ export function parseQemuTarget(text: string): QemuTarget {
 
 function usage(what: string): Fault {
   return new Fault('usage', `the QEMU machine cannot be found: ${what}`, {
-    advice: 'Write qemu:qmp=PATH,agent=PATH[,guardian-qmp=PATH][,name=NAME].',
+    advice: 'Write qemu:qmp=PATH,agent=PATH[,guardian-qmp=PATH][,name=NAME][,scratch=DIR].',
   })
 }

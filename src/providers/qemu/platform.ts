@@ -1,15 +1,106 @@
 /** The QEMU platform: one machine behind one QMP socket. */
 
-import type { Platform } from '../../catalog/mod.ts'
-import { Fault } from '../../base/fault.ts'
+import { Fault, isFault } from '../../base/fault.ts'
+import { printable } from '../../base/text.ts'
+import type { MachineSummary, Platform } from '../../catalog/mod.ts'
+import type { Provider } from '../../consistency/mod.ts'
+import { AgentClient } from '../guardian/agent-client.ts'
+import { discoverDisks } from './disks.ts'
+import { agentChannel } from './guest-agent.ts'
+import { describeMachine, machineDocuments, machineName } from './inventory.ts'
 import type { ProviderContext, QemuOptions } from './options.ts'
+import { powerOf } from './power.ts'
+import { QemuProvider } from './provider.ts'
+import type { QmpClient } from './qmp-client.ts'
+import { QmpConnection } from './qmp-connection.ts'
+import { defaultRunDir } from './run-dir.ts'
+
+/** For an agent that is asked only whether it answers. */
+const AGENT_ANSWER_MS = 2_000
 
 /**
- * Connects to the machine's QMP socket and learns its name. Dispose it when done; while it is open
+ * Connects to the machine's QMP socket and learns its name. Dispose it last: while it is open
  * nobody else is served on that socket. Faults: `platform-unreachable`, `platform-protocol`.
  */
 export async function openQemuPlatform(
   options: QemuOptions, context: ProviderContext, signal: AbortSignal): Promise<Platform> {
-  await context.clock.sleep(0, signal)
-  throw new Fault('unsupported', `QEMU at ${options.qmp}: not built yet`)
+  await using stack = new AsyncDisposableStack()
+  const qmp = stack.use(new QmpConnection(options.qmp, context.clock))
+  const client = await qmp.client(signal)
+  const name = options.name ?? await machineName(client, signal)
+  stack.move()
+  return new QemuPlatform(name, options, qmp, context)
+}
+
+class QemuPlatform implements Platform {
+  readonly kind = 'qemu'
+  readonly #name: string
+  readonly #options: QemuOptions
+  readonly #qmp: QmpConnection
+  readonly #context: ProviderContext
+
+  constructor(
+    name: string, options: QemuOptions, qmp: QmpConnection, context: ProviderContext) {
+    this.#name = name
+    this.#options = options
+    this.#qmp = qmp
+    this.#context = context
+  }
+
+  async machines(signal: AbortSignal): Promise<readonly MachineSummary[]> {
+    const client = await this.#qmp.client(signal)
+    const { disks } = await discoverDisks(client, signal)
+    return [{
+      name: this.#name,
+      power: await powerOf(client, signal),
+      agent: await this.#agent(client, signal),
+      disks: disks.map(({ id, sizeBytes }) => ({ id, sizeBytes })),
+    }]
+  }
+
+  async #agent(client: QmpClient, signal: AbortSignal): Promise<MachineSummary['agent']> {
+    const { agent: path } = this.#options
+    if (path === undefined) return 'not-configured'
+    const channel = await agentChannel(client, path, signal)
+    if (channel === 'held') return 'busy'
+    if (channel === 'unopened' || await powerOf(client, signal) !== 'running') return 'silent'
+    try {
+      await using agent =
+        await AgentClient.connect(path, AGENT_ANSWER_MS, this.#context.clock, signal)
+      const { enabledCommands } = await agent.version(signal)
+      const isFrozen = await agent.status(signal) === 'frozen'
+      return isFrozen || enabledCommands.has('guest-fsfreeze-freeze') ? 'answers' : 'disabled'
+    } catch (error) {
+      if (isFault(error, 'agent-refused')) return 'disabled'
+      if (isFault(error, 'agent-unreachable', 'agent-protocol')) return 'silent'
+      throw error
+    }
+  }
+
+  async describe(name: string, signal: AbortSignal): ReturnType<Platform['describe']> {
+    this.#check(name)
+    const client = await this.#qmp.client(signal)
+    return {
+      machine: await describeMachine(client, this.#name, signal),
+      documents: await machineDocuments(client, signal),
+    }
+  }
+
+  provider(name: string): Provider {
+    this.#check(name)
+    const { runDir = defaultRunDir(process.env) } = this.#options
+    return new QemuProvider({
+      options: this.#options, runDir, qmp: this.#qmp, context: this.#context })
+  }
+
+  #check(name: string): void {
+    if (name === this.#name) return
+    throw new Fault('machine-not-found',
+      `there is no machine ${printable(name)} at ${printable(this.#options.qmp)}`,
+      { advice: `The machine there is called ${printable(this.#name)}.` })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#qmp[Symbol.asyncDispose]()
+  }
 }

@@ -21,6 +21,8 @@ export interface QmpCommand {
 export interface QmpEvent {
   readonly event: string
   readonly data: unknown
+  /** When it happened by QEMU's wall clock, in microseconds since 1970; 0 if it states none. */
+  readonly atUs: number
 }
 
 export interface QmpLimits {
@@ -176,7 +178,8 @@ export class QmpClient implements AsyncDisposable {
     if (!isJsonObject(message)) throw this.#notQmp()
     if (isJsonObject(message['QMP'])) return this.#greeting.resolve('greeted')
     if (typeof message['event'] === 'string') {
-      const event = { event: message['event'], data: message['data'] }
+      const event = {
+        event: message['event'], data: message['data'], atUs: microseconds(message['timestamp']) }
       for (const listener of this.#listeners) listener(event)
       return
     }
@@ -217,6 +220,12 @@ export class QmpClient implements AsyncDisposable {
     this.#lose(new Fault('machine-lost', `the connection to ${printable(this.path)} was closed`))
     await closed
   }
+}
+
+function microseconds(timestamp: unknown): number {
+  if (!isJsonObject(timestamp)) return 0
+  const { seconds, microseconds: rest } = timestamp
+  return typeof seconds === 'number' && typeof rest === 'number' ? seconds * 1e6 + rest : 0
 }
 
 function refusal(command: string, error: unknown): Fault {

@@ -1,0 +1,41 @@
+/** Joins the guest's addresses of disks with the machine's disks. */
+
+import type { AgentDiskAddress } from '../guardian/agent-file-systems.ts'
+import type { QemuDisk } from './disks.ts'
+
+/**
+ * The ids of the disks at the guest's addresses, each once, in order; an address that fits none or
+ * several is left out. The guest's word decides nothing but which disks are named in the evidence.
+ */
+export function diskIdsAt(
+  addresses: readonly AgentDiskAddress[], disks: readonly QemuDisk[]): readonly string[] {
+  const ids = addresses.flatMap((address) => {
+    const found = bySerial(address, disks) ?? byAddress(address, disks)
+    return found === undefined ? [] : [found.id]
+  })
+  return [...new Set(ids)]
+}
+
+/** QEMU cuts serials to 20 characters for virtio; the guest tells what it was given. */
+function bySerial(address: AgentDiskAddress, disks: readonly QemuDisk[]): QemuDisk | undefined {
+  const { serial } = address
+  if (serial === undefined || serial === '') return undefined
+  return only(disks.filter((disk) => disk.serial !== undefined &&
+    (disk.serial === serial || disk.serial.slice(0, 20) === serial)))
+}
+
+function byAddress(address: AgentDiskAddress, disks: readonly QemuDisk[]): QemuDisk | undefined {
+  const { pci } = address
+  return only(disks.filter((disk) => {
+    if (disk.pci === undefined) return false
+    const isThere = disk.pci.bus === pci.bus && disk.pci.slot === pci.slot &&
+      disk.pci.function === pci.function
+    if (!isThere) return false
+    if (disk.bus !== 'scsi') return disk.bus === 'virtio' || disk.bus === 'nvme'
+    return disk.target === address.target && disk.lun === address.unit
+  }))
+}
+
+function only<T>(found: readonly T[]): T | undefined {
+  return found.length === 1 ? found[0] : undefined
+}

@@ -1,0 +1,29 @@
+/** What QEMU knows of the agent's channel without asking the guest. */
+
+import { realpath } from 'node:fs/promises'
+import type { QmpClient } from './qmp-client.ts'
+import { ask } from './qmp-replies.ts'
+
+/**
+ * `held`: another client has the host's end; `unopened`: nobody in the guest has its end open, so
+ * no agent runs; `unknown`: QEMU has no such channel, the socket may be another program's.
+ */
+export type AgentChannel = 'free' | 'held' | 'unopened' | 'unknown'
+
+/** How the channel behind `agentPath` stands, before we connect. Faults: `platform-*`. */
+export async function agentChannel(
+  client: QmpClient, agentPath: string, signal: AbortSignal): Promise<AgentChannel> {
+  const wanted = await realPath(agentPath)
+  for (const chardev of await ask(client, 'query-chardev', signal)) {
+    // `disconnected:unix:/run/qga.sock,server=on`, or without the first word while connected.
+    const path = /^(?:disconnected:)?unix:(.*?)(?:,server.*)?$/.exec(chardev.filename)?.[1]
+    if (path === undefined || await realPath(path) !== wanted) continue
+    if (!chardev.filename.startsWith('disconnected:')) return 'held'
+    return chardev['frontend-open'] ? 'free' : 'unopened'
+  }
+  return 'unknown'
+}
+
+function realPath(path: string): Promise<string> {
+  return realpath(path).catch(() => path)
+}

@@ -1,0 +1,162 @@
+/** The prepared and then captured disks of one QEMU machine. */
+
+import { rm } from 'node:fs/promises'
+import { abortable, deadline, type Clock } from '../../base/clock.ts'
+import { Fault } from '../../base/fault.ts'
+import type { Log } from '../../base/log.ts'
+import type {
+  CommittedSet, DiskLeftOut, FileSystemFreezer, FreezerMissing, PowerState, RequestorHeldSet,
+  SetDisk,
+} from '../../consistency/mod.ts'
+import type { BlockSource } from '../../disk/mod.ts'
+import type { Guard } from '../guardian/guard.ts'
+import type { Captured, CaptureMethod } from './capture.ts'
+import { openCapturedDisk } from './captured-disk.ts'
+import { discoverDisks, type QemuDisk } from './disks.ts'
+import type { RunNames } from './names.ts'
+import type { QmpConnection } from './qmp-connection.ts'
+import { ask } from './qmp-replies.ts'
+import { sweepMachine } from './sweep.ts'
+
+/** For the machine to be as it was; I/O under way may have to end first. */
+const RELEASE_MS = 60_000
+
+export interface PreparedParts {
+  readonly qmp: QmpConnection
+  readonly guard: Guard
+  readonly method: CaptureMethod
+  readonly names: RunNames
+  readonly disks: readonly QemuDisk[]
+  readonly leftOut: readonly DiskLeftOut[]
+  readonly power: PowerState
+  readonly freezer: FileSystemFreezer | FreezerMissing
+  /** By disk, in their order. */
+  readonly scratchFolders: readonly string[]
+  readonly nbdSocket: string
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export class QemuPreparedSet implements RequestorHeldSet {
+  readonly heldBy = 'requestor'
+  readonly disks: readonly SetDisk[]
+  readonly leftOut: readonly DiskLeftOut[]
+  readonly power: PowerState
+  readonly freezer: FileSystemFreezer | FreezerMissing
+  readonly #parts: PreparedParts
+  #published: Promise<void> | undefined
+  #disposed: Promise<void> | undefined
+
+  constructor(parts: PreparedParts) {
+    this.#parts = parts
+    this.disks = parts.disks.map(({ id, sizeBytes }) => ({ id, sizeBytes }))
+    this.leftOut = parts.leftOut
+    this.power = parts.power
+    this.freezer = parts.freezer
+  }
+
+  async commit(signal: AbortSignal): Promise<CommittedSet> {
+    const { method, disks, power } = this.#parts
+    const captured = await method.commit(disks, power, signal)
+    return {
+      method: captured.method,
+      oneInstant: true,
+      open: (diskId, signal) => this.#open(captured, diskId, signal),
+      stillIntact: (signal) => this.#stillIntact(captured, signal),
+    }
+  }
+
+  async #open(captured: Captured, diskId: string, signal: AbortSignal): Promise<BlockSource> {
+    const { disks, scratchFolders, nbdSocket, clock } = this.#parts
+    const index = disks.findIndex(({ id }) => id === diskId)
+    const disk = disks[index]
+    if (disk === undefined) throw new Fault('not-found', `no disk ${diskId} in the captured set`)
+    // After the hold: nothing of this was needed to make the instant.
+    this.#published ??= this.#publish(captured, signal)
+    await abortable(this.#published, signal)
+    return openCapturedDisk({
+      socketPath: nbdSocket, id: disk.id, sizeBytes: disk.sizeBytes,
+      scratchFolder: scratchFolders[index] ?? '/' }, clock, signal)
+  }
+
+  /** Adds the nodes that show the instant and exports them, read-only. */
+  async #publish(captured: Captured, signal: AbortSignal): Promise<void> {
+    const { qmp, names, disks, log } = this.#parts
+    log.info('qemu.captured', {
+      method: captured.method, stoppedMs: captured.stoppedMs, disks: disks.length })
+    const client = await qmp.client(signal)
+    for (const [index, disk] of disks.entries()) {
+      const access = names.access(index)
+      await client.execute('blockdev-add',
+        { driver: 'snapshot-access', 'node-name': access, file: names.filter(index) }, signal)
+      await client.execute('block-export-add',
+        { type: 'nbd', id: access, 'node-name': access, name: disk.id, writable: false }, signal)
+    }
+  }
+
+  async #stillIntact(
+    captured: Captured, signal: AbortSignal,
+  ): Promise<{ readonly intact: true } | { readonly broken: string }> {
+    try {
+      await this.#checkFilters(signal)
+      for (const { id, sizeBytes } of this.#parts.disks) {
+        // Measured: once a copy has failed, each read of any part is refused, for ever.
+        await using disk = await this.#open(captured, id, signal)
+        await disk.read(0, Math.min(512, sizeBytes), signal)
+      }
+      return { intact: true }
+    } catch (error) {
+      if (signal.aborted) throw error
+      return { broken: error instanceof Error ? error.message : String(error) }
+    }
+  }
+
+  /** A device that writes past its filter changes the instant without QEMU noticing. */
+  async #checkFilters(signal: AbortSignal): Promise<void> {
+    const { qmp, method, names, disks } = this.#parts
+    const now = await ask(await qmp.client(signal), 'query-block', signal)
+    const inUse = new Set(now.map(({ inserted }) => inserted?.['node-name']))
+    for (const [index, { id, node }] of disks.entries()) {
+      const isPast = method.name === 'stop-window' && inUse.has(node)
+      if (isPast && !inUse.has(names.filter(index))) {
+        throw new Fault('snapshot-broken', `disk ${id} was taken from its filter by somebody else`)
+      }
+    }
+  }
+
+  async recheck(signal: AbortSignal): Promise<readonly DiskLeftOut[]> {
+    const { qmp, disks, leftOut } = this.#parts
+    const now = await discoverDisks(await qmp.client(signal), signal)
+    const known = new Set([...disks, ...leftOut].map(({ id }) => id))
+    const present = new Set([...now.disks, ...now.leftOut].map(({ id }) => id))
+    return [
+      ...now.disks.filter(({ id }) => !known.has(id)).map(({ id }): DiskLeftOut => (
+        { id, reason: 'hot-added', detail: 'added while the backup ran' })),
+      ...disks.filter(({ id }) => !present.has(id)).map(({ id }): DiskLeftOut => (
+        { id, reason: 'hot-removed', detail: 'removed while the backup ran' })),
+    ]
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed ??= releaseMachine(this.#parts)
+    return this.#disposed
+  }
+}
+
+/** What a prepared machine is given back by; never throws. Also for a prepare that fails midway. */
+export async function releaseMachine(
+  parts: Pick<PreparedParts, 'qmp' | 'guard' | 'names' | 'nbdSocket' | 'clock' | 'log'>,
+): Promise<void> {
+  const { qmp, guard, names, nbdSocket, clock, log } = parts
+  using limit = deadline(clock, RELEASE_MS, 'giving the machine back')
+  try {
+    const client = await qmp.client(limit.signal)
+    const sweep = await sweepMachine(client, names.prefix, 'always', clock, limit.signal)
+    if (sweep.problems.length > 0) log.error('qemu.leftovers', { problems: sweep.problems })
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error)
+    log.error('qemu.leftovers', { problems: [problem] })
+  }
+  await rm(nbdSocket, { force: true }).catch(() => {})
+  await guard[Symbol.asyncDispose]()
+}

@@ -1,0 +1,231 @@
+/** The QEMU provider: prepares a machine for being captured by us. */
+
+import { join } from 'node:path'
+import { throwIfAborted } from '../../base/clock.ts'
+import { Fault, isFault } from '../../base/fault.ts'
+import { printable } from '../../base/text.ts'
+import type {
+  DiskLeftOut, FileSystemFreezer, FreezerMissing, PowerState, PrepareRequest, PreparedSet, Provider,
+} from '../../consistency/mod.ts'
+import { GuardedFreezer } from '../guardian/freezer.ts'
+import { Guard } from '../guardian/guard.ts'
+import { thawLeftovers } from '../guardian/leftovers.ts'
+import { listRecords, recordFileFor, type HoldSockets } from '../guardian/record.ts'
+import { chooseMethod } from './capture.ts'
+import { diskIdsAt } from './disk-addresses.ts'
+import { discoverDisks, type DiscoveredDisks, type QemuDisk } from './disks.ts'
+import { agentChannel } from './guest-agent.ts'
+import { OURS, runNames, type RunNames } from './names.ts'
+import { nbdSocketPath, startNbdServer } from './nbd-server.ts'
+import type { ProviderContext, QemuOptions } from './options.ts'
+import { powerOf } from './power.ts'
+import { QemuPreparedSet, releaseMachine } from './prepared-set.ts'
+import type { QmpClient } from './qmp-client.ts'
+import type { QmpConnection } from './qmp-connection.ts'
+import { ask } from './qmp-replies.ts'
+import { ensureRunDir } from './run-dir.ts'
+import { checkScratchSpace, createScratch, removeScratch, scratchFolder } from './scratch.ts'
+import { sweepMachine } from './sweep.ts'
+
+/** For the agent to answer before the hold: a guest under emulation needs a second. */
+const AGENT_ANSWER_MS = 5_000
+
+export interface QemuProviderParts {
+  readonly options: QemuOptions
+  readonly runDir: string
+  readonly qmp: QmpConnection
+  readonly context: ProviderContext
+}
+
+interface FreezerFacts {
+  readonly client: QmpClient
+  readonly guard: Guard
+  readonly power: PowerState
+  readonly disks: readonly QemuDisk[]
+  /** Set where an earlier run's hold is not released. */
+  readonly unreleased: FreezerMissing | undefined
+}
+
+export class QemuProvider implements Provider {
+  readonly name = 'qemu'
+  readonly #parts: QemuProviderParts
+
+  constructor(parts: QemuProviderParts) {
+    this.#parts = parts
+  }
+
+  async prepare(request: PrepareRequest, signal: AbortSignal): Promise<PreparedSet> {
+    const { options, runDir, qmp, context: { clock, log } } = this.#parts
+    const sockets: HoldSockets = {
+      agent: options.agent, qmp: options.qmp, guardianQmp: options.guardianQmp }
+    await ensureRunDir(runDir)
+    const unreleased = await this.#releaseLeftHolds(sockets, signal)
+    const client = await qmp.client(signal)
+    await this.#sweepLeftovers(client, signal)
+    const power = await powerOf(client, signal)
+    const { disks, leftOut } = chosen(await discoverDisks(client, signal), request.exclude)
+    await checkNotBusy(client, signal)
+    throwIfAborted(signal)
+
+    const names = runNames(request.pointId)
+    const guard = new Guard({
+      sockets, recordFile: recordFileFor(runDir, sockets, names.run), nodePrefix: names.prefix,
+      clock, settings: {} })
+    const nbdSocket = nbdSocketPath(runDir, options.qmp, names.run)
+    await using undo = new AsyncDisposableStack()
+    undo.defer(() => releaseMachine({ qmp, guard, names, nbdSocket, clock, log }))
+    const freezer = await this.#freezer({ client, guard, power, disks, unreleased }, signal)
+    const method = await chooseMethod(client, names, guard, signal)
+    await startNbdServer(client, nbdSocket, runDir, signal)
+    const scratchFolders = await this.#addTargets(client, names, disks, signal)
+    await method.prepare(disks, signal)
+    undo.move() // the set releases from here on
+    return new QemuPreparedSet({ qmp, guard, method, names, disks, leftOut, power, freezer,
+      scratchFolders, nbdSocket, clock, log })
+  }
+
+  /** A hold that cannot be shown to be released makes the agent useless for this run. */
+  async #releaseLeftHolds(
+    sockets: HoldSockets, signal: AbortSignal): Promise<FreezerMissing | undefined> {
+    const { runDir, qmp, context: { clock, log } } = this.#parts
+    if (listRecords(runDir).length === 0) return undefined
+    await qmp.release() // a guardian may need our only QMP socket to resume the machine
+    for (const left of await thawLeftovers(runDir, sockets, clock, {}, signal)) {
+      const { frozenSinceMs, stoppedSinceMs } = left.record
+      if (left.released) log.warn('hold.leftover-released', { frozenSinceMs, stoppedSinceMs })
+      else {
+        log.error('hold.leftover-not-released', { frozenSinceMs, detail: left.detail })
+        return { missing: 'agent-silent', detail:
+          `a hold of an earlier run cannot be shown to be released: ${left.detail}` }
+      }
+    }
+    return undefined
+  }
+
+  async #sweepLeftovers(client: QmpClient, signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#parts.context
+    const sweep = await sweepMachine(client, OURS, 'if-found', clock, signal)
+    if (sweep.removed.length > 0) log.warn('qemu.leftovers-removed', { removed: sweep.removed })
+    if (sweep.problems.length === 0) return
+    throw new Fault('machine-busy', 'an earlier run left something in the machine that stays: ' +
+      printable(sweep.problems.join('; ')), {
+      advice: 'Remove the nodes named stillpoint-… with blockdev-del, or restart the machine.' })
+  }
+
+  /** How to freeze, or why not. An agent that does not answer is no fault. */
+  async #freezer(
+    { client, guard, power, disks, unreleased }: FreezerFacts, signal: AbortSignal,
+  ): Promise<FileSystemFreezer | FreezerMissing> {
+    const { agent: path } = this.#parts.options
+    const { clock } = this.#parts.context
+    const channel = path === undefined ? undefined : await agentChannel(client, path, signal)
+    const missing = unreleased ?? missingAgent(path, channel, power)
+    if (missing !== undefined) {
+      await guard.open(0)
+      return missing
+    }
+    try {
+      const agent = await guard.open(AGENT_ANSWER_MS)
+      if (agent === null) return { missing: 'agent-silent', detail: 'the agent was not asked' }
+      if (agent.status === 'frozen') {
+        return { missing: 'agent-busy', detail: 'the guest was frozen by somebody else before' }
+      }
+      if (!agent.canFreeze) {
+        return { missing: 'agent-disabled', detail:
+          'the agent does not allow guest-fsfreeze-*: take them off its block-rpcs list' }
+      }
+      return new GuardedFreezer({ guard, clock, agentVersion: agent.version,
+        diskIdsOf: (addresses) => diskIdsAt(addresses, disks) })
+    } catch (error) {
+      if (!isFault(error, 'agent-unreachable', 'agent-protocol', 'agent-refused', 'timed-out')) {
+        throw error
+      }
+      return { missing: 'agent-silent', detail: error.message }
+    }
+  }
+
+  /** Makes the overlays and has QEMU open them: only then is it known that it may. */
+  async #addTargets(
+    client: QmpClient, names: RunNames, disks: readonly QemuDisk[], signal: AbortSignal,
+  ): Promise<readonly string[]> {
+    const { options } = this.#parts
+    const folders: string[] = []
+    for (const disk of disks) folders.push(await scratchFolder(disk, options.scratchDir))
+    await checkScratchSpace(
+      disks.map(({ sizeBytes }, index) => ({ folder: folders[index] ?? '/', sizeBytes })),
+      options.leastScratchBytes)
+    for (const [index, disk] of disks.entries()) {
+      throwIfAborted(signal)
+      const name = names.target(index)
+      const folder = folders[index] ?? '/'
+      const file = await createScratch(folder, name, disk.sizeBytes, signal)
+      try {
+        await client.execute('blockdev-add', { driver: 'qcow2', 'node-name': name,
+          file: { driver: 'file', filename: file } }, signal)
+      } catch (error) {
+        throw isFault(error, 'platform-refused') ? scratchRefused(folder, error) : error
+      } finally {
+        await removeScratch(file)
+      }
+    }
+    return folders
+  }
+}
+
+function scratchRefused(folder: string, cause: Fault): Fault {
+  return new Fault('platform-refused',
+    `QEMU cannot use scratch files in ${printable(folder)}: ${cause.message}`, {
+      cause, advice: 'Run as the user that runs QEMU, or name a scratch folder that it may use: ' +
+        `${join(folder, '…')} must be readable and writable for it.` })
+}
+
+/** Why the agent is not even asked. */
+function missingAgent(
+  path: string | undefined, channel: string | undefined, power: PowerState,
+): FreezerMissing | undefined {
+  if (path === undefined) {
+    return { missing: 'no-agent-configured', detail: 'no agent socket was named (agent=PATH)' }
+  }
+  if (power !== 'running') {
+    return { missing: 'agent-silent', detail: 'the machine does not run, so nothing is frozen' }
+  }
+  if (channel === 'held') {
+    return { missing: 'agent-busy', detail:
+      `another program holds ${printable(path)}, which serves one client at a time` }
+  }
+  if (channel === 'unopened') {
+    return { missing: 'agent-silent', detail:
+      'no agent runs in the guest: nobody there has the channel open (install qemu-guest-agent)' }
+  }
+  return undefined
+}
+
+function chosen(found: DiscoveredDisks, exclude: readonly string[]): DiscoveredDisks {
+  const excluded = new Set(exclude)
+  const disks = found.disks.filter(({ id }) => !excluded.has(id))
+  const leftOut: readonly DiskLeftOut[] = [
+    ...found.leftOut.map((disk): DiskLeftOut => excluded.has(disk.id)
+      ? { ...disk, reason: 'excluded', detail: 'excluded by the operator' } : disk),
+    ...found.disks.filter(({ id }) => excluded.has(id)).map(({ id }): DiskLeftOut => (
+      { id, reason: 'excluded', detail: 'excluded by the operator' })),
+  ]
+  if (disks.length > 0) return { disks, leftOut }
+  const why = leftOut.map(({ id, detail }) => `${id}: ${detail}`).join('; ')
+  throw new Fault('nothing-to-back-up',
+    `the machine has no disk that can be captured${why === '' ? '' : ` (${printable(why)})`}`)
+}
+
+/** Somebody else's work on the disks is never touched. Faults: `machine-busy`. */
+async function checkNotBusy(client: QmpClient, signal: AbortSignal): Promise<void> {
+  const [job] = await ask(client, 'query-jobs', signal)
+  const [exported] = await ask(client, 'query-block-exports', signal)
+  const { status: migration } = await ask(client, 'query-migrate', signal)
+  const isMoving = ['setup', 'active', 'postcopy-active', 'device', 'pre-switchover']
+    .includes(migration ?? '')
+  const busy = job !== undefined ? `the ${printable(job.type)} job ${printable(job.id)} runs`
+    : exported !== undefined ? `${printable(exported['node-name'])} is exported`
+      : isMoving ? 'the machine is being moved to another host' : undefined
+  if (busy === undefined) return
+  throw new Fault('machine-busy', `another program works on the machine: ${busy}`, {
+    retry: 'later', advice: 'Wait until it has ended; nothing of it was touched.' })
+}
