@@ -9,9 +9,17 @@ import { printable } from '../../base/text.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { ask } from './qmp-replies.ts'
 
-/** The socket of a run's NBD server; it names the machine, so that a leftover can be told. */
-export function nbdSocketPath(runDir: string, qmpPath: string, run: string): string {
-  return join(runDir, `${socketPrefix(qmpPath)}${run}.sock`)
+/** The server of one run. It is stopped only if it was started by us. */
+export interface OwnNbdServer {
+  /** Names the machine, so that a leftover can be told. */
+  readonly socketPath: string
+  readonly isStarted: boolean
+}
+
+/** The server of a run that has not started it. */
+export function plannedNbdServer(
+  runDir: string, qmpPath: string, run: string): { socketPath: string; isStarted: boolean } {
+  return { socketPath: join(runDir, `${socketPrefix(qmpPath)}${run}.sock`), isStarted: false }
 }
 
 function socketPrefix(qmpPath: string): string {
@@ -23,9 +31,14 @@ function socketPrefix(qmpPath: string): string {
  * else's is never touched. Faults: `machine-busy`, `platform-refused` with advice.
  */
 export async function startNbdServer(
-  client: QmpClient, socketPath: string, runDir: string, signal: AbortSignal): Promise<void> {
-  const start = (): Promise<unknown> => client.execute(
-    'nbd-server-start', { addr: { type: 'unix', data: { path: socketPath } } }, signal)
+  client: QmpClient, server: { readonly socketPath: string; isStarted: boolean }, runDir: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { socketPath: path } = server
+  const start = async (): Promise<void> => {
+    await client.execute('nbd-server-start', { addr: { type: 'unix', data: { path } } }, signal)
+    server.isStarted = true
+  }
   try {
     await start()
   } catch (error) {
@@ -41,7 +54,7 @@ export async function startNbdServer(
     await client.execute('nbd-server-stop', {}, signal)
     await start()
   }
-  await removeDeadSockets(runDir, client.path, socketPath)
+  await removeDeadSockets(runDir, client.path, path)
 }
 
 function busy(): Fault {

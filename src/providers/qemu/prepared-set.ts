@@ -14,6 +14,7 @@ import type { Captured, CaptureMethod } from './capture.ts'
 import { openCapturedDisk } from './captured-disk.ts'
 import { discoverDisks, type QemuDisk } from './disks.ts'
 import type { RunNames } from './names.ts'
+import type { OwnNbdServer } from './nbd-server.ts'
 import type { QmpConnection } from './qmp-connection.ts'
 import { ask } from './qmp-replies.ts'
 import { sweepMachine } from './sweep.ts'
@@ -32,7 +33,7 @@ export interface PreparedParts {
   readonly freezer: FileSystemFreezer | FreezerMissing
   /** By disk, in their order. */
   readonly scratchFolders: readonly string[]
-  readonly nbdSocket: string
+  readonly nbd: OwnNbdServer
   readonly clock: Clock
   readonly log: Log
 }
@@ -67,7 +68,7 @@ export class QemuPreparedSet implements RequestorHeldSet {
   }
 
   async #open(captured: Captured, diskId: string, signal: AbortSignal): Promise<BlockSource> {
-    const { disks, scratchFolders, nbdSocket, clock } = this.#parts
+    const { disks, scratchFolders, nbd, clock } = this.#parts
     const index = disks.findIndex(({ id }) => id === diskId)
     const disk = disks[index]
     if (disk === undefined) throw new Fault('not-found', `no disk ${diskId} in the captured set`)
@@ -75,7 +76,7 @@ export class QemuPreparedSet implements RequestorHeldSet {
     this.#published ??= this.#publish(captured, signal)
     await abortable(this.#published, signal)
     return openCapturedDisk({
-      socketPath: nbdSocket, id: disk.id, sizeBytes: disk.sizeBytes,
+      socketPath: nbd.socketPath, id: disk.id, sizeBytes: disk.sizeBytes,
       scratchFolder: scratchFolders[index] ?? '/' }, clock, signal)
   }
 
@@ -145,18 +146,19 @@ export class QemuPreparedSet implements RequestorHeldSet {
 
 /** What a prepared machine is given back by; never throws. Also for a prepare that fails midway. */
 export async function releaseMachine(
-  parts: Pick<PreparedParts, 'qmp' | 'guard' | 'names' | 'nbdSocket' | 'clock' | 'log'>,
+  parts: Pick<PreparedParts, 'qmp' | 'guard' | 'names' | 'nbd' | 'clock' | 'log'>,
 ): Promise<void> {
-  const { qmp, guard, names, nbdSocket, clock, log } = parts
+  const { qmp, guard, names, nbd, clock, log } = parts
   using limit = deadline(clock, RELEASE_MS, 'giving the machine back')
   try {
     const client = await qmp.client(limit.signal)
-    const sweep = await sweepMachine(client, names.prefix, 'always', clock, limit.signal)
+    const stopNbd = nbd.isStarted ? 'always' : 'never'
+    const sweep = await sweepMachine(client, names.prefix, stopNbd, clock, limit.signal)
     if (sweep.problems.length > 0) log.error('qemu.leftovers', { problems: sweep.problems })
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error)
     log.error('qemu.leftovers', { problems: [problem] })
   }
-  await rm(nbdSocket, { force: true }).catch(() => {})
+  await rm(nbd.socketPath, { force: true }).catch(() => {})
   await guard[Symbol.asyncDispose]()
 }

@@ -16,7 +16,7 @@ import { diskIdsAt } from './disk-addresses.ts'
 import { discoverDisks, type DiscoveredDisks, type QemuDisk } from './disks.ts'
 import { agentChannel } from './guest-agent.ts'
 import { OURS, runNames, type RunNames } from './names.ts'
-import { nbdSocketPath, startNbdServer } from './nbd-server.ts'
+import { plannedNbdServer, startNbdServer } from './nbd-server.ts'
 import type { ProviderContext, QemuOptions } from './options.ts'
 import { powerOf } from './power.ts'
 import { QemuPreparedSet, releaseMachine } from './prepared-set.ts'
@@ -71,17 +71,17 @@ export class QemuProvider implements Provider {
     const guard = new Guard({
       sockets, recordFile: recordFileFor(runDir, sockets, names.run), nodePrefix: names.prefix,
       clock, settings: {} })
-    const nbdSocket = nbdSocketPath(runDir, options.qmp, names.run)
+    const nbd = plannedNbdServer(runDir, options.qmp, names.run)
     await using undo = new AsyncDisposableStack()
-    undo.defer(() => releaseMachine({ qmp, guard, names, nbdSocket, clock, log }))
+    undo.defer(() => releaseMachine({ qmp, guard, names, nbd, clock, log }))
     const freezer = await this.#freezer({ client, guard, power, disks, unreleased }, signal)
     const method = await chooseMethod(client, names, guard, signal)
-    await startNbdServer(client, nbdSocket, runDir, signal)
+    await startNbdServer(client, nbd, runDir, signal)
     const scratchFolders = await this.#addTargets(client, names, disks, signal)
     await method.prepare(disks, signal)
     undo.move() // the set releases from here on
     return new QemuPreparedSet({ qmp, guard, method, names, disks, leftOut, power, freezer,
-      scratchFolders, nbdSocket, clock, log })
+      scratchFolders, nbd, clock, log })
   }
 
   /** A hold that cannot be shown to be released makes the agent useless for this run. */
