@@ -94,21 +94,16 @@ function escaped(value: string): string {
 /** Leaves out what an emulated processor spends a second of booting on. */
 const FAST_BOOT = ['quiet', 'mitigations=off', 'cryptomgr.notests', 'nokaslr']
 
-/** What the guest's init and hook read from the kernel command line. */
-export function tinyKernelParameters(options: {
-  readonly diskCount: number
-  readonly agent: AgentMode
-  readonly hook: HookOptions
-  readonly load: boolean
-}): readonly string[] {
-  const { hook } = options
+export function kernelParameters(diskCount: number): readonly string[] {
+  return ['console=ttyS0', 'panic=-1', ...FAST_BOOT, `sp.disks=${diskCount}`]
+}
+
+/** The one line that the guest waits for on its witness port before it starts to work. */
+export function settingsLine(
+  agent: AgentMode, hook: HookOptions, load: boolean): string {
   const wishes = [
     ['freeze-sleep', hook.freezeSleepS], ['freeze-exit', hook.freezeExit],
     ['thaw-sleep', hook.thawSleepS], ['thaw-exit', hook.thawExit],
   ].filter(([, value]) => value !== undefined).map(([key, value]) => `${key}:${value}`)
-  return [
-    'console=ttyS0', 'panic=-1', ...FAST_BOOT, `sp.disks=${options.diskCount}`,
-    `sp.agent=${options.agent}`, `sp.load=${options.load ? 'on' : 'off'}`,
-    ...(wishes.length === 0 ? [] : [`sp.hook=${wishes.join(',')}`]),
-  ]
+  return `agent=${agent} load=${load ? 'on' : 'off'} hook=${wishes.join(',')}\n`
 }

@@ -13,7 +13,7 @@ import { chooseAccelerator, type Accelerator } from './accelerator.ts'
 import { defaultCacheDir } from './cache.ts'
 import { DEFAULT_DISKS, makeDisk, type GuestDisk, type GuestDiskOptions } from './disk-images.ts'
 import {
-  qemuArguments, socketsIn, tinyKernelParameters, type AgentMode, type HookOptions,
+  kernelParameters, qemuArguments, settingsLine, socketsIn, type AgentMode, type HookOptions,
   type QemuCommand,
 } from './qemu-command.ts'
 import { buildTinyGuest } from './tiny-image.ts'
@@ -94,18 +94,19 @@ export async function startGuest(
     accelerator,
     memoryMiB: MEMORY_MIB,
     ...image,
-    kernelParameters: tinyKernelParameters({
-      diskCount: disks.length, agent, hook: options.hook ?? {}, load: options.load ?? true }),
+    kernelParameters: kernelParameters(disks.length),
     disks,
     hasAgentPort: agent !== 'absent',
     sockets: socketsIn(options.folder),
     serialLog: join(options.folder, 'serial.log'),
     extra: options.qemuArguments ?? [],
-  }, join(options.folder, 'qemu.log'), clock, signal)
+  }, join(options.folder, 'qemu.log'),
+  settingsLine(agent, options.hook ?? {}, options.load ?? true), clock, signal)
 }
 
 async function launch(
-  command: QemuCommand, qemuLog: string, clock: Clock, signal: AbortSignal): Promise<RunningGuest> {
+  command: QemuCommand, qemuLog: string, settings: string, clock: Clock,
+  signal: AbortSignal): Promise<RunningGuest> {
   throwIfAborted(signal)
   const qemu = spawnQemu(command, qemuLog)
   const ended = new Promise<void>((resolve) => {
@@ -119,6 +120,7 @@ async function launch(
   const witness = new WitnessLog(clock)
   try {
     const socket = await openWitness(qemu, command, qemuLog, witness, clock, signal)
+    socket.write(settings)
     void ended.then(() => socket.destroy())
   } catch (error) {
     await kill()

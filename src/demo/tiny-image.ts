@@ -53,7 +53,7 @@ export function hasTinyGuest(cacheDir: string): boolean {
 
 function imageFolder(cacheDir: string): string {
   const recipe = createHash('sha256').update(JSON.stringify([PACKAGES, KERNEL, MODULE_SETS]))
-  for (const name of ['init', 'load', 'hook']) recipe.update(readFileSync(join(SCRIPTS, name)))
+  for (const name of ['init', 'serve', 'hook']) recipe.update(readFileSync(join(SCRIPTS, name)))
   for (const name of ['tiny-image.ts', 'kernel.ts', 'cpio.ts']) {
     const source = fileURLToPath(new URL(`./${name}`, import.meta.url))
     if (existsSync(source)) recipe.update(readFileSync(source))
@@ -137,7 +137,7 @@ async function librariesOf(
 async function scriptEntries(): Promise<readonly CpioEntry[]> {
   return [
     await fileEntry('init', join(SCRIPTS, 'init'), true),
-    await fileEntry('guest/load', join(SCRIPTS, 'load'), true),
+    await fileEntry('guest/serve', join(SCRIPTS, 'serve'), true),
     await fileEntry('guest/hook', join(SCRIPTS, 'hook'), true),
   ]
 }
