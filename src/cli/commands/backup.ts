@@ -1,0 +1,49 @@
+/** `stillpoint backup` */
+
+import { Option, type Command } from 'commander'
+import { backupMachine } from '../../engine/mod.ts'
+import { GRADES, type Grade } from '../../consistency/mod.ts'
+import { backupProgress } from '../backup-progress.ts'
+import { renderBackup } from '../render/backup-text.ts'
+import { backupJson } from '../render/json-shapes.ts'
+import type { Run } from '../session.ts'
+import { onOption } from './options.ts'
+
+const EXAMPLES = `
+Examples:
+  $ stillpoint backup web1                    a machine of stillpoint.yaml
+  $ stillpoint backup --on qemu:qmp=/run/web1/qmp.sock,agent=/run/web1/agent.sock
+  $ stillpoint backup web1 --require filesystem --on-weaker fail
+
+The machine works on; its writes are held for the instant of the snapshot. What is required is the
+best grade that the machine has had, unless --require or the configuration says otherwise. If the
+result is weaker, the exit code is 3; --on-weaker says whether it is stored all the same.`
+
+interface BackupOptions {
+  readonly on?: string
+  readonly require?: Grade
+  readonly onWeaker?: 'keep' | 'fail'
+}
+
+export function addBackup(program: Command, run: Run): void {
+  program.command('backup')
+    .description('back a running machine up, and say how consistent the backup is')
+    .argument('[machine]', 'its name; may be left out where there is only one')
+    .addOption(onOption())
+    .addOption(new Option('--require <grade>', 'the least grade that is good enough')
+      .choices([...GRADES].reverse()))
+    .addOption(new Option('--on-weaker <what>', 'what to do with a weaker result (default keep)')
+      .choices(['keep', 'fail']))
+    .addHelpText('after', EXAMPLES)
+    .action((machine: string | undefined, options: BackupOptions) =>
+      run(async ({ output, repository, signal, world, openContext }) => {
+        const summary = await backupMachine({
+          repository, machine,
+          on: options.on, require: options.require, onWeaker: options.onWeaker,
+          onEvent: backupProgress(output, world.clock),
+        }, await openContext(), signal)
+        output.summary('backup', backupJson(summary))
+        output.result(renderBackup(summary, output.paint))
+        return summary.judgement.kind === 'fine' ? 0 : 3
+      }))
+}

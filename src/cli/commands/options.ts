@@ -1,0 +1,9 @@
+/** Options that several commands share. */
+
+import { Option } from 'commander'
+
+/** `--on` */
+export function onOption(): Option {
+  return new Option('--on <platform>',
+    'where the machine runs: qemu:qmp=PATH,agent=PATH[,guardian-qmp=PATH][,name=NAME]')
+}

@@ -1,0 +1,29 @@
+/** `stillpoint points` */
+
+import type { Command } from 'commander'
+import { listPoints } from '../../engine/mod.ts'
+import { pointJson } from '../render/json-shapes.ts'
+import { renderPoints } from '../render/points-table.ts'
+import type { Run } from '../session.ts'
+
+const EXAMPLES = `
+Examples:
+  $ stillpoint points
+  $ stillpoint points web1
+
+The newest comes last. HELD is how long writes were held for it, SIZE what its disks have, ADDED
+what its backup added to the repository. The ids are those that "restic snapshots" shows.`
+
+export function addPoints(program: Command, run: Run): void {
+  program.command('points')
+    .description('list the restore points and their grades')
+    .argument('[machine]', 'only those of this machine')
+    .addHelpText('after', EXAMPLES)
+    .action((machine: string | undefined) =>
+      run(async ({ output, repository, signal, openContext }) => {
+        const points = await listPoints(repository, machine, await openContext(), signal)
+        output.summary('points', { points: points.map(pointJson) })
+        output.result(renderPoints(points, output.paint))
+        return 0
+      }))
+}

@@ -1,0 +1,64 @@
+/** What a person sees after a backup; the last line is its grade and why it is not higher. */
+
+import type { BackupSummary } from '../../backup/mod.ts'
+import { formatBytes, formatMs, printable } from '../../base/text.ts'
+import type { GradeResult } from '../../consistency/mod.ts'
+import { noPaint, type Paint } from '../paint.ts'
+import { renderPairs } from './table.ts'
+import {
+  applicationWords, coverageWords, GRADE_COLOUR, limitingReasons, shortId,
+} from './words.ts'
+
+export function renderBackup(summary: BackupSummary, paint: Paint = noPaint): string {
+  const { result, machine, stored } = summary
+  const name = printable(machine, 64)
+  const title = 'snapshotId' in stored
+    ? `restore point ${shortId(stored.snapshotId)} of ${name} is stored`
+    : paint('red', `NOT STORED: ${name} has no new restore point`)
+  return [
+    title,
+    ...renderPairs([
+      ['disks', `${formatBytes(summary.sizeBytes)}, ${coverageWords(result.coverage)}`],
+      ['held', heldWords(summary)],
+      ['read', `${formatBytes(summary.bytesRead)} (${summary.mode}: ${summary.modeReason})`],
+      ['added', `${formatBytes(summary.bytesAdded)} to the repository`],
+      ['took', formatMs(summary.durationMs)],
+    ], '  '),
+    ...renderApplications(result),
+    ...renderJudgement(summary, paint),
+    gradeLine(result, paint),
+  ].join('\n')
+}
+
+/** `grade: crash. Why not higher: The guest agent does not answer.` */
+export function gradeLine(
+  { grade, reasons }: Pick<GradeResult, 'grade' | 'reasons'>, paint: Paint = noPaint): string {
+  const shown = `grade: ${paint(GRADE_COLOUR[grade], grade)}.`
+  if (grade === 'application') return `${shown} There is no higher one.`
+  const [first, ...others] = limitingReasons(grade, reasons)
+  if (first === undefined) return shown
+  const more = others.length === 0 ? '' : ` (and ${others.length} more, see "stillpoint show")`
+  return `${shown} Why not higher: ${first.sentence}${more}`
+}
+
+function heldWords({ heldMs, stalledMs, method }: BackupSummary): string {
+  const how = `all disks at one instant by ${printable(method, 64)}`
+  if (heldMs === null) return `nothing; ${how}`
+  const stalled = stalledMs === null
+    ? '' : `, ${formatMs(stalledMs)} with asking and answering in the guest`
+  return `writes for ${formatMs(heldMs)}${stalled}`
+}
+
+function renderApplications({ applications }: GradeResult): readonly string[] {
+  if (applications.length === 0) return []
+  return ['  applications', ...renderPairs(applications.map((application) =>
+    [application.name, applicationWords(application)]), '    ')]
+}
+
+function renderJudgement({ judgement, stored }: BackupSummary, paint: Paint): readonly string[] {
+  if (judgement.kind === 'fine') return []
+  const what = 'snapshotId' in stored
+    ? 'LESS THAN REQUIRED, and stored all the same (--on-weaker keep):'
+    : 'LESS THAN REQUIRED, so it was not stored:'
+  return [paint('yellow', what), ...judgement.because.map((sentence) => `  ${sentence}`)]
+}

@@ -1,0 +1,131 @@
+/** What `--json` carries; docs/json-output.md describes it, and a change raises its version. */
+
+import type { BackupSummary } from '../../backup/mod.ts'
+import { isoTime } from '../../base/clock.ts'
+import { printable } from '../../base/text.ts'
+import type { ListedPoint, RestorePoint } from '../../catalog/mod.ts'
+import type {
+  ApplicationGrade, CoverageResult, GradeReason, GradeResult,
+} from '../../consistency/mod.ts'
+import type { CheckedRepository, PlatformListing, RestoredPoint } from '../../engine/mod.ts'
+import type { JsonFields } from '../output.ts'
+
+export function backupJson(summary: BackupSummary): JsonFields {
+  const { stored, judgement, result } = summary
+  return {
+    point: summary.pointId,
+    snapshot: 'snapshotId' in stored ? stored.snapshotId : null,
+    stored: 'snapshotId' in stored,
+    machine: summary.machine,
+    ...gradeJson(result),
+    meetsPolicy: judgement.kind === 'fine',
+    because: judgement.kind === 'fine' ? [] : judgement.because,
+    method: summary.method,
+    heldMs: summary.heldMs,
+    stalledMs: summary.stalledMs,
+    mode: summary.mode,
+    reason: summary.modeReason,
+    sizeBytes: summary.sizeBytes,
+    bytesRead: summary.bytesRead,
+    bytesAdded: summary.bytesAdded,
+    durationMs: Math.round(summary.durationMs),
+  }
+}
+
+/** One of the list of `points`; the evidence is in `show` alone. */
+export function pointJson(point: ListedPoint): JsonFields {
+  if (point.state === 'damaged') {
+    return {
+      state: 'damaged', snapshot: point.snapshotId, takenAt: timeJson(point.timeMs),
+      machine: point.machineName, detail: point.reason,
+    }
+  }
+  return {
+    state: 'readable',
+    point: point.pointId,
+    snapshot: point.snapshotId,
+    takenAt: timeJson(point.timeMs),
+    machine: point.machine.name,
+    ...gradeJson(point.result),
+    claimedGrade: point.claimed ?? null,
+    heldMs: point.heldMs,
+    stalledMs: point.stalledMs,
+    sizeBytes: point.sizeBytes,
+    bytesAdded: point.bytesAdded ?? null,
+  }
+}
+
+/** All of one point, its evidence included. */
+export function shownPointJson(point: RestorePoint): JsonFields {
+  return {
+    ...pointJson(point),
+    fileSystems: point.result.fileSystems.map(({ name, class: kind, reason }) =>
+      ({ name, class: kind, reason: reason === undefined ? null : reasonJson(reason) })),
+    disks: point.disks.map(({ id, sizeBytes }) => ({ id, sizeBytes })),
+    description: point.machine,
+    evidence: point.evidence,
+  }
+}
+
+export function machinesJson(listings: readonly PlatformListing[]): JsonFields {
+  return {
+    machines: listings.flatMap(({ platform, machines }) => machines.map((machine) => ({
+      name: machine.name, platform, power: machine.power, agent: machine.agent,
+      disks: machine.disks.map(({ id, sizeBytes }) => ({ id, sizeBytes })),
+    }))),
+    unreachable: listings.flatMap(({ platform, fault }) => fault === undefined
+      ? [] : [{ platform, code: fault.code, message: printable(fault.message) }]),
+  }
+}
+
+export function checkJson({ location, report }: CheckedRepository): JsonFields {
+  return { location, ...report }
+}
+
+export function restoreJson({ point, restored, durationMs }: RestoredPoint): JsonFields {
+  return {
+    point: point.pointId,
+    snapshot: point.snapshotId,
+    machine: point.machine.name,
+    grade: point.result.grade,
+    disks: restored.disks,
+    machinePath: restored.machinePath,
+    documentPaths: restored.documentPaths,
+    bytesWritten: restored.writtenBytes,
+    durationMs: Math.round(durationMs),
+  }
+}
+
+function gradeJson({ grade, reasons, coverage, applications }: GradeResult): JsonFields {
+  return {
+    grade,
+    reasons: reasons.map(reasonJson),
+    coverage: coverageJson(coverage),
+    applications: applications.map(applicationJson),
+  }
+}
+
+function reasonJson({ code, subject, sentence }: GradeReason): JsonFields {
+  return { code, subject, sentence }
+}
+
+function coverageJson({ kind, leftOut, unaccepted, rechecked }: CoverageResult): JsonFields {
+  const accepted = (id: string): boolean => !unaccepted.some((disk) => disk.id === id)
+  return {
+    kind, rechecked,
+    leftOut: leftOut.map(({ id, reason, detail }) =>
+      ({ id, reason, detail, accepted: accepted(id) })),
+  }
+}
+
+function applicationJson(application: ApplicationGrade): JsonFields {
+  const { name, kind, grade, contract, recovery, reason } = application
+  return {
+    name, kind, grade, contract, recovery,
+    reason: reason === undefined ? null : reasonJson(reason),
+  }
+}
+
+function timeJson(ms: number): string | null {
+  return Number.isFinite(ms) ? isoTime(ms) : null
+}

@@ -1,0 +1,49 @@
+/** `stillpoint machines`: what can be protected. */
+
+import { formatBytes, printable } from '../../base/text.ts'
+import type { MachineSummary } from '../../catalog/mod.ts'
+import type { PlatformListing } from '../../engine/mod.ts'
+import { renderTable } from './table.ts'
+import { AGENT_WORDS, POWER_WORDS } from './words.ts'
+
+/** Platforms that did not answer are told of as faults, not here. */
+export function renderMachines(listings: readonly PlatformListing[]): string {
+  const found = listings.flatMap(({ platform, machines }) =>
+    machines.map((machine) => ({ platform, machine })))
+  if (found.length === 0) return 'no machine was found'
+  const table = renderTable(
+    [
+      { title: 'MACHINE' }, { title: 'PLATFORM' }, { title: 'POWER' }, { title: 'GUEST AGENT' },
+      { title: 'DISKS' },
+    ],
+    found.map(({ platform, machine }) => [
+      printable(machine.name, 64), platform, POWER_WORDS[machine.power],
+      AGENT_WORDS[machine.agent], disksOf(machine),
+    ]))
+  return [...table, ...found.flatMap(({ machine }) => hintFor(machine))].join('\n')
+}
+
+function disksOf({ disks }: MachineSummary): string {
+  if (disks.length === 0) return 'none'
+  return disks.map(({ id, sizeBytes }) => `${printable(id, 64)} ${formatBytes(sizeBytes)}`)
+    .join(', ')
+}
+
+function hintFor({ name, power, agent }: MachineSummary): readonly string[] {
+  const hint = power === 'running' ? HINTS[agent] : undefined
+  return hint === undefined ? [] : [`${printable(name, 64)}: ${hint}`]
+}
+
+const CRASH = 'no better than "crash", as if the power had failed'
+
+const HINTS: Readonly<Record<MachineSummary['agent'], string | undefined>> = {
+  'answers': undefined,
+  'silent': `its guest agent does not answer; without it a backup is ${CRASH}. ` +
+    'Install and start qemu-guest-agent in the guest.',
+  'not-configured': `no guest agent is named; without it a backup is ${CRASH}. ` +
+    'Add agent=PATH to --on, or agent: to the platform.',
+  'disabled': `its guest agent refuses to freeze; a backup is ${CRASH}. ` +
+    'Allow guest-fsfreeze-* in the agent\'s configuration.',
+  'busy': `somebody else uses its guest agent; a backup now is ${CRASH}. ` +
+    'End the other user of its socket, or back up later.',
+}

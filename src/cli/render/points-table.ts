@@ -1,0 +1,57 @@
+/** `stillpoint points`: the restore points, one a line. */
+
+import { printable } from '../../base/text.ts'
+import type { ListedPoint, RestorePoint } from '../../catalog/mod.ts'
+import { noPaint, type Paint } from '../paint.ts'
+import { renderTable } from './table.ts'
+import { counted, GRADE_COLOUR, msOrDash, shortId, sizeOrDash, wallTime } from './words.ts'
+
+const COLUMNS = [
+  { title: 'POINT' }, { title: 'TAKEN (UTC)' }, { title: 'MACHINE' }, { title: 'GRADE' },
+  { title: 'DISKS' }, { title: 'HELD', align: 'right' }, { title: 'SIZE', align: 'right' },
+  { title: 'ADDED', align: 'right' },
+] as const
+
+/** Points come oldest first, so that the newest stands next to the prompt. */
+export function renderPoints(points: readonly ListedPoint[], paint: Paint = noPaint): string {
+  if (points.length === 0) return 'no restore point yet'
+  const [titles = '', ...lines] = renderTable(COLUMNS, points.map(rowOf))
+  const notes = points.flatMap(notesOn)
+  return [
+    paint('bold', titles),
+    ...lines.map((line, at) => paintLine(line, points[at], paint)),
+    ...notes.length === 0 ? [] : ['', ...notes],
+    '', counted(points.length, 'restore point'),
+  ].join('\n')
+}
+
+function rowOf(point: ListedPoint): readonly string[] {
+  if (point.state === 'damaged') {
+    return [shortId(point.snapshotId), wallTime(point.timeMs), point.machineName, 'DAMAGED']
+  }
+  const { machine, result, heldMs, sizeBytes, bytesAdded } = point
+  return [
+    shortId(point.snapshotId), wallTime(point.timeMs), printable(machine.name, 64),
+    isWeakerThanClaimed(point) ? `${result.grade} (!)` : result.grade, result.coverage.kind,
+    msOrDash(heldMs), sizeOrDash(sizeBytes), sizeOrDash(bytesAdded),
+  ]
+}
+
+function isWeakerThanClaimed({ claimed, result }: RestorePoint): boolean {
+  return claimed !== result.grade
+}
+
+function notesOn(point: ListedPoint): readonly string[] {
+  const id = shortId(point.snapshotId)
+  if (point.state === 'damaged') return [`${id} is damaged: ${point.reason}`]
+  if (!isWeakerThanClaimed(point)) return []
+  const claim = point.claimed === undefined ? 'carries no grade' : `is tagged ${point.claimed}`
+  return [`${id} ${claim}, but its evidence supports "${point.result.grade}"`]
+}
+
+function paintLine(line: string, point: ListedPoint | undefined, paint: Paint): string {
+  if (point === undefined) return line
+  if (point.state === 'damaged') return paint('red', line)
+  const { grade } = point.result
+  return line.replace(` ${grade} `, ` ${paint(GRADE_COLOUR[grade], grade)} `)
+}

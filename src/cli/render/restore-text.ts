@@ -1,0 +1,36 @@
+/** What a person sees after a restore. */
+
+import { formatBytes, formatMs, printable } from '../../base/text.ts'
+import type { RestoredPoint } from '../../engine/mod.ts'
+import { qemuCommandFor, shellLine } from '../../recovery/mod.ts'
+import { noPaint, type Paint } from '../paint.ts'
+import { renderPairs } from './table.ts'
+import { GRADE_COLOUR, GRADE_MEANING, shortId, wallTime } from './words.ts'
+
+export function renderRestore(
+  { point, restored, durationMs }: RestoredPoint, paint: Paint = noPaint): string {
+  const { machine, result } = point
+  const { grade } = result
+  const name = printable(machine.name, 64)
+  return [
+    `restored ${name} as it was at ${wallTime(point.timeMs)} UTC (point ${
+      shortId(point.snapshotId)})`,
+    ...renderPairs([
+      ...restored.disks.map(({ id, path, sizeBytes }): readonly [string, string] =>
+        [id, `${path} (${formatBytes(sizeBytes)})`]),
+      ['machine', restored.machinePath],
+      ['written', `${formatBytes(restored.writtenBytes)} in ${formatMs(durationMs)}`],
+    ], '  '),
+    ...startLines({ point, restored }),
+    `grade: ${paint(GRADE_COLOUR[grade], grade)} (${GRADE_MEANING[grade]})`,
+  ].join('\n')
+}
+
+/** How to try it; nothing where disks are missing, because it would not start. */
+function startLines({ point, restored }: Pick<RestoredPoint, 'point' | 'restored'>): readonly string[] {
+  const isWhole = restored.disks.length === point.machine.disks.length
+  const command = isWhole ? qemuCommandFor(point.machine, restored.disks) : undefined
+  if (command === undefined) return []
+  return ['to start it in QEMU, cut off from the network (it writes to these images):',
+    `  ${shellLine(command)}`]
+}

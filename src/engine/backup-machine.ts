@@ -1,0 +1,49 @@
+/** Backs a machine up. */
+
+import { runBackup, type BackupEvent, type BackupSummary } from '../backup/mod.ts'
+import { bestGradeSoFar, readRestorePoints } from '../catalog/mod.ts'
+import type { Grade } from '../consistency/mod.ts'
+import type { EngineContext, RepositoryOptions } from './context.ts'
+import { findMachine, openMachine, type MachineChoice } from './find-machine.ts'
+import { withLock, withRepository } from './open-repository.ts'
+
+export interface MachineBackup extends MachineChoice {
+  readonly repository: RepositoryOptions
+  /** As the command line says; undefined: as the configuration says, else the default. */
+  readonly require: Grade | undefined
+  readonly onWeaker: 'keep' | 'fail' | undefined
+  readonly onEvent: (event: BackupEvent) => void
+}
+
+/**
+ * Captures the machine into the repository, as good as it ever was unless told otherwise. A result
+ * that is weaker than required is no fault: the summary's judgement says so.
+ * Faults: `usage`, `machine-*`, `platform-*`, `snapshot-*`, and those of the repository.
+ */
+export async function backupMachine(
+  request: MachineBackup, context: EngineContext, signal: AbortSignal): Promise<BackupSummary> {
+  const { clock, random, log, version, config } = context
+  const place = findMachine(request, context)
+  return await withRepository(request.repository, context, signal, async (repository) => {
+    await using opened = await openMachine(place, context, signal)
+    const { platform, machine } = opened
+    const settings = place.settings ?? config.machines.get(machine)
+    const points = await withLock(repository, 'shared', signal, (signal) =>
+      readRestorePoints(repository, signal))
+    return await runBackup({
+      repository, platform, machine,
+      settings: {
+        require: request.require ?? settings?.require,
+        onWeaker: request.onWeaker ?? settings?.onWeaker,
+      },
+      bestSoFar: bestGradeSoFar(points, machine),
+      exclude: settings?.exclude ?? [],
+      declaredNoApplications: settings?.applications === 'none',
+      limits: settings?.limits ?? config.limits,
+      write: {},
+      programVersion: version,
+      clock, random, log,
+      onEvent: request.onEvent,
+    }, signal)
+  })
+}

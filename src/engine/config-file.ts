@@ -1,0 +1,68 @@
+/** Finds and reads the configuration file. */
+
+import { open } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { Fault } from '../base/fault.ts'
+import { NO_CONFIG, parseConfig, type Config } from './config.ts'
+import { MAX_CONFIG_BYTES } from './config-text.ts'
+
+export interface ConfigPlaces {
+  /** `--config`; a file that must be there. */
+  readonly named: string | undefined
+  /** `$STILLPOINT_CONFIG`; a file that must be there. */
+  readonly fromEnvironment: string | undefined
+  /** Where `stillpoint.yaml` is looked for first. */
+  readonly workingDir: string
+}
+
+const SYSTEM_CONFIG = '/etc/stillpoint/stillpoint.yaml'
+
+/**
+ * The configuration of the first place that has one: named, environment, working folder, system.
+ * A file that was not named must not be another user's: it can hold a command to run.
+ * Faults: `not-found` for a named file, `config-invalid`, `io-error`.
+ */
+export async function loadConfig(places: ConfigPlaces): Promise<Config> {
+  const { named, fromEnvironment, workingDir } = places
+  const wanted = named ?? fromEnvironment
+  if (wanted !== undefined && wanted !== '') {
+    const found = await readConfig(resolve(workingDir, wanted), 'named')
+    if (found !== undefined) return found
+    throw new Fault('not-found', `the configuration file ${wanted} does not exist`, {
+      advice: named === undefined ? 'See $STILLPOINT_CONFIG.' : 'See --config.' })
+  }
+  for (const file of [resolve(workingDir, 'stillpoint.yaml'), SYSTEM_CONFIG]) {
+    const found = await readConfig(file, 'found')
+    if (found !== undefined) return found
+  }
+  return NO_CONFIG
+}
+
+async function readConfig(path: string, how: 'named' | 'found'): Promise<Config | undefined> {
+  try {
+    await using file = await open(path, 'r')
+    const { size, mode, uid } = await file.stat()
+    if (size > MAX_CONFIG_BYTES) {
+      throw new Fault('config-invalid',
+        `${path} has ${size} bytes, more than the ${MAX_CONFIG_BYTES} allowed`)
+    }
+    checkOwner(path, { mode, uid }, how)
+    return parseConfig(await file.readFile('utf8'), path)
+  } catch (error) {
+    if (error instanceof Fault) throw error
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw new Fault('io-error', `${path} cannot be read`, { cause: error })
+  }
+}
+
+function checkOwner(
+  path: string, { mode, uid }: { mode: number; uid: number }, how: 'named' | 'found'): void {
+  if ((mode & 0o002) !== 0) {
+    throw new Fault('config-invalid', `${path} may be changed by every user of this host`, {
+      advice: `Take that right away: chmod o-w ${path}` })
+  }
+  if (how === 'found' && uid !== 0 && uid !== process.getuid?.()) {
+    throw new Fault('config-invalid', `${path} belongs to another user, so it is not believed`, {
+      advice: 'Name it with --config if you trust its owner.' })
+  }
+}

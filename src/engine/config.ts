@@ -1,0 +1,197 @@
+/**
+ * The configuration, parsed once into a frozen object. docs/configuration.md is its reference.
+ *
+ * Every default stands here with its reason; unknown keys are faults, because a key that is
+ * misspelt (`requires:`) would otherwise weaken a backup without a word.
+ */
+
+import { dirname, resolve } from 'node:path'
+import { z } from 'zod'
+import type { Fault } from '../base/fault.ts'
+import { GRADES, type FreezeLimits } from '../consistency/mod.ts'
+import { configFault, parseYaml, placeOf, type YamlText } from './config-text.ts'
+
+/** How long each part of a hold may take unless the configuration says otherwise. */
+export const DEFAULT_LIMITS: FreezeLimits = {
+  // Hooks in the guest run in this time, before file systems are held: a database checkpoint may
+  // take several seconds. The guardian thaws past it.
+  freezeMs: 30_000,
+  // The snapshot itself takes milliseconds; a second is what applications do not notice, and Windows
+  // ends a hold of its own after ten.
+  holdMs: 1_000,
+  // Thawing is quick, hooks after it may not be. Nothing stays held longer for a high limit: it says
+  // only how long the answer is waited for.
+  thawMs: 30_000,
+}
+
+const path = z.string().min(1).max(4096)
+const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+  'is no name: letters, digits, dots, dashes and underscores, at most 64')
+const diskId = z.string().regex(/^[a-z0-9_-][a-z0-9._-]{0,63}$/, 'is no disk id, as "vda" is')
+/** An hour: nobody wants a guest held longer than any of these. */
+const ms = z.int().min(1).max(3_600_000)
+
+const limitsSchema = z.strictObject({
+  freezeMs: ms.optional(), holdMs: ms.max(60_000).optional(), thawMs: ms.optional(),
+})
+
+const repositorySchema = z.strictObject({
+  path: z.string().min(1).max(4096).optional(),
+  passwordFile: path.optional(),
+  passwordCommand: z.string().min(1).max(4096).optional(),
+}).refine((it) => it.passwordFile === undefined || it.passwordCommand === undefined,
+  'passwordFile and passwordCommand cannot both be given')
+
+const platformSchema = z.strictObject({
+  type: z.literal('qemu', 'must be qemu: other platforms are planned'),
+  qmp: path,
+  guardianQmp: path.optional(),
+  agent: path.optional(),
+  scratchDir: path.optional(),
+  runDir: path.optional(),
+})
+
+const machineSchema = z.strictObject({
+  platform: name,
+  require: z.enum(GRADES).optional(),
+  onWeaker: z.enum(['keep', 'fail']).optional(),
+  exclude: z.array(diskId).max(256).optional(),
+  applications: z.literal('none', 'can only be none, for a machine without any').optional(),
+  limits: limitsSchema.optional(),
+})
+
+const configSchema = z.strictObject({
+  repository: repositorySchema.optional(),
+  platforms: z.record(name, platformSchema).optional(),
+  machines: z.record(name, machineSchema).optional(),
+  limits: limitsSchema.optional(),
+})
+
+export interface RepositoryConfig {
+  readonly path?: string | undefined
+  readonly passwordFile?: string | undefined
+  readonly passwordCommand?: string | undefined
+}
+
+/** One QEMU process: one machine. Paths are absolute. */
+export type PlatformConfig = Readonly<z.infer<typeof platformSchema>>
+
+export interface MachineConfig {
+  /** A key of `platforms`. */
+  readonly platform: string
+  readonly require?: (typeof GRADES)[number] | undefined
+  readonly onWeaker?: 'keep' | 'fail' | undefined
+  readonly exclude: readonly string[]
+  readonly applications?: 'none' | undefined
+  readonly limits: FreezeLimits
+}
+
+export interface Config {
+  /** The file it was read from; undefined if there is none. */
+  readonly file: string | undefined
+  readonly repository: RepositoryConfig
+  readonly platforms: ReadonlyMap<string, PlatformConfig>
+  readonly machines: ReadonlyMap<string, MachineConfig>
+  readonly limits: FreezeLimits
+}
+
+/** What holds without a configuration file. */
+export const NO_CONFIG: Config = Object.freeze({
+  file: undefined,
+  repository: Object.freeze({}),
+  platforms: new Map(),
+  machines: new Map(),
+  limits: Object.freeze(DEFAULT_LIMITS),
+})
+
+/**
+ * Parses the text of a configuration file. Relative paths in it start at the file's own folder.
+ * Fault: `config-invalid`, naming file, line and key.
+ */
+export function parseConfig(text: string, file: string): Config {
+  const yaml = parseYaml(text, file)
+  const parsed = configSchema.safeParse(yaml.value ?? {}, { reportInput: false })
+  if (!parsed.success) throw issueFault(yaml, parsed.error.issues[0])
+  const { repository, platforms = {}, machines = {}, limits } = parsed.data
+  const inFolder = (path: string): string => resolve(dirname(file), path)
+  const own = { ...DEFAULT_LIMITS, ...withoutUndefined(limits) }
+  const config: Config = {
+    file,
+    repository: resolvePaths(repository ?? {}, ['passwordFile'], inFolder),
+    platforms: new Map(Object.entries(platforms).map(([key, platform]) => [
+      key,
+      Object.freeze(resolvePaths(
+        platform, ['qmp', 'guardianQmp', 'agent', 'scratchDir', 'runDir'], inFolder)),
+    ])),
+    machines: new Map(Object.entries(machines).map(([key, machine]) => [
+      key,
+      Object.freeze({
+        ...machine,
+        exclude: Object.freeze(machine.exclude ?? []),
+        limits: Object.freeze({ ...own, ...withoutUndefined(machine.limits) }),
+      }),
+    ])),
+    limits: Object.freeze(own),
+  }
+  checkReferences(config, yaml)
+  return Object.freeze(config)
+}
+
+/** Each machine names a platform that is there, and a QEMU process runs one machine. */
+function checkReferences(config: Config, yaml: YamlText): void {
+  const users = new Map<string, string>()
+  for (const [key, { platform }] of config.machines) {
+    const at = placeOf(yaml, ['machines', key, 'platform'])
+    if (!config.platforms.has(platform)) {
+      throw configFault(yaml, at, `machine ${key} names platform "${platform}", which is not there`,
+        { word: platform, known: [...config.platforms.keys()] })
+    }
+    const other = users.get(platform)
+    if (other !== undefined) {
+      throw configFault(yaml, at,
+        `machines ${other} and ${key} both name platform ${platform}, which is one machine`)
+    }
+    users.set(platform, key)
+  }
+}
+
+function issueFault(yaml: YamlText, issue: z.core.$ZodIssue | undefined): Fault {
+  if (issue === undefined) return configFault(yaml, undefined, 'it cannot be understood')
+  const path = issue.path.map(String)
+  const where = path.length === 0 ? '' : `${path.join('.')}: `
+  if (issue.code === 'unrecognized_keys') {
+    const key = issue.keys[0] ?? ''
+    return configFault(yaml, placeOf(yaml, [...path, key]), `${where}unknown key "${key}"`,
+      { word: key, known: knownKeys(configSchema, path) })
+  }
+  if (issue.code === 'invalid_key') {
+    const message = issue.issues[0]?.message ?? issue.message
+    return configFault(yaml, placeOf(yaml, path), `"${path.at(-1) ?? ''}" ${message}`)
+  }
+  return configFault(yaml, placeOf(yaml, path), `${where}${issue.message}`)
+}
+
+/** The keys that `schema` allows at `path`; none where it is no object of fixed keys. */
+function knownKeys(schema: unknown, path: readonly string[]): readonly string[] {
+  if (schema instanceof z.ZodOptional) return knownKeys(schema.unwrap(), path)
+  const [step, ...rest] = path
+  if (schema instanceof z.ZodObject) {
+    return step === undefined ? Object.keys(schema.shape) : knownKeys(schema.shape[step], rest)
+  }
+  if (schema instanceof z.ZodRecord) return knownKeys(schema.valueType, rest)
+  return []
+}
+
+function resolvePaths<T extends object>(
+  record: T, keys: readonly (keyof T & string)[], toAbsolute: (path: string) => string): T {
+  const changed = keys.flatMap((key) => {
+    const value: unknown = record[key]
+    return typeof value === 'string' ? [[key, toAbsolute(value)]] : []
+  })
+  return { ...record, ...Object.fromEntries(changed) as Partial<T> }
+}
+
+function withoutUndefined(limits: z.infer<typeof limitsSchema> | undefined): Partial<FreezeLimits> {
+  const entries = Object.entries(limits ?? {}).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(entries) as Partial<FreezeLimits>
+}

@@ -1,0 +1,133 @@
+/** Which platform runs the machine that an operator named. */
+
+import { Fault } from '../base/fault.ts'
+import { printable } from '../base/text.ts'
+import type { Platform } from '../catalog/mod.ts'
+import type { MachineConfig, PlatformConfig } from './config.ts'
+import type { EngineContext } from './context.ts'
+import { nearest } from './nearest.ts'
+import { parsePlatform, type PlatformTarget } from './registry.ts'
+
+/** Where a machine is and what was said of it. */
+export interface MachinePlace {
+  /** The platform's key in the configuration; undefined for `--on`. */
+  readonly platformName: string | undefined
+  readonly target: PlatformTarget
+  /** What the machine is called; undefined: what the platform calls its only machine. */
+  readonly machineName: string | undefined
+  readonly settings: MachineConfig | undefined
+}
+
+/** `on` is the text of `--on`, and counts alone where it is given. */
+export interface MachineChoice {
+  readonly on: string | undefined
+  /** `name` or `platform/name`; undefined where there is only one to choose. */
+  readonly machine: string | undefined
+}
+
+/** Every platform that is named: `--on` alone, else those of the configuration. */
+export function platformPlaces(
+  on: string | undefined, context: EngineContext): readonly MachinePlace[] {
+  const { config } = context
+  if (on !== undefined) return [adHoc(on)]
+  if (config.platforms.size === 0) {
+    throw new Fault('usage', 'no platform is named', { advice: whereToName(context) })
+  }
+  const machineOf = (platform: string): string | undefined =>
+    [...config.machines].find(([, machine]) => machine.platform === platform)?.[0]
+  return [...config.platforms].map(([key, platform]) =>
+    placeOf(context, key, platform, machineOf(key)))
+}
+
+/**
+ * The place of the machine that was chosen. Faults: `usage`, `machine-not-found`.
+ */
+export function findMachine(choice: MachineChoice, context: EngineContext): MachinePlace {
+  const { on, machine } = choice
+  if (on !== undefined) return { ...adHoc(on), machineName: machine }
+  const { machines, platforms } = context.config
+  const places = platformPlaces(on, context)
+  if (machine === undefined) {
+    const [only, ...others] = places
+    if (only !== undefined && others.length === 0) return only
+    throw new Fault('usage', 'it is not said which machine', {
+      advice: `Name one of: ${places.map(nameOf).join(', ')}.` })
+  }
+  const known = machines.get(machine)
+  const [platformKey, machineKey] = known === undefined
+    ? splitName(machine) : [known.platform, machine]
+  const platform = platforms.get(platformKey ?? '')
+  if (platformKey !== undefined && platform !== undefined) {
+    return placeOf(context, platformKey, platform, machineKey)
+  }
+  const names = [...machines.keys(), ...platforms.keys()]
+  const near = nearest(machine, names)
+  throw new Fault('machine-not-found', `no machine is called ${printable(machine, 100)}`, {
+    advice: near === undefined
+      ? `The configuration knows: ${names.join(', ')}.` : `Did you mean "${near}"?` })
+}
+
+/**
+ * Opens the platform; dispose it. Also says what the machine is called there.
+ * Faults: `platform-*`, `machine-not-found`, `usage` where there are several to choose from.
+ */
+export async function openMachine(
+  place: MachinePlace, context: EngineContext, signal: AbortSignal,
+): Promise<AsyncDisposable & { readonly platform: Platform; readonly machine: string }> {
+  const { clock, random, log } = context
+  const platform = await context.registry.openPlatform(place.target, { clock, random, log }, signal)
+  await using opened = new AsyncDisposableStack()
+  opened.use(platform)
+  const machine = place.machineName ?? await onlyMachine(platform, signal)
+  const kept = opened.move()
+  return { platform, machine, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+}
+
+async function onlyMachine(platform: Platform, signal: AbortSignal): Promise<string> {
+  const machines = await platform.machines(signal)
+  const [only, ...others] = machines
+  if (only !== undefined && others.length === 0) return only.name
+  throw new Fault('usage', 'it is not said which machine', {
+    advice: `Name one of: ${machines.map(({ name }) => printable(name, 64)).join(', ')}.` })
+}
+
+function adHoc(on: string): MachinePlace {
+  const target = parsePlatform(on)
+  return { platformName: undefined, target, machineName: undefined, settings: undefined }
+}
+
+function placeOf(
+  { config }: EngineContext, key: string, platform: PlatformConfig, machine: string | undefined,
+): MachinePlace {
+  // QEMU may have any name or none: what the configuration calls the machine counts.
+  const machineName = machine ?? key
+  const { type, qmp, guardianQmp, agent, scratchDir, runDir } = platform
+  const options = {
+    qmp, name: machineName,
+    ...guardianQmp === undefined ? {} : { guardianQmp },
+    ...agent === undefined ? {} : { agent },
+    ...scratchDir === undefined ? {} : { scratchDir },
+    ...runDir === undefined ? {} : { runDir },
+  }
+  return {
+    platformName: key,
+    target: { type, options },
+    machineName,
+    settings: config.machines.get(machineName),
+  }
+}
+
+/** `platform/name`, or a platform whose machine has no entry of its own. */
+function splitName(text: string): readonly [string | undefined, string | undefined] {
+  const [platform, ...name] = text.split('/')
+  return [platform, name.length === 0 ? undefined : name.join('/')]
+}
+
+function nameOf(place: MachinePlace): string {
+  return place.machineName ?? place.platformName ?? ''
+}
+
+function whereToName({ config }: EngineContext): string {
+  const where = config.file ?? 'stillpoint.yaml'
+  return `Give --on qemu:qmp=PATH,agent=PATH, or write platforms into ${where}.`
+}

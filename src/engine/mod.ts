@@ -1,0 +1,13 @@
+export { backupMachine, type MachineBackup } from './backup-machine.ts'
+export {
+  checkRepositoryAt, type CheckedRepository, type CheckRequest,
+} from './check-repository.ts'
+export { DEFAULT_LIMITS, NO_CONFIG, parseConfig, type Config } from './config.ts'
+export { loadConfig, type ConfigPlaces } from './config-file.ts'
+export type { AskPassword, EngineContext, RepositoryOptions } from './context.ts'
+export type { MachineChoice } from './find-machine.ts'
+export { initRepositoryAt, type CreatedRepository } from './init-repository.ts'
+export { listMachines, type PlatformListing } from './list-machines.ts'
+export { listPoints, showPoint } from './list-points.ts'
+export { parsePlatform, systemRegistry, type PlatformTarget, type Registry } from './registry.ts'
+export { restorePoint, type PointRestore, type RestoredPoint } from './restore-point.ts'

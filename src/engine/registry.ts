@@ -1,0 +1,72 @@
+/** Every implementation there is, by name. Tests hand in a registry of their own. */
+
+import { Fault } from '../base/fault.ts'
+import { printable } from '../base/text.ts'
+import type { Platform } from '../catalog/mod.ts'
+import {
+  openQemuPlatform, parseQemuTarget, type ProviderContext, type QemuOptions,
+} from '../providers/mod.ts'
+import { openLocalStorage, type Storage } from '../storage/mod.ts'
+
+export interface Registry {
+  /** Opens a platform that was named; dispose it. Faults: `platform-*`, `unsupported`. */
+  openPlatform(
+    target: PlatformTarget, context: ProviderContext, signal: AbortSignal): Promise<Platform>
+  /** The store at a location; touches nothing yet. Faults: `unsupported`, `usage`. */
+  openStorage(location: string): Storage
+}
+
+/** What `--on` or the configuration says of a platform. */
+export interface PlatformTarget {
+  readonly type: 'qemu'
+  readonly options: QemuOptions
+}
+
+export const systemRegistry: Registry = {
+  openPlatform: (target, context, signal) => openQemuPlatform(target.options, context, signal),
+  openStorage: (location) => openLocalStorage(localPath(location)),
+}
+
+/** Planned, and named so that nobody has to guess whether they are there. */
+const PLANNED_PLATFORMS: ReadonlySet<string> = new Set(['libvirt', 'vsphere', 'hyperv', 'host'])
+
+/**
+ * Parses `--on`, `TYPE:…`: of the types there are, `qemu:qmp=PATH,agent=PATH[,name=NAME]`. A comma
+ * inside a value is written twice. Faults: `usage`, `unsupported`.
+ */
+export function parsePlatform(text: string): PlatformTarget {
+  const [type = '', ...rest] = text.split(':')
+  if (type === 'qemu' && rest.length > 0) {
+    return { type, options: parseQemuTarget(rest.join(':')) }
+  }
+  if (PLANNED_PLATFORMS.has(type)) {
+    throw new Fault('unsupported', `the platform "${type}" is planned and does not work yet`, {
+      advice: 'Use qemu:qmp=PATH,agent=PATH.' })
+  }
+  throw new Fault('usage', `"${printable(text, 100)}" names no platform`, {
+    advice: 'Write --on qemu:qmp=PATH,agent=PATH.' })
+}
+
+/** Prefixes of restic's locations of other stores. */
+const PLANNED_STORES: ReadonlySet<string> = new Set(['s3', 'sftp', 'rest', 'rclone'])
+const OTHER_STORES: ReadonlySet<string> = new Set(['b2', 'azure', 'gs', 'swift'])
+
+/** The path of a local repository, `local:` taken off. Faults: `unsupported`, `usage`. */
+export function localPath(location: string): string {
+  const [prefix = '', ...rest] = location.split(':')
+  if (prefix === 'local' && rest.length > 0) return notEmpty(rest.join(':'))
+  if (rest.length > 0 && PLANNED_STORES.has(prefix)) {
+    throw new Fault('unsupported', `repositories at ${prefix}: are planned and do not work yet`, {
+      advice: 'Use a local folder or a mounted share; rclone or restic can copy it elsewhere.' })
+  }
+  if (rest.length > 0 && OTHER_STORES.has(prefix)) {
+    throw new Fault('unsupported', `repositories at ${prefix}: are not supported`, {
+      advice: 'Use a local folder or a mounted share; rclone or restic can copy it elsewhere.' })
+  }
+  return notEmpty(location)
+}
+
+function notEmpty(path: string): string {
+  if (path !== '') return path
+  throw new Fault('usage', 'the location of the repository is empty')
+}
