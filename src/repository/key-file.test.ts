@@ -45,7 +45,9 @@ test('a hostile key file is refused before it costs memory or time', async () =>
   const file = await sealMasterKey(master, new Secret('x'), origin, random, signal)
   const good = JSON.parse(Buffer.from(encodeKeyFile(file)).toString()) as Record<string, unknown>
   const table: readonly (readonly [string, Record<string, unknown>])[] = [
-    ['memory by N', { N: 2 ** 24 }],
+    ['memory by N', { N: 2 ** 21 }],
+    ['memory by r and p, few by N', { N: 2, r: 2 ** 12, p: 2 ** 12 }],
+    ['far too much by N', { N: 2 ** 24 }],
     ['memory by r', { r: 2 ** 20 }],
     ['memory by r and p', { N: 2, r: 2 ** 15, p: 2 ** 15 }],
     ['time by p', { N: 2 ** 19, p: 100 }],

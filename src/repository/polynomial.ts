@@ -17,26 +17,19 @@ export function randomPolynomial(random: RandomBytes): bigint {
 }
 
 /**
- * True for an irreducible polynomial of degree 53. As 53 is prime, Rabin's test comes down to: no
- * root in GF(2), and x to the power 2^53 is x again.
+ * True for an irreducible polynomial of degree 53. As 53 is prime, x^(2^53) - x is the product of
+ * all irreducible polynomials of degree 1 and 53; what divides it and has degree 53 is one of them.
  */
 export function isIrreducible(polynomial: bigint): boolean {
   if (polynomial >> DEGREE !== 1n) return false
-  if ((polynomial & 1n) === 0n || countOnes(polynomial) % 2 === 0) return false
   let power = 2n
   for (let i = 0n; i < DEGREE; i++) power = squareModulo(power, polynomial)
   return power === 2n
 }
 
-function countOnes(value: bigint): number {
-  return value.toString(2).replaceAll('0', '').length
-}
-
 function squareModulo(value: bigint, modulus: bigint): bigint {
-  let square = 0n
-  for (let bit = 0n; bit < DEGREE; bit++) {
-    if (((value >> bit) & 1n) === 1n) square |= 1n << (2n * bit)
-  }
+  // Over GF(2) the square has the same bits, with a zero between any two.
+  let square = BigInt(`0b${value.toString(2).split('').join('0')}`)
   for (let bit = 2n * DEGREE - 2n; bit >= DEGREE; bit--) {
     if (((square >> bit) & 1n) === 1n) square ^= modulus << (bit - DEGREE)
   }
