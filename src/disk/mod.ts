@@ -12,7 +12,9 @@ export { NbdError, nbdErrorOf } from './nbd/nbd-error.ts'
 export { connectNbd, type NbdSource, type NbdTarget } from './nbd/nbd-source.ts'
 export { connectNbdSink } from './nbd/nbd-sink.ts'
 export { IMAGE_FORMATS, serveImage, type ImageFormat, type ImageServer } from './nbd/qemu-nbd.ts'
-export { completePartial, createPartial, removePartial, type PartialFile } from './partial-file.ts'
+export {
+  alreadyExists, completePartial, createPartial, removePartial, writeFault, type PartialFile,
+} from './partial-file.ts'
 export { probeDisk } from './probe/probe-disk.ts'
 export type { DiskProbe, ProbedVolume, Recognised, VolumeActivity, VolumeKind } from './probe/volume.ts'
 export { createRawSink } from './raw-sink.ts'

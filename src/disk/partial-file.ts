@@ -70,7 +70,8 @@ export function writeFault(path: string, cause: unknown): Fault {
   return new Fault('io-error', `${printable(path)} cannot be written`, { cause })
 }
 
-function alreadyExists(path: string, cause?: unknown): Fault {
+/** The Fault for a path that is taken. */
+export function alreadyExists(path: string, cause?: unknown): Fault {
   return new Fault('already-exists', `${printable(path)} exists already and is not overwritten`, {
     cause, advice: 'Choose another folder or name.' })
 }

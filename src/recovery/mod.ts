@@ -1,0 +1,4 @@
+export { qemuCommandFor, shellLine } from './qemu-command.ts'
+export {
+  restoreDisks, type RestoredDisk, type RestoredMachine, type RestoreProgress, type RestoreRequest,
+} from './restore-disks.ts'

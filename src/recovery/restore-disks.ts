@@ -1,0 +1,146 @@
+/** Restores a machine's disks and description from a restore point into a folder. */
+
+import { join } from 'node:path'
+import { forEachBounded } from '../base/bounded.ts'
+import { throwIfAborted, type Clock } from '../base/clock.ts'
+import { Fault } from '../base/fault.ts'
+import { printable } from '../base/text.ts'
+import { encodeStoredMachine, readDocument, type PointDisk, type RestorePoint } from '../catalog/mod.ts'
+import { dataRanges, type ImageFormat } from '../disk/mod.ts'
+import { openDiskImage, readDisk, type Repository } from '../repository/mod.ts'
+import { checkFreeSpace } from './free-space.ts'
+import { createImageSink } from './image-sink.ts'
+import { checkAbsent, NewFiles } from './new-files.ts'
+
+export interface RestoreRequest {
+  /** Its index loaded, under a shared lock that the caller holds until the restore has ended. */
+  readonly repository: Repository
+  readonly point: Pick<RestorePoint, 'machine' | 'disks' | 'documents'>
+  /** Made if it is not there. What is in it already is never overwritten. */
+  readonly folder: string
+  /** Ids of the disks to restore; default all. */
+  readonly disks?: readonly string[]
+  readonly format: ImageFormat
+  /** Asked with the folder and the bytes needed; default `checkFreeSpace`. */
+  readonly checkSpace?: (folder: string, neededBytes: number) => Promise<void>
+  /** Threads that decrypt and decompress; default as `readDisk`. */
+  readonly workers?: number
+}
+
+export interface RestoreProgress {
+  /** The disk being written. */
+  readonly diskId: string
+  /** Bytes written, of all disks; zeros are not counted, they are not written. */
+  readonly doneBytes: number
+  readonly totalBytes: number
+}
+
+export interface RestoredDisk {
+  readonly id: string
+  readonly path: string
+  readonly format: ImageFormat
+  readonly sizeBytes: number
+}
+
+export interface RestoredMachine {
+  readonly disks: readonly RestoredDisk[]
+  readonly machinePath: string
+  readonly documentPaths: readonly string[]
+  /** Bytes of data written; the rest of the disks is holes. */
+  readonly writtenBytes: number
+}
+
+/** Writes under way at once; more than readDisk's threads deliver would only hold memory. */
+const WRITES_IN_FLIGHT = 8
+/** What an image format adds for its tables, at most: 8 bytes for 64 KiB in qcow2, less elsewhere. */
+const TABLES_SHARE = 1 / 1024
+/** … and for its fixed parts: VHDX begins with a log and tables of several megabytes. */
+const TABLES_BYTES = 16 * 1024 * 1024
+
+/**
+ * Writes each disk as `FOLDER/<id>.<format>`, sparse, the platform's documents under
+ * `FOLDER/platform/`, and at last `FOLDER/machine.json`: where that is, all is. Every blob is
+ * verified as it is read. A fault or abort removes what this run has written; after a kill, what
+ * is not whole has a name that ends in `.partial`.
+ * Faults: `already-exists`, `no-space` (before anything is written, if it can be known),
+ * `not-found` (no such disk), `io-error`, `program-*`, those of reading the repository.
+ */
+export async function restoreDisks(
+  request: RestoreRequest, onProgress: (progress: RestoreProgress) => void, clock: Clock,
+  signal: AbortSignal,
+): Promise<RestoredMachine> {
+  const { repository, point, folder, format } = request
+  const chosen = chooseDisks(request)
+  const pathOf = (disk: PointDisk): string => join(folder, `${disk.id}.${format}`)
+  const disks = chosen.map((disk) =>
+    ({ id: disk.id, path: pathOf(disk), format, sizeBytes: disk.sizeBytes }))
+  const machinePath = join(folder, 'machine.json')
+  const documents = point.documents.map((document) =>
+    ({ document, path: join(folder, 'platform', document.name) }))
+  await checkAbsent([machinePath, ...[...disks, ...documents].map(({ path }) => path)])
+
+  await using files = new NewFiles()
+  await files.folder(folder)
+  const totalBytes = await dataBytes(repository, chosen, signal)
+  const tableBytes = chosen.length * TABLES_BYTES + totalBytes * TABLES_SHARE
+  const { checkSpace = checkFreeSpace } = request
+  await checkSpace(folder, totalBytes + (format === 'raw' ? 0 : tableBytes))
+
+  let doneBytes = 0
+  for (const disk of chosen) {
+    const path = pathOf(disk)
+    await restoreDisk(request, disk, path, clock, signal, (bytes) => {
+      doneBytes += bytes
+      onProgress({ diskId: disk.id, doneBytes, totalBytes })
+    })
+    files.created(path)
+  }
+  if (documents.length > 0) await files.folder(join(folder, 'platform'))
+  for (const { document, path } of documents) {
+    await files.write(path, await readDocument(repository, document, signal))
+  }
+  throwIfAborted(signal)
+  await files.write(machinePath, Buffer.from(encodeStoredMachine(point.machine)))
+  files.keep()
+  return {
+    disks, machinePath, documentPaths: documents.map(({ path }) => path), writtenBytes: doneBytes,
+  }
+}
+
+async function restoreDisk(
+  { repository, format, workers }: RestoreRequest, disk: PointDisk, path: string, clock: Clock,
+  signal: AbortSignal, onWritten: (bytes: number) => void,
+): Promise<void> {
+  await using sink = await createImageSink(path, format, disk.sizeBytes, clock, signal)
+  const options = workers === undefined ? {} : { workers }
+  const data = readDisk(repository, disk.treeId, disk, options, signal)
+  await forEachBounded(data, { inFlight: WRITES_IN_FLIGHT }, async ({ offset, bytes }) => {
+    await sink.write(offset, bytes, signal)
+    onWritten(bytes.length)
+  })
+  await sink.finish(signal)
+}
+
+function chooseDisks({ point, disks: wanted }: RestoreRequest): readonly PointDisk[] {
+  if (wanted === undefined) return point.disks
+  const known = point.disks.map(({ id }) => id)
+  for (const id of wanted) {
+    if (known.includes(id)) continue
+    throw new Fault('not-found', `the restore point has no disk ${printable(id, 64)}`, {
+      advice: `Its disks: ${known.join(', ')}.` })
+  }
+  return point.disks.filter(({ id }) => wanted.includes(id))
+}
+
+/** How much of the disks is not zero: what must be written. Reads all of their trees. */
+async function dataBytes(
+  repository: Repository, disks: readonly PointDisk[], signal: AbortSignal): Promise<number> {
+  let bytes = 0
+  for (const disk of disks) {
+    await using image = openDiskImage(repository, disk.treeId, disk)
+    const whole = { offset: 0, length: image.sizeBytes }
+    const extents = image.extents?.(whole, signal) ?? [{ ...whole, kind: 'data' as const }]
+    for await (const range of dataRanges(extents)) bytes += range.length
+  }
+  return bytes
+}
