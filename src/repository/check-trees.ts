@@ -67,7 +67,7 @@ export async function checkTrees(
           continue
         }
         for (const node of tree.nodes) {
-          const path = `${visit.path}/${printable(node.name, 100)}`
+          const path = below(visit.path, node.name)
           if (node.type === 'dir') meet(node.subtree, path)
           else if (node.type === 'file') checkFile(node, path, index, used, findings)
         }
@@ -75,6 +75,12 @@ export async function checkTrees(
     }
   }
   return { trees, used }
+}
+
+/** A path for messages; of a very deep one, which may be hostile, only the end. */
+function below(path: string, name: string): string {
+  const whole = `${path}/${printable(name, 100)}`
+  return whole.length > 1000 ? `…${whole.slice(-500)}` : whole
 }
 
 function checkFile(

@@ -172,6 +172,21 @@ for (const { what, damage, found, foundBySizes } of damages) {
   })
 }
 
+test('a tree as deep as anybody likes is walked, and its path stays readable', async () => {
+  const small = await makeSmallRepository()
+  await using session = await beginWrite(small.repository, {}, signal)
+  let id = await session.saveTree({ nodes: [fileNode('x', 1, ['0'.repeat(64) as BlobId])] })
+  for (let depth = 0; depth < 1200; depth++) {
+    id = await session.saveTree({ nodes: [dirNode(`d${depth}`, id)] })
+  }
+  await session.flush(signal)
+  await session.saveSnapshot({ time: goTime(0), tree: id, paths: [] }, signal)
+  const report = await check(small, false)
+  assert.deepEqual(codesOf(report), ['data-missing'])
+  assert.equal(report.trees, 1203)
+  assert.ok((report.findings[0]?.message.length ?? Infinity) < 2000)
+})
+
 test('a pack that no index has is a warning only, and the repository is sound', async () => {
   const small = await makeSmallRepository()
   await small.storage.put({ kind: 'data', name: 'e'.repeat(64) }, [new Uint8Array(9)], signal)

@@ -97,6 +97,11 @@ test('one usable key among damaged and hostile ones is enough', async () => {
   const hostile = Buffer.from('{"kdf":"scrypt","N":1099511627776,"r":8,"p":1}')
   await storage.put({ kind: 'keys', name: '0'.repeat(64) }, [Buffer.from('junk')], signal)
   await storage.put({ kind: 'keys', name: fileIdOf(hostile) }, [hostile], signal)
+  await storage.put({ kind: 'keys', name: '1'.repeat(64) }, [new Uint8Array(1e6)], signal)
+  for (let i = 1; i <= 40; i++) {
+    const name = i.toString().padStart(64, '0')
+    await storage.put({ kind: 'keys', name }, [Buffer.from('more junk')], signal)
+  }
   assert.equal((await open(storage)).id, id)
   await assert.rejects(open(storage, new Secret('another')), fault('wrong-password'))
 })

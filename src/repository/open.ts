@@ -16,8 +16,11 @@ import {
 import { OpenedRepository } from './opened-repository.ts'
 import type { InitOptions, OpenOptions, Repository } from './repository.ts'
 
-/** Each key costs a scrypt; restic tries as many. */
-const MAX_KEYS = 20
+/** Each costs a scrypt; restic tries as many. */
+const MAX_KEYS_TRIED = 20
+
+/** Files that are no keys cost less, but not nothing. */
+const MAX_KEY_FILES = 200
 
 /** Longest time to find out what a failed put left behind. */
 const CLEAN_UP_LIMIT_MS = 30_000
@@ -107,9 +110,12 @@ async function readConfigFile(
 async function findMasterKey(
   storage: Storage, password: Secret, log: Log, signal: AbortSignal): Promise<MasterKey> {
   const names: FileId[] = []
-  for await (const { name } of storage.list('keys', signal)) names.push(parseFileId(name, 'keys/'))
+  for await (const { name, sizeBytes } of storage.list('keys', signal)) {
+    if (sizeBytes <= MAX_KEY_FILE_BYTES) names.push(parseFileId(name, 'keys/'))
+  }
   let tried = 0
-  for (const name of names.sort().slice(0, MAX_KEYS)) {
+  for (const name of names.sort().slice(0, MAX_KEY_FILES)) {
+    if (tried >= MAX_KEYS_TRIED) break
     try {
       const master = await tryKey(storage, name, password, signal)
       if (master !== undefined) return master
@@ -125,9 +131,9 @@ async function findMasterKey(
     throw new Fault('repository-damaged', `${storage.location} has no usable key file`, {
       advice: 'Restore the folder "keys" from a copy: without a key nothing can be read.' })
   }
-  const limit = names.length > MAX_KEYS ? `, of which ${MAX_KEYS} were tried` : ''
-  throw new Fault('wrong-password',
-    `the password opens none of the ${names.length} keys of ${storage.location}${limit}`)
+  throw new Fault('wrong-password', `the password opens none of the keys of ${storage.location}`,
+    tried < MAX_KEYS_TRIED ? {} : {
+      advice: `Only the first ${MAX_KEYS_TRIED} keys are tried: remove those not in use.` })
 }
 
 async function tryKey(

@@ -66,8 +66,8 @@ async function openBench(t: TestContext): Promise<Bench | undefined> {
     resticFails: async (...args) => (await run(args)).code !== 0,
     init: () => initRepository(openLocalStorage(repo), {
       ...context, password: new Secret(PASSWORD), scryptCost: { N: 1024, r: 8, p: 1 } }, signal),
-    open: (password = PASSWORD) =>
-      openRepository(openLocalStorage(repo), { ...context, password: new Secret(password) }, signal),
+    open: (password = PASSWORD) => openRepository(
+      openLocalStorage(repo), { ...context, password: new Secret(password) }, signal),
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   }
 }
@@ -142,8 +142,9 @@ async function compareWithFolder(repository: Repository, root: string): Promise<
       files++
       if (path.includes('/odd/')) oddNames++
       assert.equal(node.size, stat.size)
-      const blobs = node.content.map((id) => repository.readBlob('data', id, signal))
-      assert.ok((await readFile(path)).equals(Buffer.concat(await Promise.all(blobs))), String(path))
+      const reading = node.content.map((id) => repository.readBlob('data', id, signal))
+      const content = Buffer.concat(await Promise.all(reading))
+      assert.ok((await readFile(path)).equals(content), String(path))
     }
   })
   assert.equal(oddNames, ODD_NAMES.length)
