@@ -13,7 +13,7 @@ test('strings are escaped as Go escapes them', () => {
     ['plain', '"plain"'],
     ['a"b\\c/', '"a\\"b\\\\c/"'],
     ['<a href="x">&', '"\\u003ca href=\\"x\\"\\u003e\\u0026"'],
-    ['\n\r\t', '"\\n\\r\\t"'],
+    ['\n\r\t\b\f', '"\\n\\r\\t\\b\\f"'],
     ['\u0000\u001f\u007f', '"\\u0000\\u001f\u007f"'],
     ['\u2028\u2029', '"\\u2028\\u2029"'],
     ['é世😀\ufffd', '"é世😀\ufffd"'],

@@ -37,6 +37,7 @@ export function parseGoTime(value: unknown, what: string): GoTime {
 /**
  * A string literal as Go writes it: with `<`, `>`, `&` and the line separators escaped. A lone
  * surrogate stands for a byte that is not UTF-8 (see node-name.ts) and becomes U+FFFD, as there.
+ * Backspace and form feed are short escapes as since Go 1.22; names, being quoted, have neither.
  */
 export function goString(text: string): string {
   const literal = JSON.stringify(text).replace(/[<>&\u2028\u2029]/g, (char) =>
