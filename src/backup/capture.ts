@@ -53,7 +53,8 @@ export async function capture(
   const session = sources.use(await beginWrite(request.repository, request.write, signal))
   request.onEvent({ kind: 'phase', phase: 'reading' })
   const stored = await storeDisks(request, session, disks, signal)
-  const evidence: Evidence = { ...probed, reading: await readingOf(taken.committed, stored, signal) }
+  const reading = await readingOf(taken.committed, stored, signal)
+  const evidence: Evidence = { ...probed, reading }
   const result = gradeOf(evidence)
   const judgement = judge(result, evidence.policy)
   if (judgement.kind === 'weaker' && !judgement.store) {
