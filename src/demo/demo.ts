@@ -174,8 +174,8 @@ async function restore(
   story.chapter('Restore')
   const args = ['restore', 'latest', '--to', 'restored', '--format', 'qcow2']
   await stillpoint(shell, args, {}, signal)
-  return disks.map(({ id }) => {
-    const path = join(shell.folder, 'restored', `${id}.qcow2`)
+  return disks.map(({ id, deviceId }) => {
+    const path = join(shell.folder, 'restored', `${deviceId}.qcow2`)
     if (!existsSync(path)) throw new Fault('not-found', `restore made no ${path}`)
     return { id, path, format: 'qcow2' }
   })
@@ -237,6 +237,7 @@ async function tellRestic({ story, shell }: Stage, signal: AbortSignal): Promise
 const rowCount = (guest: RunningGuest): number => guest.witness.lastAcknowledged('rows')?.id ?? 0
 
 async function moreRows(guest: RunningGuest, signal: AbortSignal): Promise<void> {
-  const wanted = rowCount(guest) + SOME_ROWS
-  await guest.witness.until(`row ${wanted}`, () => rowCount(guest) >= wanted, signal)
+  const heard = (): number => guest.witness.acknowledged('rows').length
+  const wanted = heard() + SOME_ROWS
+  await guest.witness.until(`${SOME_ROWS} more rows`, () => heard() >= wanted, signal)
 }

@@ -13,6 +13,8 @@ export interface GuestDiskOptions {
   readonly format?: DiskFormat
   /** An existing image; the guest writes to it. Left out: a blank one is made. */
   readonly path?: string
+  /** A qcow2 image that is only read: what the guest writes goes into a new overlay of it. */
+  readonly backing?: string
   /** Of a blank disk; default 512 MiB, of which nearly nothing is allocated. */
   readonly sizeBytes?: number
   readonly fileSystem?: 'ext4' | 'xfs' | 'btrfs'
@@ -43,8 +45,14 @@ export async function makeDisk(
   options: GuestDiskOptions, folder: string, signal: AbortSignal): Promise<GuestDisk> {
   const { id, format = 'qcow2' } = options
   const path = options.path ?? join(folder, `${id}.${format}`)
-  if (options.path === undefined) await makeBlank(options, format, path, signal)
+  if (options.backing !== undefined) await makeOverlay(options.backing, path, signal)
+  else if (options.path === undefined) await makeBlank(options, format, path, signal)
   return { id, path, format, nodeName: id, deviceId: `virtio-${id}` }
+}
+
+async function makeOverlay(backing: string, path: string, signal: AbortSignal): Promise<void> {
+  const args = ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', backing, path]
+  await runProgram('qemu-img', args, { signal })
 }
 
 async function makeBlank(

@@ -9,6 +9,8 @@ export type AgentMode = 'answers' | 'silent' | 'disabled' | 'absent'
 export interface HookOptions {
   readonly freezeSleepS?: number
   readonly freezeExit?: number
+  /** So many seconds after the freeze the first disk is thawed, behind the agent's back. */
+  readonly freezeUndoS?: number
   readonly thawSleepS?: number
   readonly thawExit?: number
 }
@@ -103,6 +105,7 @@ export function settingsLine(
   agent: AgentMode, hook: HookOptions, load: boolean): string {
   const wishes = [
     ['freeze-sleep', hook.freezeSleepS], ['freeze-exit', hook.freezeExit],
+    ['freeze-undo', hook.freezeUndoS],
     ['thaw-sleep', hook.thawSleepS], ['thaw-exit', hook.thawExit],
   ].filter(([, value]) => value !== undefined).map(([key, value]) => `${key}:${value}`)
   return `agent=${agent} load=${load ? 'on' : 'off'} hook=${wishes.join(',')}\n`

@@ -34,7 +34,7 @@ export function checkRows(boot: BootReport, expected: RowExpectation): readonly 
   const tables = expected.tables.flatMap((name) => {
     const found = boot.tables.get(name)
     return found === undefined
-      ? [{ holds: false, claim: `Table ${name} was restored`, detail: 'it is not there' }]
+      ? [{ holds: false, claim: `Table ${name}: it is there`, detail: 'it is not' }]
       : checkTable(name, found, expected)
   })
   return [...tables, ...checkCanary(boot), ...checkDisks(boot, expected)]
@@ -49,17 +49,17 @@ function checkTable(
     {
       // A table without acknowledged rows would let an empty disk pass.
       holds: before > 0 && found.maxId >= before && found.count === found.maxId,
-      claim: `Every row of ${name} acknowledged before the instant is there`,
+      claim: `Table ${name}: no row acknowledged before the instant is missing`,
       detail: `${before} acknowledged, ${found.count} found, the last is ${found.maxId}`,
     },
     {
       holds: found.maxId <= soonAfter + 1,
-      claim: `No row of ${name} is from after the instant`,
-      detail: `the last is ${found.maxId}, a second later it was ${soonAfter}`,
+      claim: `Table ${name}: no row is from after the instant`,
+      detail: `the last is ${found.maxId}; a second later it was ${soonAfter}`,
     },
     {
       holds: found.integrity === 'ok',
-      claim: `The database finds ${name} intact`,
+      claim: `Table ${name}: the database finds it intact`,
       detail: found.integrity,
     },
   ]
@@ -73,7 +73,7 @@ function checkCanary(boot: BootReport): readonly Finding[] {
   return [{
     holds: canary === rows || canary === rows - 1,
     claim: 'Both disks show the same instant',
-    detail: `the first ends at ${rows}, the second, which follows it, at ${canary}`,
+    detail: `the first ends at ${rows}, and the second, which follows it, at ${canary}`,
   }]
 }
 

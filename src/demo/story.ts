@@ -21,12 +21,12 @@ export class Story {
   }
 
   say(sentence: string): void {
-    this.#write(`   ${sentence}\n`)
+    this.#write(sentence === '' ? '\n' : `   ${sentence}\n`)
   }
 
   /** What a command printed: foreign, made harmless, set in. */
   quote(line: string): void {
-    this.#write(line === '' ? '\n' : `   | ${printable(line, 2000)}\n`)
+    this.#write(`   | ${printable(line, 2000)}`.trimEnd() + '\n')
   }
 
   /** Says `what`, does it, and says how long it took; a step that fails ends its line first. */

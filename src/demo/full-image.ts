@@ -1,0 +1,86 @@
+/**
+ * The full guest: Debian with PostgreSQL and SQLite on a root disk and a data disk of its own,
+ * started by the tiny guest's kernel and initramfs, without systemd.
+ */
+
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Fault } from '../base/fault.ts'
+import { runProgram } from '../base/program.ts'
+import { builtOnce } from './cache.ts'
+import { packageListsStamp } from './debian-packages.ts'
+import type { GuestDiskOptions } from './disk-images.ts'
+
+const SUITE = 'bookworm'
+const PACKAGES = ['busybox-static', 'postgresql', 'qemu-guest-agent', 'sqlite3']
+const SCRIPTS = fileURLToPath(new URL('./guest/', import.meta.url))
+const SCRIPT_NAMES = ['start-full', 'serve', 'hook', 'postgresql.conf']
+/** What no guest reads: manuals, translations, packages that are installed already. */
+const UNREAD = ['usr/share/doc', 'usr/share/man', 'usr/share/locale', 'var/cache/apt/archives',
+  'var/lib/apt/lists']
+const ROOT_BYTES = 2 * 1024 ** 3
+const DATA_BYTES = 1024 ** 3
+
+/**
+ * The disks of a full guest, built (one to three minutes, 150 MB of downloads) unless the cache
+ * has them. They are bases: a guest writes to overlays of them. Only root can build them, because
+ * the files on them belong to several users. Faults: `program-missing`, `program-failed`,
+ * `unsupported`.
+ */
+export async function buildFullGuest(
+  cacheDir: string, signal: AbortSignal): Promise<readonly GuestDiskOptions[]> {
+  const folder = imageFolder(cacheDir)
+  await builtOnce(folder, (unfinished) => build(unfinished, signal), signal)
+  return ['root', 'data'].map((id) => ({ id, backing: join(folder, `${id}.qcow2`) }))
+}
+
+/** True if `buildFullGuest` would return at once. */
+export function hasFullGuest(cacheDir: string): boolean {
+  return existsSync(imageFolder(cacheDir))
+}
+
+function imageFolder(cacheDir: string): string {
+  const recipe = createHash('sha256').update(JSON.stringify([SUITE, PACKAGES, UNREAD]))
+  for (const name of SCRIPT_NAMES) recipe.update(readFileSync(join(SCRIPTS, name)))
+  recipe.update(readFileSync(fileURLToPath(import.meta.url)))
+  return join(cacheDir, `full-${recipe.digest('hex').slice(0, 12)}-${packageListsStamp()}`)
+}
+
+async function build(folder: string, signal: AbortSignal): Promise<void> {
+  if (process.getuid?.() !== 0) {
+    throw new Fault('unsupported', 'the full guest can only be built by root', {
+      advice: 'Run the demonstration once as root, or use the tiny guest.' })
+  }
+  const root = join(folder, 'root')
+  const include = `--include=${PACKAGES.join(',')}`
+  await runProgram('mmdebstrap', [
+    '--quiet', '--variant=minbase', '--mode=root', '--format=directory', include, SUITE, root,
+  ], { signal })
+  for (const unread of UNREAD) await rm(join(root, unread), { recursive: true, force: true })
+  await mkdir(join(root, 'guest'))
+  for (const name of SCRIPT_NAMES) await cp(join(SCRIPTS, name), join(root, 'guest', name))
+  await mkdir(join(root, 'var/lib/stillpoint'))
+  // Debian made the database cluster when it installed the package; it moves to the data disk.
+  const data = join(folder, 'data')
+  await mkdir(data)
+  await rename(join(root, 'var/lib/postgresql/15/main'), join(data, 'main'))
+  await makeImage(root, ROOT_BYTES, join(folder, 'root.qcow2'), signal)
+  await makeImage(data, DATA_BYTES, join(folder, 'data.qcow2'), signal)
+  await rm(root, { recursive: true })
+  await rm(data, { recursive: true })
+}
+
+async function makeImage(
+  content: string, sizeBytes: number, target: string, signal: AbortSignal): Promise<void> {
+  const raw = `${target}.raw`
+  await writeFile(raw, '')
+  const options = 'lazy_itable_init=0,lazy_journal_init=0'
+  await runProgram('mke2fs', [
+    '-q', '-F', '-t', 'ext4', '-d', content, '-E', options, raw, `${sizeBytes / 1024}k`,
+  ], { signal })
+  await runProgram('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, target], { signal })
+  await rm(raw)
+}
