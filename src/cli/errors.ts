@@ -59,8 +59,9 @@ function usageFault({ message, code }: CommanderError): Fault {
   }
   const [what = '', ...rest] = message.replace(/^error: /, '').split('\n')
   const guess = /^\((.*)\)$/.exec(rest.join(' ').trim())?.[1]
-  return new Fault('usage', what.replace(/\.$/, ''), {
-    advice: guess ?? 'See stillpoint --help, and stillpoint COMMAND --help.' })
+  const [sentence = '', choices] = what.split(/\.\s/)
+  return new Fault('usage', sentence.replace(/\.$/, ''), {
+    advice: guess ?? choices ?? 'See stillpoint --help, and stillpoint COMMAND --help.' })
 }
 
 function printableLines(text: string): string {

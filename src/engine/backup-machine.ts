@@ -24,7 +24,7 @@ export async function backupMachine(
   request: MachineBackup, context: EngineContext, signal: AbortSignal): Promise<BackupSummary> {
   const { clock, random, log, version, config } = context
   const place = findMachine(request, context)
-  return await withRepository(request.repository, context, signal, async (repository) => {
+  return withRepository(request.repository, context, signal, async (repository) => {
     await using opened = await openMachine(place, context, signal)
     const { platform, machine } = opened
     const settings = place.settings ?? config.machines.get(machine)

@@ -24,7 +24,7 @@ export async function checkRepositoryAt(
   request: CheckRequest, context: EngineContext, signal: AbortSignal,
 ): Promise<CheckedRepository> {
   const { readData, onEvent } = request
-  return await withRepository(request.repository, context, signal, async (repository) => ({
+  return withRepository(request.repository, context, signal, async (repository) => ({
     location: repository.storage.location,
     report: await withLock(repository, 'exclusive', signal, (signal) =>
       checkRepository(repository, { readData }, onEvent, signal)),

@@ -10,6 +10,7 @@ import { z } from 'zod'
 import type { Fault } from '../base/fault.ts'
 import { GRADES, type FreezeLimits } from '../consistency/mod.ts'
 import { configFault, parseYaml, placeOf, type YamlText } from './config-text.ts'
+import { withoutUndefined } from './present.ts'
 
 /** How long each part of a hold may take unless the configuration says otherwise. */
 export const DEFAULT_LIMITS: FreezeLimits = {
@@ -114,7 +115,7 @@ export function parseConfig(text: string, file: string): Config {
   if (!parsed.success) throw issueFault(yaml, parsed.error.issues[0])
   const { repository, platforms = {}, machines = {}, limits } = parsed.data
   const inFolder = (path: string): string => resolve(dirname(file), path)
-  const own = { ...DEFAULT_LIMITS, ...withoutUndefined(limits) }
+  const own = { ...DEFAULT_LIMITS, ...withoutUndefined(limits ?? {}) }
   const config: Config = {
     file,
     repository: resolvePaths(repository ?? {}, ['passwordFile'], inFolder),
@@ -128,7 +129,7 @@ export function parseConfig(text: string, file: string): Config {
       Object.freeze({
         ...machine,
         exclude: Object.freeze(machine.exclude ?? []),
-        limits: Object.freeze({ ...own, ...withoutUndefined(machine.limits) }),
+        limits: Object.freeze({ ...own, ...withoutUndefined(machine.limits ?? {}) }),
       }),
     ])),
     limits: Object.freeze(own),
@@ -189,9 +190,4 @@ function resolvePaths<T extends object>(
     return typeof value === 'string' ? [[key, toAbsolute(value)]] : []
   })
   return { ...record, ...Object.fromEntries(changed) as Partial<T> }
-}
-
-function withoutUndefined(limits: z.infer<typeof limitsSchema> | undefined): Partial<FreezeLimits> {
-  const entries = Object.entries(limits ?? {}).filter(([, value]) => value !== undefined)
-  return Object.fromEntries(entries) as Partial<FreezeLimits>
 }

@@ -1,11 +1,13 @@
 /** Which platform runs the machine that an operator named. */
 
+import { resolve } from 'node:path'
 import { Fault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
 import type { Platform } from '../catalog/mod.ts'
 import type { MachineConfig, PlatformConfig } from './config.ts'
 import type { EngineContext } from './context.ts'
 import { nearest } from './nearest.ts'
+import { withoutUndefined } from './present.ts'
 import { parsePlatform, type PlatformTarget } from './registry.ts'
 
 /** Where a machine is and what was said of it. */
@@ -29,7 +31,7 @@ export interface MachineChoice {
 export function platformPlaces(
   on: string | undefined, context: EngineContext): readonly MachinePlace[] {
   const { config } = context
-  if (on !== undefined) return [adHoc(on)]
+  if (on !== undefined) return [adHoc(on, context)]
   if (config.platforms.size === 0) {
     throw new Fault('usage', 'no platform is named', { advice: whereToName(context) })
   }
@@ -44,7 +46,7 @@ export function platformPlaces(
  */
 export function findMachine(choice: MachineChoice, context: EngineContext): MachinePlace {
   const { on, machine } = choice
-  if (on !== undefined) return { ...adHoc(on), machineName: machine }
+  if (on !== undefined) return { ...adHoc(on, context), machineName: machine }
   const { machines, platforms } = context.config
   const places = platformPlaces(on, context)
   if (machine === undefined) {
@@ -91,9 +93,24 @@ async function onlyMachine(platform: Platform, signal: AbortSignal): Promise<str
     advice: `Name one of: ${machines.map(({ name }) => printable(name, 64)).join(', ')}.` })
 }
 
-function adHoc(on: string): MachinePlace {
-  const target = parsePlatform(on)
-  return { platformName: undefined, target, machineName: undefined, settings: undefined }
+function adHoc(on: string, { workingDir }: EngineContext): MachinePlace {
+  const { type, options } = parsePlatform(on)
+  // The guardian runs in another folder.
+  const absolute = (path: string | undefined): string | undefined =>
+    path === undefined ? undefined : resolve(workingDir, path)
+  const { qmp, guardianQmp, agent, scratchDir } = options
+  return {
+    platformName: undefined,
+    target: {
+      type,
+      options: { ...options, qmp: resolve(workingDir, qmp), ...withoutUndefined({
+        guardianQmp: absolute(guardianQmp), agent: absolute(agent),
+        scratchDir: absolute(scratchDir),
+      }) },
+    },
+    machineName: undefined,
+    settings: undefined,
+  }
 }
 
 function placeOf(
@@ -101,17 +118,10 @@ function placeOf(
 ): MachinePlace {
   // QEMU may have any name or none: what the configuration calls the machine counts.
   const machineName = machine ?? key
-  const { type, qmp, guardianQmp, agent, scratchDir, runDir } = platform
-  const options = {
-    qmp, name: machineName,
-    ...guardianQmp === undefined ? {} : { guardianQmp },
-    ...agent === undefined ? {} : { agent },
-    ...scratchDir === undefined ? {} : { scratchDir },
-    ...runDir === undefined ? {} : { runDir },
-  }
+  const { type, qmp, ...paths } = platform
   return {
     platformName: key,
-    target: { type, options },
+    target: { type, options: { qmp, name: machineName, ...withoutUndefined(paths) } },
     machineName,
     settings: config.machines.get(machineName),
   }

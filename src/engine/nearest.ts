@@ -13,17 +13,21 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   return best?.candidate
 }
 
-/** Levenshtein distance that takes letters of another case for the same. */
+/** Edits between two words: letters more, less, other or swapped; case does not count. */
 function distanceOf(a: string, b: string): number {
   const [from, to] = [a.toLowerCase(), b.toLowerCase()]
-  let row = Array.from({ length: to.length + 1 }, (_, at) => at)
+  let before: readonly number[] = []
+  let row: readonly number[] = Array.from({ length: to.length + 1 }, (_, at) => at)
   for (let i = 1; i <= from.length; i++) {
     const next = [i]
     for (let j = 1; j <= to.length; j++) {
-      const same = from[i - 1] === to[j - 1] ? 0 : 1
+      const changed = from[i - 1] === to[j - 1] ? 0 : 1
+      const isSwapped = i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1]
       next.push(Math.min(
-        (row[j - 1] ?? 0) + same, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
+        (row[j - 1] ?? 0) + changed, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1,
+        isSwapped ? (before[j - 2] ?? 0) + 1 : Infinity))
     }
+    before = row
     row = next
   }
   return row[to.length] ?? 0

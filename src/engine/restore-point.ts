@@ -33,7 +33,7 @@ export async function restorePoint(
   request: PointRestore, context: EngineContext, signal: AbortSignal): Promise<RestoredPoint> {
   const { clock, workingDir } = context
   const { disks, format, onProgress } = request
-  return await withRepository(request.repository, context, signal, (repository) =>
+  return withRepository(request.repository, context, signal, (repository) =>
     withLock(repository, 'shared', signal, async (signal) => {
       const startMs = clock.monotonicMs()
       const point = findPoint(await readRestorePoints(repository, signal), request.point)

@@ -42,8 +42,7 @@ export function gradeLine(
 }
 
 function heldWords({ heldMs, stalledMs, method }: BackupSummary): string {
-  const how = `all disks at one instant by ${printable(method, 64)}`
-  if (heldMs === null) return `nothing; ${how}`
+  if (heldMs === null) return `nothing; the disks were captured by ${printable(method, 64)}`
   const stalled = stalledMs === null
     ? '' : `, ${formatMs(stalledMs)} with asking and answering in the guest`
   return `writes for ${formatMs(heldMs)}${stalled}`

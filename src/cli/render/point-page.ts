@@ -2,7 +2,9 @@
 
 import { formatBytes, formatMs, printable } from '../../base/text.ts'
 import type { RestorePoint } from '../../catalog/mod.ts'
-import type { Evidence, HoldEvidence } from '../../consistency/mod.ts'
+import {
+  capOf, GRADES, isWeaker, type Evidence, type GradeReason, type HoldEvidence,
+} from '../../consistency/mod.ts'
 import { noPaint, type Paint } from '../paint.ts'
 import { drawSpans, holdSpans } from './hold-line.ts'
 import { renderPairs } from './table.ts'
@@ -46,21 +48,26 @@ function gradeOf(point: RestorePoint, paint: Paint): readonly string[] {
   const { result, claimed } = point
   const { grade, reasons } = result
   const limiting = limitingReasons(grade, reasons)
-  const others = reasons.filter((reason) => !limiting.includes(reason))
+  const next = GRADES.find((higher) => isWeaker(grade, higher) &&
+    limitingReasons(higher, reasons).length > 0)
+  const remarks = reasons.filter(({ code }) => capOf(code) === 'application')
   const said = claimed === grade ? [] : [`  NOTE: it was tagged ${claimed ?? 'without a grade'
     } when it was stored; the evidence supports no more than this`]
   return [
     `grade: ${paint(GRADE_COLOUR[grade], grade)} (${GRADE_MEANING[grade]})`,
     ...said,
-    ...limiting.length === 0 ? [] : ['  why not higher'],
-    ...limiting.flatMap((reason) => [
-      `    ${reason.sentence}`,
-      ...adviceOf(reason) === '' ? [] : [`      to raise it: ${adviceOf(reason)}`],
-    ]),
-    ...others.length === 0 ? [] : ['  also known'],
-    ...others.map(({ sentence }) => `    ${sentence}`),
+    ...limiting.length === 0 ? [] : ['  why not higher', ...limiting.flatMap(withAdvice)],
+    ...next === undefined ? []
+      : [`  with that cured it would be ${next}, because`,
+        ...limitingReasons(next, reasons).flatMap(withAdvice)],
+    ...remarks.length === 0 ? [] : ['  it rests on', ...remarks.map((it) => `    ${it.sentence}`)],
     `  required was ${point.evidence.policy.require} (${ORIGIN[point.evidence.policy.origin]})`,
   ]
+}
+
+function withAdvice(reason: GradeReason): readonly string[] {
+  const advice = adviceOf(reason)
+  return [`    ${reason.sentence}`, ...advice === '' ? [] : [`      to raise it: ${advice}`]]
 }
 
 const ORIGIN: Readonly<Record<Evidence['policy']['origin'], string>> = {
@@ -71,8 +78,8 @@ const ORIGIN: Readonly<Record<Evidence['policy']['origin'], string>> = {
 
 function holdOf({ evidence, heldMs, stalledMs }: RestorePoint): readonly string[] {
   const { hold, instant } = evidence
-  const method = `all disks captured by ${printable(instant.method, 64)}, ${
-    instant.oneInstant ? 'one instant' : 'NOT one instant'}`
+  const method = `all disks captured ${instant.oneInstant ? 'at one instant' : 'NOT at one instant'
+    }, within ${formatMs(instant.endMs - instant.startMs)} (${printable(instant.method, 64)})`
   if (hold.by !== 'requestor') return [`hold: ${noHoldWords(hold)}`, `  ${method}`]
   return [
     `hold: writes were held for ${msOrDash(heldMs)}; with asking and answering the guest may ` +
