@@ -67,6 +67,9 @@ suite('file systems', () => {
   isCrash('vfat that is not for booting', withLists(
     listed(...SAMPLE_MOUNTS, { mountpoint: '/data', type: 'vfat', device: 'loop1', diskIds: [] })),
   'unfreezable')
+  isCrash('a boot mount of another type that cannot be frozen', withLists(
+    listed(...SAMPLE_MOUNTS, { mountpoint: '/boot', type: 'exfat', device: 'loop1', diskIds: [] })),
+  'unfreezable')
   isCrash('a file system partly on a disk that was left out', withLists(
     listed(root, esp, { ...srv, diskIds: ['vdb', 'vdc'] })), 'spans-left-out-disk')
   isHeld('a file system on a disk that was left out takes no part',
@@ -103,7 +106,9 @@ suite('file systems', () => {
     const evidence = withFiles({ ...lists, volumes: [rootVolume, espVolume, container] })
     assert.equal(gradeOf(evidence).grade, 'application')
     assert.ok(codesOf(evidence).includes('contents-hidden'))
-    gets({ ...evidence, hold: counted(1).hold }, 'crash', 'freeze-count-differs')
+    const short = { ...evidence, hold: counted(1).hold }
+    gets(short, 'crash', 'freeze-count-differs')
+    assert.ok(gradeOf(short).fileSystems.every((it) => it.class !== 'acknowledged'))
   })
 
   test('at least one must have been frozen', () => {

@@ -19,7 +19,7 @@ const means = (cap: Grade, says: string, raise = ''): ReasonMeaning => ({ cap, s
 
 export const REASONS = {
   // Not one instant.
-  'nothing-captured': means('torn', 'No disk was captured.'),
+  'nothing-captured': means('torn', 'No disk was captured.', 'Exclude fewer disks.'),
   'not-one-instant': means('torn', 'The method {} does not capture all disks at one instant.',
     'Back up with a provider that captures all disks at one instant.'),
   'read-broken': means('torn', 'The captured instant was lost while it was being read: {}.',
