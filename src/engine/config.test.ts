@@ -10,7 +10,7 @@ const FILE = '/etc/stillpoint/stillpoint.yaml'
 
 const WHOLE = `# a comment
 repository:
-  path: /srv/backup
+  path: backup
   passwordFile: password
 platforms:
   web: { type: qemu, qmp: run/qmp.sock, agent: /run/agent.sock }
@@ -29,7 +29,7 @@ limits:
 test('a whole configuration is read, with paths from its own folder and defaults filled in', () => {
   const config = parseConfig(WHOLE, FILE)
   assert.equal(config.file, FILE)
-  assert.equal(config.repository.path, '/srv/backup')
+  assert.equal(config.repository.path, '/etc/stillpoint/backup')
   assert.equal(config.repository.passwordFile, '/etc/stillpoint/password')
   assert.equal(config.platforms.get('web')?.qmp, '/etc/stillpoint/run/qmp.sock')
   assert.equal(config.platforms.get('web')?.agent, '/run/agent.sock')

@@ -118,7 +118,9 @@ export function parseConfig(text: string, file: string): Config {
   const own = { ...DEFAULT_LIMITS, ...withoutUndefined(limits ?? {}) }
   const config: Config = {
     file,
-    repository: resolvePaths(repository ?? {}, ['passwordFile'], inFolder),
+    repository: Object.freeze(resolvePaths(
+      repository ?? {},
+      isPath(repository?.path) ? ['path', 'passwordFile'] : ['passwordFile'], inFolder)),
     platforms: new Map(Object.entries(platforms).map(([key, platform]) => [
       key,
       Object.freeze(resolvePaths(
@@ -181,6 +183,11 @@ function knownKeys(schema: unknown, path: readonly string[]): readonly string[] 
   }
   if (schema instanceof z.ZodRecord) return knownKeys(schema.valueType, rest)
   return []
+}
+
+/** Locations of stores begin with their kind, as in `sftp:`. */
+function isPath(location: string | undefined): boolean {
+  return location !== undefined && !/^[a-z0-9]+:/.test(location)
 }
 
 function resolvePaths<T extends object>(
