@@ -1,14 +1,12 @@
 /** Real guardian processes, and requestors that are really killed. */
 
 import assert from 'node:assert/strict'
-import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { systemClock } from '../../base/clock.ts'
-import { siblingModule } from '../../base/worker.ts'
 import {
-  FakeGuestAgent, FakeQmpServer, temporaryFolder, type TemporaryFolder,
+  FakeGuestAgent, FakeQmpServer, StubProcess, temporaryFolder, type TemporaryFolder,
 } from '../testing/mod.ts'
 import { GuardedFreezer } from './freezer.ts'
 import { Guard } from './guard.ts'
@@ -19,46 +17,6 @@ const LIMITS = { freezeMs: 20_000, holdMs: 20_000, thawMs: 10_000 }
 /** DESIGN §10: a thaw is issued this long after the later of the kill and the agent's answer. */
 const PROMISED_MS = 2_000
 const signal = new AbortController().signal
-
-class StubRequestor implements Disposable {
-  readonly child: ChildProcess
-  readonly #lines: string[] = []
-  readonly #watchers = new Set<() => void>()
-
-  constructor(orders: object) {
-    const program = siblingModule('../testing/stub-requestor', import.meta)
-    this.child = spawn(process.execPath, [program, JSON.stringify(orders)],
-      { stdio: ['ignore', 'pipe', 'inherit'] })
-    let text = ''
-    this.child.stdout?.on('data', (chunk: Buffer) => {
-      text += chunk.toString('utf8')
-      const lines = text.split('\n')
-      text = lines.pop() ?? ''
-      this.#lines.push(...lines)
-      for (const watcher of this.#watchers) watcher()
-      this.#watchers.clear()
-    })
-  }
-
-  /** Waits for a line that starts so; returns what follows. */
-  async line(start: string): Promise<string> {
-    for (;;) {
-      const found = this.#lines.find((line) => line.startsWith(start))
-      if (found !== undefined) return found.slice(start.length).trim()
-      await new Promise<void>((resolve) => { this.#watchers.add(resolve) })
-    }
-  }
-
-  async kill(): Promise<void> {
-    const gone = new Promise((resolve) => { this.child.once('exit', resolve) })
-    this.child.kill('SIGKILL')
-    await gone
-  }
-
-  [Symbol.dispose](): void {
-    this.child.kill('SIGKILL')
-  }
-}
 
 interface Scene extends AsyncDisposable {
   readonly folder: TemporaryFolder
@@ -88,7 +46,7 @@ const recordIsGone = async (s: Scene): Promise<void> => {
 test('a requestor killed while the guest is frozen leaves it thawed in time', async () => {
   await using s = await scene()
   const { sockets, recordFile } = s
-  using requestor = new StubRequestor({ sockets, recordFile, limits: LIMITS })
+  using requestor = new StubProcess('stub-requestor', { sockets, recordFile, limits: LIMITS })
   assert.equal(await requestor.line('held'), '3')
   await requestor.kill()
   const killedMs = systemClock.monotonicMs()
@@ -102,7 +60,7 @@ test('a requestor killed during a freeze: thawed right after the agent answers i
   const gate = Promise.withResolvers<void>()
   s.agent.behaviour.beforeFreeze = () => gate.promise
   const { sockets, recordFile } = s
-  using requestor = new StubRequestor({ sockets, recordFile, limits: LIMITS })
+  using requestor = new StubProcess('stub-requestor', { sockets, recordFile, limits: LIMITS })
   await s.agent.until(() => s.agent.journal.includes('freeze issued'))
   await requestor.kill()
   assert.ok(existsSync(recordFile))
@@ -117,7 +75,7 @@ test('a requestor killed during a freeze: thawed right after the agent answers i
 test('a requestor killed while the machine is stopped: it runs again and is thawed', async () => {
   await using s = await scene()
   const { sockets, recordFile } = s
-  using requestor = new StubRequestor({ sockets, recordFile, limits: LIMITS, stop: true })
+  using requestor = new StubProcess('stub-requestor', { sockets, recordFile, limits: LIMITS, stop: true })
   await requestor.line('stopped')
   assert.equal(s.qmp.status, 'paused')
   await requestor.kill()
@@ -185,7 +143,7 @@ test('a guardian that died before the hold makes the freeze a fault', async () =
 test('with requestor and guardian both killed the next prepare thaws and resumes', async () => {
   await using s = await scene()
   const { sockets, recordFile } = s
-  using requestor = new StubRequestor({ sockets, recordFile, limits: LIMITS, stop: true })
+  using requestor = new StubProcess('stub-requestor', { sockets, recordFile, limits: LIMITS, stop: true })
   const guardianPid = Number(await requestor.line('guardian'))
   await requestor.line('stopped')
   process.kill(guardianPid, 'SIGKILL')

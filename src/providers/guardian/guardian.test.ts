@@ -187,7 +187,7 @@ test('a record of another run of the machine does not resume it', async () => {
   await using s = await scene()
   const sockets = { agent: s.agent.path, qmp: s.qmp.path, guardianQmp: undefined }
   writeRecord(s.recordFile, { version: 1, pid: 1, pidStart: '', sockets,
-    machineRun: `not ${machineRun(sockets)}`, frozenSinceMs: undefined, stoppedSinceMs: 1 })
+    machineRun: `not ${machineRun(sockets)}`, frozenSinceMs: undefined, stoppedSinceMs: 1 }, true)
   s.qmp.status = 'paused'
   await s.another().handle(recoverFrom(s))
   assert.equal(s.qmp.status, 'paused')
@@ -198,7 +198,7 @@ test('a record of a machine that is gone is settled', async () => {
   await using s = await scene()
   const sockets = { agent: `${s.agent.path}-gone`, qmp: undefined, guardianQmp: undefined }
   writeRecord(s.recordFile, { version: 1, pid: 1, pidStart: '', sockets,
-    machineRun: machineRun(sockets), frozenSinceMs: 1, stoppedSinceMs: undefined })
+    machineRun: machineRun(sockets), frozenSinceMs: 1, stoppedSinceMs: undefined }, false)
   const release = await s.another().handle(
     recoverFrom(s))
   assert.deepEqual(release, { state: 'not-frozen' })

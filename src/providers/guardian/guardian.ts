@@ -140,7 +140,7 @@ export class Guardian {
     }
     const { clock } = this.#ports
     this.#frozenSinceMs = clock.nowMs()
-    this.#note() // durable before the first byte is sent
+    this.#note('durable') // before the first byte is sent
     const hold: Hold = { phase: 'pending', timer: NO_TIMER, release: undefined }
     this.#hold = hold
     using limit = deadline(clock, limits.freezeMs, 'the freeze')
@@ -256,7 +256,7 @@ export class Guardian {
   }
 
   /** Makes the record say what is held now. */
-  #note(): void {
+  #note(how: 'durable' | 'quick' = 'quick'): void {
     if (this.#frozenSinceMs === undefined && this.#stoppedSinceMs === undefined) {
       return removeRecord(this.#recordFile)
     }
@@ -269,7 +269,7 @@ export class Guardian {
       machineRun: machineRun(this.#sockets),
       frozenSinceMs: this.#frozenSinceMs,
       stoppedSinceMs: this.#stoppedSinceMs,
-    })
+    }, how === 'durable')
   }
 }
 

@@ -17,7 +17,7 @@ const record: HoldRecord = {
 test('a record is read back as it was written and can be removed twice', async () => {
   await using folder = await temporaryFolder()
   const file = recordFileFor(folder.path, record.sockets, '12345678')
-  writeRecord(file, record)
+  writeRecord(file, record, true)
   assert.deepEqual(readRecord(file), record)
   assert.deepEqual(listRecords(folder.path), [{ file, record }])
   removeRecord(file)

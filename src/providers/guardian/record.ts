@@ -65,18 +65,22 @@ export function machineRun(sockets: HoldSockets): string {
   }).join(' ')
 }
 
-/** Writes the record so that it survives a crash of this host from here on. */
-export function writeRecord(file: string, record: HoldRecord): void {
+/**
+ * Writes the record so that it survives our death; `durable`, also a crash of this host, which
+ * ends the machine too, but not a guest whose disks and agent live elsewhere. Durable writes take
+ * tens of milliseconds on a disk: none is made inside a hold.
+ */
+export function writeRecord(file: string, record: HoldRecord, durable: boolean): void {
   const part = `${file}.part`
   const handle = openSync(part, 'w', 0o600)
   try {
     writeSync(handle, JSON.stringify(record))
-    fsyncSync(handle)
+    if (durable) fsyncSync(handle)
   } finally {
     closeSync(handle)
   }
   renameSync(part, file)
-  syncFolder(dirname(file))
+  if (durable) syncFolder(dirname(file))
 }
 
 /** Removes the record; one that is not there is no fault. */

@@ -113,14 +113,16 @@ class StopWindow implements CaptureMethod {
       execute: 'qom-set',
       arguments: { path: disk.path, property: 'drive', value: this.#names.filter(index) },
     }))
-    // An operator may have paused it since: then a `cont` of ours would be a fault of ours.
-    const { running } = await ask(this.#client, 'query-status', signal)
-    if (power !== 'running' || !running) {
-      await this.#switchAtRest(switches, signal)
-      return { method: this.name, stoppedMs: 0 }
+    if (power === 'running') {
+      const [{ running }] = await Promise.all(
+        [ask(this.#client, 'query-status', signal), this.#watch.stopping()])
+      if (running) {
+        return { method: this.name, stoppedMs: await this.#switchStopped(switches, signal) }
+      }
+      void this.#watch.resumed() // an operator paused it since: a `cont` would undo that
     }
-    await this.#watch.stopping()
-    return { method: this.name, stoppedMs: await this.#switchStopped(switches, signal) }
+    await this.#switchAtRest(switches, signal)
+    return { method: this.name, stoppedMs: 0 }
   }
 
   /**

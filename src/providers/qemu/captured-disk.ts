@@ -13,6 +13,8 @@ export interface CapturedDiskOptions {
   readonly sizeBytes: number
   /** Where its overlay lies, to tell a full scratch file from other losses. */
   readonly scratchFolder: string
+  /** Why we gave the capture up ourselves, once we have. */
+  readonly givenUp: () => Fault | undefined
 }
 
 /**
@@ -60,6 +62,8 @@ async function* eachExplained(
 async function explain(error: unknown, options: CapturedDiskOptions): Promise<unknown> {
   if (!isFault(error, 'disk-unreadable', 'disk-lost', 'nbd-refused')) return error
   const { id, scratchFolder } = options
+  const givenUp = options.givenUp()
+  if (givenUp !== undefined) return givenUp
   if (await isFull(scratchFolder)) {
     return new Fault('scratch-full',
       `the scratch space in ${printable(scratchFolder)} ran out before disk ${id} was read`, {

@@ -13,12 +13,12 @@ import { ask } from './qmp-replies.ts'
 export interface OwnNbdServer {
   /** Names the machine, so that a leftover can be told. */
   readonly socketPath: string
-  readonly isStarted: boolean
+  isStarted: boolean
 }
 
 /** The server of a run that has not started it. */
 export function plannedNbdServer(
-  runDir: string, qmpPath: string, run: string): { socketPath: string; isStarted: boolean } {
+  runDir: string, qmpPath: string, run: string): OwnNbdServer {
   return { socketPath: join(runDir, `${socketPrefix(qmpPath)}${run}.sock`), isStarted: false }
 }
 
@@ -31,9 +31,7 @@ function socketPrefix(qmpPath: string): string {
  * else's is never touched. Faults: `machine-busy`, `platform-refused` with advice.
  */
 export async function startNbdServer(
-  client: QmpClient, server: { readonly socketPath: string; isStarted: boolean }, runDir: string,
-  signal: AbortSignal,
-): Promise<void> {
+  client: QmpClient, server: OwnNbdServer, runDir: string, signal: AbortSignal): Promise<void> {
   const { socketPath: path } = server
   const start = async (): Promise<void> => {
     await client.execute('nbd-server-start', { addr: { type: 'unix', data: { path } } }, signal)

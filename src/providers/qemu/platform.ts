@@ -63,7 +63,7 @@ class QemuPlatform implements Platform {
     if (path === undefined) return 'not-configured'
     const channel = await agentChannel(client, path, signal)
     if (channel === 'held') return 'busy'
-    if (channel === 'unopened' || await powerOf(client, signal) !== 'running') return 'silent'
+    if (await powerOf(client, signal) !== 'running') return 'silent'
     try {
       await using agent =
         await AgentClient.connect(path, AGENT_ANSWER_MS, this.#context.clock, signal)

@@ -17,6 +17,7 @@ import type { RunNames } from './names.ts'
 import type { OwnNbdServer } from './nbd-server.ts'
 import type { QmpConnection } from './qmp-connection.ts'
 import { ask } from './qmp-replies.ts'
+import { watchScratch, type ScratchSpace } from './scratch.ts'
 import { sweepMachine } from './sweep.ts'
 
 /** For the machine to be as it was; I/O under way may have to end first. */
@@ -33,6 +34,7 @@ export interface PreparedParts {
   readonly freezer: FileSystemFreezer | FreezerMissing
   /** By disk, in their order. */
   readonly scratchFolders: readonly string[]
+  readonly scratchSpaces: readonly ScratchSpace[]
   readonly nbd: OwnNbdServer
   readonly clock: Clock
   readonly log: Log
@@ -46,6 +48,9 @@ export class QemuPreparedSet implements RequestorHeldSet {
   readonly freezer: FileSystemFreezer | FreezerMissing
   readonly #parts: PreparedParts
   #published: Promise<void> | undefined
+  #watching: Disposable | undefined
+  #givenUp: Fault | undefined
+  #givingUp: Promise<void> | undefined
   #disposed: Promise<void> | undefined
 
   constructor(parts: PreparedParts) {
@@ -57,8 +62,9 @@ export class QemuPreparedSet implements RequestorHeldSet {
   }
 
   async commit(signal: AbortSignal): Promise<CommittedSet> {
-    const { method, disks, power } = this.#parts
+    const { method, disks, power, scratchSpaces, clock } = this.#parts
     const captured = await method.commit(disks, power, signal)
+    this.#watching = watchScratch(scratchSpaces, clock, (fault) => this.#giveUp(fault))
     return {
       method: captured.method,
       oneInstant: true,
@@ -72,12 +78,23 @@ export class QemuPreparedSet implements RequestorHeldSet {
     const index = disks.findIndex(({ id }) => id === diskId)
     const disk = disks[index]
     if (disk === undefined) throw new Fault('not-found', `no disk ${diskId} in the captured set`)
+    if (this.#givenUp !== undefined) throw this.#givenUp
     // After the hold: nothing of this was needed to make the instant.
     this.#published ??= this.#publish(captured, signal)
     await abortable(this.#published, signal)
     return openCapturedDisk({
       socketPath: nbd.socketPath, id: disk.id, sizeBytes: disk.sizeBytes,
-      scratchFolder: scratchFolders[index] ?? '/' }, clock, signal)
+      scratchFolder: scratchFolders[index] ?? '/', givenUp: () => this.#givenUp }, clock, signal)
+  }
+
+  /**
+   * Takes everything of ours out of the machine, the exports first: what is read from a filter
+   * that the machine no longer writes through would be no instant.
+   */
+  #giveUp(fault: Fault): void {
+    this.#givenUp = fault
+    this.#parts.log.warn('qemu.capture-given-up', { reason: fault.message })
+    this.#givingUp = removeFromMachine(this.#parts)
   }
 
   /** Adds the nodes that show the instant and exports them, read-only. */
@@ -99,6 +116,7 @@ export class QemuPreparedSet implements RequestorHeldSet {
     captured: Captured, signal: AbortSignal,
   ): Promise<{ readonly intact: true } | { readonly broken: string }> {
     try {
+      if (this.#givenUp !== undefined) throw this.#givenUp
       await this.#checkFilters(signal)
       for (const { id, sizeBytes } of this.#parts.disks) {
         // Measured: once a copy has failed, each read of any part is refused, for ever.
@@ -139,26 +157,34 @@ export class QemuPreparedSet implements RequestorHeldSet {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    this.#disposed ??= releaseMachine(this.#parts)
+    this.#watching?.[Symbol.dispose]()
+    this.#disposed ??= (async () => {
+      await this.#givingUp
+      await releaseMachine(this.#parts)
+    })()
     return this.#disposed
   }
 }
 
+type MachineParts = Pick<PreparedParts, 'qmp' | 'names' | 'nbd' | 'clock' | 'log'>
+
 /** What a prepared machine is given back by; never throws. Also for a prepare that fails midway. */
-export async function releaseMachine(
-  parts: Pick<PreparedParts, 'qmp' | 'guard' | 'names' | 'nbd' | 'clock' | 'log'>,
-): Promise<void> {
-  const { qmp, guard, names, nbd, clock, log } = parts
+export async function releaseMachine(parts: MachineParts & { readonly guard: Guard }): Promise<void> {
+  await removeFromMachine(parts)
+  await rm(parts.nbd.socketPath, { force: true }).catch(() => {})
+  await parts.guard[Symbol.asyncDispose]()
+}
+
+async function removeFromMachine({ qmp, names, nbd, clock, log }: MachineParts): Promise<void> {
   using limit = deadline(clock, RELEASE_MS, 'giving the machine back')
   try {
     const client = await qmp.client(limit.signal)
     const stopNbd = nbd.isStarted ? 'always' : 'never'
     const sweep = await sweepMachine(client, names.prefix, stopNbd, clock, limit.signal)
+    if (sweep.removed.includes('NBD server')) nbd.isStarted = false
     if (sweep.problems.length > 0) log.error('qemu.leftovers', { problems: sweep.problems })
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error)
     log.error('qemu.leftovers', { problems: [problem] })
   }
-  await rm(nbd.socketPath, { force: true }).catch(() => {})
-  await guard[Symbol.asyncDispose]()
 }

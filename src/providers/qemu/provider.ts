@@ -24,11 +24,13 @@ import type { QmpClient } from './qmp-client.ts'
 import type { QmpConnection } from './qmp-connection.ts'
 import { ask } from './qmp-replies.ts'
 import { ensureRunDir } from './run-dir.ts'
-import { checkScratchSpace, createScratch, removeScratch, scratchFolder } from './scratch.ts'
+import {
+  checkScratchSpace, createScratch, removeScratch, scratchFolder, scratchSpaces,
+} from './scratch.ts'
 import { sweepMachine } from './sweep.ts'
 
 /** For the agent to answer before the hold: a guest under emulation needs a second. */
-const AGENT_ANSWER_MS = 5_000
+const AGENT_ANSWER_MS = 10_000
 
 export interface QemuProviderParts {
   readonly options: QemuOptions
@@ -77,11 +79,17 @@ export class QemuProvider implements Provider {
     const freezer = await this.#freezer({ client, guard, power, disks, unreleased }, signal)
     const method = await chooseMethod(client, names, guard, signal)
     await startNbdServer(client, nbd, runDir, signal)
-    const scratchFolders = await this.#addTargets(client, names, disks, signal)
+    const scratchFolders: string[] = []
+    for (const disk of disks) scratchFolders.push(await scratchFolder(disk, options.scratchDir))
+    const spaces = scratchSpaces(
+      disks.map(({ sizeBytes }, index) => ({ folder: scratchFolders[index] ?? '/', sizeBytes })),
+      options.leastScratchBytes)
+    await checkScratchSpace(spaces)
+    await addTargets(client, names, disks, scratchFolders, signal)
     await method.prepare(disks, signal)
     undo.move() // the set releases from here on
     return new QemuPreparedSet({ qmp, guard, method, names, disks, leftOut, power, freezer,
-      scratchFolders, nbd, clock, log })
+      scratchFolders, scratchSpaces: spaces, nbd, clock, log })
   }
 
   /** A hold that cannot be shown to be released makes the agent useless for this run. */
@@ -140,35 +148,31 @@ export class QemuProvider implements Provider {
       if (!isFault(error, 'agent-unreachable', 'agent-protocol', 'agent-refused', 'timed-out')) {
         throw error
       }
-      return { missing: 'agent-silent', detail: error.message }
+      return { missing: 'agent-silent', detail: channel === 'unopened'
+        ? 'nobody in the guest has the agent\'s channel open: install qemu-guest-agent there'
+        : error.message }
     }
   }
+}
 
-  /** Makes the overlays and has QEMU open them: only then is it known that it may. */
-  async #addTargets(
-    client: QmpClient, names: RunNames, disks: readonly QemuDisk[], signal: AbortSignal,
-  ): Promise<readonly string[]> {
-    const { options } = this.#parts
-    const folders: string[] = []
-    for (const disk of disks) folders.push(await scratchFolder(disk, options.scratchDir))
-    await checkScratchSpace(
-      disks.map(({ sizeBytes }, index) => ({ folder: folders[index] ?? '/', sizeBytes })),
-      options.leastScratchBytes)
-    for (const [index, disk] of disks.entries()) {
-      throwIfAborted(signal)
-      const name = names.target(index)
-      const folder = folders[index] ?? '/'
-      const file = await createScratch(folder, name, disk.sizeBytes, signal)
-      try {
-        await client.execute('blockdev-add', { driver: 'qcow2', 'node-name': name,
-          file: { driver: 'file', filename: file } }, signal)
-      } catch (error) {
-        throw isFault(error, 'platform-refused') ? scratchRefused(folder, error) : error
-      } finally {
-        await removeScratch(file)
-      }
+/** Makes the overlays and has QEMU open them: only then is it known that it may. */
+async function addTargets(
+  client: QmpClient, names: RunNames, disks: readonly QemuDisk[], folders: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  for (const [index, disk] of disks.entries()) {
+    throwIfAborted(signal)
+    const name = names.target(index)
+    const folder = folders[index] ?? '/'
+    const file = await createScratch(folder, name, disk.sizeBytes, signal)
+    try {
+      await client.execute('blockdev-add', { driver: 'qcow2', 'node-name': name,
+        file: { driver: 'file', filename: file } }, signal)
+    } catch (error) {
+      throw isFault(error, 'platform-refused') ? scratchRefused(folder, error) : error
+    } finally {
+      await removeScratch(file)
     }
-    return folders
   }
 }
 
@@ -192,10 +196,6 @@ function missingAgent(
   if (channel === 'held') {
     return { missing: 'agent-busy', detail:
       `another program holds ${printable(path)}, which serves one client at a time` }
-  }
-  if (channel === 'unopened') {
-    return { missing: 'agent-silent', detail:
-      'no agent runs in the guest: nobody there has the channel open (install qemu-guest-agent)' }
   }
   return undefined
 }

@@ -215,6 +215,25 @@ test('a full scratch file breaks the instant and leaves the machine alone', asyn
   assert.equal((await s.qemu.rawContent('a'))[15 * MIB], 0x55)
 })
 
+test('a capture is given up before its scratch takes the last space', async (t) => {
+  const small = await smallFileSystem(t, 32)
+  if (small === undefined) return
+  await using scratch = small
+  await using s = await scene(t, { scratchDir: scratch.path, leastScratchBytes: 28 * MIB })
+  if (s === undefined) return
+  await s.qemu.write(DEVICES.root, 0x11, 0, 24 * MIB)
+  await using set = await s.prepare()
+  const committed = await set.commit(signal)
+  await using source = await committed.open('root', signal)
+  await s.qemu.write(DEVICES.root, 0x55, 0, 24 * MIB)
+  while ((await s.qemu.leavings()).length > 0) await systemClock.sleep(20, signal)
+  await assert.rejects(source.read(0, MIB, signal), { code: 'scratch-full' })
+  await assert.rejects(committed.open('c', signal), { code: 'scratch-full' })
+  const intact = await committed.stillIntact(signal)
+  assert.ok('broken' in intact && /given up/.test(intact.broken))
+  assert.equal((await s.qemu.rawContent('a'))[23 * MIB], 0x55)
+})
+
 test('what a killed run left is swept by the next one', async (t) => {
   await using s = await scene(t)
   if (s === undefined) return
@@ -283,13 +302,13 @@ test('too little scratch space is a fault before anything is touched', async (t)
   assert.deepEqual(await s.qemu.leavings(), [])
 })
 
-/** 4 MiB of tmpfs, where mounting is possible. */
+/** So much tmpfs, where mounting is possible. */
 async function smallFileSystem(
-  t: TestContext): Promise<(AsyncDisposable & { readonly path: string }) | undefined> {
+  t: TestContext, mib = 4): Promise<(AsyncDisposable & { readonly path: string }) | undefined> {
   const folder = await temporaryFolder()
   const path = join(folder.path, 'small')
   await mkdir(path)
-  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', path])
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${mib}m`, 'tmpfs', path])
   if (mounted.status !== 0) {
     await folder[Symbol.asyncDispose]()
     t.skip(`a small file system cannot be mounted: ${String(mounted.stderr).trim()}`)

@@ -2,6 +2,7 @@
 
 import { mkdir, open, stat, statfs, unlink } from 'node:fs/promises'
 import { dirname, isAbsolute, join } from 'node:path'
+import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { runProgram } from '../../base/program.ts'
 import { formatBytes, printable } from '../../base/text.ts'
@@ -31,23 +32,69 @@ export async function scratchFolder(
   return FALLBACK_FOLDER
 }
 
-/** Faults `no-space` if one of the folders' file systems has too little to begin with. */
-export async function checkScratchSpace(
+/** A scratch folder, with what must be free in its file system. */
+export interface ScratchSpace {
+  readonly folder: string
+  /** To begin with. */
+  readonly leastBytes: number
+  /** Below this the capture is given up: the machine's own images may need what is left. */
+  readonly keepBytes: number
+}
+
+/** What each folder needs; `leastBytes` of the operator's stands for each of them. */
+export function scratchSpaces(
   disks: readonly { readonly folder: string; readonly sizeBytes: number }[],
   leastBytes: number | undefined,
-): Promise<void> {
-  for (const folder of new Set(disks.map((disk) => disk.folder))) {
+): readonly ScratchSpace[] {
+  return [...new Set(disks.map(({ folder }) => folder))].map((folder) => {
     const total = disks.filter((disk) => disk.folder === folder)
       .reduce((sum, disk) => sum + disk.sizeBytes, 0)
-    const needed = leastBytes ?? Math.min(Math.max(total * SHARE_OF_DISKS, LEAST_BYTES), MOST_BYTES)
+    const least = leastBytes ?? Math.min(Math.max(total * SHARE_OF_DISKS, LEAST_BYTES), MOST_BYTES)
+    return { folder, leastBytes: least, keepBytes: Math.floor(least / 2) }
+  })
+}
+
+/** Faults `no-space` if a folder's file system has too little to begin with. */
+export async function checkScratchSpace(spaces: readonly ScratchSpace[]): Promise<void> {
+  for (const { folder, leastBytes } of spaces) {
     const free = await freeBytes(folder)
-    if (free < needed) {
+    if (free < leastBytes) {
       throw new Fault('no-space',
         `${printable(folder)} has ${formatBytes(free)} free for scratch files, ` +
-        `less than the ${formatBytes(needed)} needed to begin`,
+        `less than the ${formatBytes(leastBytes)} needed to begin`,
         { advice: 'Free space there, or name another folder as scratch.' })
     }
   }
+}
+
+/** How often free space is looked at: a fast disk writes some 200 MB in this time. */
+const LOOK_MS = 200
+
+/**
+ * Calls `onShort` once, with the fault, when a folder's file system has less than it is to keep.
+ * QEMU would go on to the last byte, and a machine whose images share that file system would stop.
+ */
+export function watchScratch(
+  spaces: readonly ScratchSpace[], clock: Clock, onShort: (fault: Fault) => void): Disposable {
+  let isOver = false
+  let timer = clock.after(LOOK_MS, () => void look())
+  const look = async (): Promise<void> => {
+    for (const { folder, keepBytes } of spaces) {
+      const free = await freeBytes(folder).catch(() => Infinity)
+      if (isOver) return
+      if (free < keepBytes) {
+        isOver = true
+        return onShort(new Fault('scratch-full',
+          `the capture was given up because ${printable(folder)} has only ${formatBytes(free)} left`,
+          { retry: 'later', advice: 'Free space there, or name a larger scratch folder.' }))
+      }
+    }
+    timer = clock.after(LOOK_MS, () => void look())
+  }
+  return { [Symbol.dispose]: () => {
+    isOver = true
+    timer[Symbol.dispose]()
+  } }
 }
 
 /** Free bytes for an ordinary user. Faults: `io-error`. */

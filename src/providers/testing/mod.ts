@@ -1,4 +1,6 @@
 export { BareQemu, qemuMissing, type BareQemuOptions } from './bare-qemu.ts'
 export { FakeGuestAgent, type FakeAgentBehaviour } from './fake-guest-agent.ts'
 export { FakeQmpError, FakeQmpServer, type FakeQmpHandler } from './fake-qmp-server.ts'
+export { QmpClient } from '../qemu/qmp-client.ts'
+export { StubProcess } from './stub-process.ts'
 export { temporaryFolder, type TemporaryFolder } from './temporary-folder.ts'
