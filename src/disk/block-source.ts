@@ -49,7 +49,7 @@ export interface BlockSink extends AsyncDisposable {
 
 /** Faults with `out-of-range` unless the range is made of safe integers and inside the disk. */
 export function checkInside(
-  disk: { readonly name: string; readonly sizeBytes: number }, offset: number, length: number): void {
+  disk: Pick<BlockSource, 'name' | 'sizeBytes'>, offset: number, length: number): void {
   const inside = Number.isSafeInteger(offset) && Number.isSafeInteger(length) &&
     offset >= 0 && length >= 0 && length <= disk.sizeBytes - offset
   if (inside) return

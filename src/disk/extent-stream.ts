@@ -123,7 +123,8 @@ export async function* alignRangesOutward(
 async function* ordered<T extends Range>(ranges: Stream<T>): AsyncGenerator<T, void, undefined> {
   let end = 0
   for await (const range of ranges) {
-    if (!Number.isSafeInteger(range.offset) || !Number.isSafeInteger(endOf(range)) || range.length < 0) {
+    const isSafe = Number.isSafeInteger(range.offset) && Number.isSafeInteger(endOf(range))
+    if (!isSafe || range.length < 0) {
       throw disorder(`${range.length} bytes at ${range.offset}`)
     }
     if (range.offset < end) throw disorder(`one at ${range.offset} after one that ends at ${end}`)

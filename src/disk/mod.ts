@@ -16,7 +16,8 @@ export {
   alreadyExists, completePartial, createPartial, removePartial, writeFault, type PartialFile,
 } from './partial-file.ts'
 export { probeDisk } from './probe/probe-disk.ts'
-export type { DiskProbe, ProbedVolume, Recognised, VolumeActivity, VolumeKind } from './probe/volume.ts'
+export type {
+  DiskProbe, ProbedVolume, Recognised, VolumeActivity, VolumeKind } from './probe/volume.ts'
 export { createRawSink } from './raw-sink.ts'
 export { openRawSource } from './raw-source.ts'
 export { isZero, nonZeroRuns } from './zero.ts'

@@ -23,8 +23,9 @@ export async function createPartial(
     return { path, partialPath, file: await open(partialPath, 'wx+', 0o600) }
   } catch (cause) {
     if (codeOf(cause) !== 'EEXIST') throw writeFault(partialPath, cause)
-    throw new Fault('already-exists', `${printable(partialPath)} exists: another run writes it, or one was cut off`, {
-      cause, advice: 'Remove the file if no restore is running.' })
+    throw new Fault('already-exists',
+      `${printable(partialPath)} exists: another run writes it, or one was cut off`,
+      { cause, advice: 'Remove it if no restore is running.' })
   }
 }
 
@@ -52,13 +53,15 @@ export async function removePartial({ partialPath }: PartialFile): Promise<void>
   await rm(partialPath, { force: true }).catch(() => {}) // reported by the fault that led here
 }
 
+const UNSYNCABLE = ['EINVAL', 'ENOTSUP', 'EISDIR', 'EPERM', 'EACCES']
+
 /** Makes names created in a folder durable; where folders cannot be synced this does nothing. */
 export async function syncFolder(path: string): Promise<void> {
   try {
     await using folder = await open(path, 'r')
     await folder.sync()
   } catch (cause) {
-    if (!['EINVAL', 'ENOTSUP', 'EISDIR', 'EPERM', 'EACCES'].includes(codeOf(cause))) throw writeFault(path, cause)
+    if (!UNSYNCABLE.includes(codeOf(cause))) throw writeFault(path, cause)
   }
 }
 
@@ -87,5 +90,6 @@ async function exists(path: string): Promise<boolean> {
 }
 
 function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code
+    : ''
 }

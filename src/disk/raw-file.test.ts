@@ -35,13 +35,15 @@ test('a file cut short after opening is unreadable, not short', async (context) 
   await assert.rejects(source.read(0, 8192, signal), { code: 'disk-unreadable' })
 })
 
-test('a raw sink writes what it is given, leaves zeros as holes and appears only when finished', async (context) => {
+test('a raw sink leaves zeros as holes and appears only when finished', async (context) => {
   const path = join(await folderFor(context), 'disk.raw')
   const content = contractContent()
   {
     await using sink = await createRawSink(path, content.length, signal)
     const step = 1_000_003
-    for (let at = 0; at < content.length; at += step) await sink.write(at, content.subarray(at, at + step), signal)
+    for (let at = 0; at < content.length; at += step) {
+      await sink.write(at, content.subarray(at, at + step), signal)
+    }
     await assert.rejects(stat(path), { code: 'ENOENT' })
     await sink.finish(signal)
   }
@@ -76,13 +78,14 @@ test('an aborted write leaves a sink that cannot be finished', async (context) =
   const folder = await folderFor(context)
   {
     await using sink = await createRawSink(join(folder, 'disk.raw'), 8192, signal)
-    await assert.rejects(sink.write(0, Buffer.alloc(8192, 1), AbortSignal.abort()), { code: 'interrupted' })
+    await assert.rejects(
+      sink.write(0, Buffer.alloc(8192, 1), AbortSignal.abort()), { code: 'interrupted' })
     await assert.rejects(sink.finish(signal), { code: 'io-error' })
   }
   assert.deepEqual(await readdir(folder), [])
 })
 
-test('nothing is overwritten: neither the image, nor one that appears meanwhile, nor another run\'s', async (context) => {
+test('nothing is overwritten, not even an image that appears meanwhile', async (context) => {
   const folder = await folderFor(context)
   const path = join(folder, 'disk.raw')
   await writeFile(path, 'mine')
@@ -102,7 +105,8 @@ test('writes outside the disk and into no folder are refused', async (context) =
   const folder = await folderFor(context)
   await using sink = await createRawSink(join(folder, 'disk.raw'), 8192, signal)
   await assert.rejects(sink.write(8000, new Uint8Array(200), signal), { code: 'out-of-range' })
-  await assert.rejects(createRawSink(join(folder, 'none', 'disk.raw'), 1, signal), { code: 'io-error' })
+  await assert.rejects(
+    createRawSink(join(folder, 'none', 'disk.raw'), 1, signal), { code: 'io-error' })
   await mkdir(join(folder, 'folder'))
   await assert.rejects(createRawSink(join(folder, 'folder'), 1, signal), { code: 'already-exists' })
 })

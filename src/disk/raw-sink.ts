@@ -52,7 +52,8 @@ class RawSink implements BlockSink {
     try {
       for (const run of nonZeroRuns(bytes, offset, HOLE_BYTES)) {
         throwIfAborted(signal)
-        await this.#writeRun(bytes.subarray(run.offset, run.offset + run.length), offset + run.offset)
+        const data = bytes.subarray(run.offset, run.offset + run.length)
+        await this.#writeRun(data, offset + run.offset)
       }
     } catch (error) {
       if (this.#state === 'open') this.#state = 'failed'

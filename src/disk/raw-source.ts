@@ -29,7 +29,9 @@ export async function openRawSource(path: string, signal: AbortSignal): Promise<
 async function sizeOf(file: FileHandle, name: string): Promise<number> {
   const facts = await file.stat({ bigint: true })
   if (facts.isFile()) return Number(facts.size)
-  if (!facts.isBlockDevice()) throw new Fault('unsupported', `${name} is neither file nor block device`)
+  if (!facts.isBlockDevice()) {
+    throw new Fault('unsupported', `${name} is neither file nor block device`)
+  }
   // The numbers of a Linux device (makedev(3)); its size stands in sysfs, in units of 512 bytes.
   const major = (facts.rdev >> 8n) & 0xfffn
   const minor = (facts.rdev & 0xffn) | ((facts.rdev >> 12n) & 0xfff00n)

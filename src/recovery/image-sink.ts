@@ -7,7 +7,8 @@ import { Fault } from '../base/fault.ts'
 import { runProgram } from '../base/program.ts'
 import { printable } from '../base/text.ts'
 import {
-  alreadyExists, checkInside, completePartial, connectNbdSink, createRawSink, serveImage, writeFault,
+  alreadyExists, checkInside, completePartial, connectNbdSink, createRawSink, serveImage,
+  writeFault,
   type BlockSink, type ImageFormat, type ImageServer, type PartialFile,
 } from '../disk/mod.ts'
 
@@ -32,7 +33,7 @@ export async function createImageSink(
   await runProgram('qemu-img', [
     'create', '-q', '-f', format, partial.partialPath, String(sizeBytes),
   ], { signal })
-  await chmod(partial.partialPath, 0o600) // before it holds anything, and for when it leaves the folder
+  await chmod(partial.partialPath, 0o600) // for when it leaves the folder
   const server = undo.use(
     await serveImage({ path: partial.partialPath, format, access: 'write' }, clock, signal))
   const target = { socketPath: server.socketPath, exportName: '' }

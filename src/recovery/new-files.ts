@@ -2,7 +2,9 @@
 
 import { lstat, mkdir, rm, rmdir } from 'node:fs/promises'
 import { Fault } from '../base/fault.ts'
-import { alreadyExists, completePartial, createPartial, removePartial, writeFault } from '../disk/mod.ts'
+import {
+  alreadyExists, completePartial, createPartial, removePartial, writeFault,
+} from '../disk/mod.ts'
 
 export class NewFiles implements AsyncDisposable {
   readonly #undo: (() => Promise<unknown>)[] = []
@@ -17,7 +19,7 @@ export class NewFiles implements AsyncDisposable {
     }
   }
 
-  /** Writes a small file, 0600, whole and durable. Faults: `already-exists`, `no-space`, `io-error`. */
+  /** Writes a file, 0600, whole and durable. Faults: `already-exists`, `no-space`, `io-error`. */
   async write(path: string, bytes: Uint8Array): Promise<void> {
     const { file, ...partial } = await createPartial(path)
     try {

@@ -15,7 +15,8 @@ const machine: StoredMachine = {
     { id: 'hda', sizeBytes: 1, bus: 'ide', ...cut },
     { id: 'nvme0', sizeBytes: 1, bus: 'nvme', ...cut },
   ],
-  nics: [{ model: 'virtio-net-pci', mac: '52:54:00:12:34:56' }, { model: 'tap,script=/x', mac: 'x,y' }],
+  nics: [
+    { model: 'virtio-net-pci', mac: '52:54:00:12:34:56' }, { model: 'tap,script=/x', mac: 'x,y' }],
 }
 
 const restored = (...ids: readonly string[]): RestoredDisk[] =>
@@ -41,7 +42,8 @@ test('each disk is attached as the guest knew it, its format given', () => {
 test('no card reaches a network, and unknown models and addresses are not taken over', () => {
   const command = qemuCommandFor(machine, []) ?? assert.fail()
   assert.deepEqual(command.slice(command.indexOf('-netdev')), [
-    '-netdev', 'user,id=net0,restrict=on', '-device', 'virtio-net-pci,netdev=net0,mac=52:54:00:12:34:56',
+    '-netdev', 'user,id=net0,restrict=on', '-device',
+    'virtio-net-pci,netdev=net0,mac=52:54:00:12:34:56',
     '-netdev', 'user,id=net1,restrict=on', '-device', 'e1000e,netdev=net1',
   ])
 })

@@ -17,7 +17,10 @@ const MAX_NICS = 8
 const SATA_PORTS = 6
 const NIC_MODELS = ['virtio-net-pci', 'e1000', 'e1000e', 'rtl8139', 'vmxnet3']
 /** Where Debian's packages ovmf and qemu-efi-aarch64 put their firmware. */
-const UEFI = { x86_64: '/usr/share/ovmf/OVMF.fd', aarch64: '/usr/share/qemu-efi-aarch64/QEMU_EFI.fd' }
+const UEFI = {
+  x86_64: '/usr/share/ovmf/OVMF.fd',
+  aarch64: '/usr/share/qemu-efi-aarch64/QEMU_EFI.fd',
+}
 
 /**
  * The program and its arguments; nothing where QEMU cannot be told from the description what to

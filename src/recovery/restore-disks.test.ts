@@ -24,18 +24,20 @@ async function folderFor(context: TestContext): Promise<string> {
 
 for (const format of ['raw', 'qcow2', 'vmdk', 'vhdx'] as const) {
   const skip = format === 'raw' ? false : noQemu
-  test(`disks are restored as ${format}, sparse, with the machine and its documents`, { skip }, async (context) => {
+  test(`disks are restored as ${format}, sparse, and all else`, { skip }, async (context) => {
     const folder = join(await folderFor(context), 'new', 'folder')
     const { repository, point, contents } = await samplePoint(signal)
     const progress: RestoreProgress[] = []
     const restored = await restoreDisks(
       { repository, point, folder, format }, (step) => progress.push(step), systemClock, signal)
 
-    assert.deepEqual((await readdir(folder)).toSorted(), ['machine.json', 'platform', `vda.${format}`, `vdb.${format}`])
+    assert.deepEqual((await readdir(folder)).toSorted(),
+      ['machine.json', 'platform', `vda.${format}`, `vdb.${format}`])
     for (const { id, path, sizeBytes } of restored.disks) {
       const raw = format === 'raw' ? path : `${path}.check`
       if (format !== 'raw') {
-        await runProgram('qemu-img', ['check', '-q', '-f', format, path], { signal, okCodes: [0, 63] })
+        await runProgram(
+          'qemu-img', ['check', '-q', '-f', format, path], { signal, okCodes: [0, 63] })
         await runProgram('qemu-img', ['convert', '-f', format, '-O', 'raw', path, raw], { signal })
       }
       const content = contents.get(id) ?? assert.fail()
@@ -63,9 +65,11 @@ test('one disk can be chosen, and one that is not there is not found', async (co
   const folder = await folderFor(context)
   const { repository, point } = await samplePoint(signal)
   const request = { repository, point, folder, format: 'raw' } as const
-  await assert.rejects(restoreDisks({ ...request, disks: ['vda', 'sdz'] }, () => {}, systemClock, signal),
+  await assert.rejects(
+    restoreDisks({ ...request, disks: ['vda', 'sdz'] }, () => {}, systemClock, signal),
     { code: 'not-found', advice: /vda, vdb/ })
-  const { disks } = await restoreDisks({ ...request, disks: ['vdb'] }, () => {}, systemClock, signal)
+  const { disks } = await restoreDisks(
+    { ...request, disks: ['vdb'] }, () => {}, systemClock, signal)
   assert.deepEqual(disks.map(({ id }) => id), ['vdb'])
   assert.deepEqual((await readdir(folder)).toSorted(), ['machine.json', 'platform', 'vdb.raw'])
 })
@@ -87,7 +91,7 @@ for (const taken of ['vdb.raw', 'machine.json', 'platform/domain.xml']) {
 
 for (const format of ['raw', 'qcow2'] as const) {
   const skip = format === 'raw' ? false : noQemu
-  test(`an abort while ${format} is written leaves nothing, not even the folder it made`, { skip }, async (context) => {
+  test(`an abort while ${format} is written leaves nothing`, { skip }, async (context) => {
     const parent = await folderFor(context)
     const folder = join(parent, 'made')
     const { repository, point } = await samplePoint(signal)
@@ -99,7 +103,7 @@ for (const format of ['raw', 'qcow2'] as const) {
     assert.deepEqual(await readdir(parent), [])
   })
 
-  test(`a damaged blob ends a restore as ${format} with nothing left`, { skip }, async (context) => {
+  test(`a damaged blob ends ${format} with nothing left`, { skip }, async (context) => {
     const folder = await folderFor(context)
     const sample = await samplePoint(signal)
     await sample.damage()
@@ -110,7 +114,7 @@ for (const format of ['raw', 'qcow2'] as const) {
     assert.deepEqual(await readdir(folder), [])
   })
 
-  test(`a restore as ${format} that is killed leaves no disk and no machine.json that looks whole`, { skip }, async (context) => {
+  test(`a kill while ${format} is written leaves nothing false`, { skip }, async (context) => {
     const folder = await folderFor(context)
     const program = join(import.meta.dirname, 'testing', 'restore-until-killed.ts')
     const child = spawn(process.execPath, [program, folder, format], {
@@ -126,14 +130,15 @@ for (const format of ['raw', 'qcow2'] as const) {
   })
 }
 
-test('too little space is found out before anything is written, and said in numbers', async (context) => {
+test('too little space is found before anything is written, in numbers', async (context) => {
   const folder = await folderFor(context)
   await checkFreeSpace(folder, 4096)
   await assert.rejects(checkFreeSpace(folder, 2 ** 60), {
     code: 'no-space', message: /needs room for 1024 PiB, .* are available/ })
 })
 
-const noTmpfs = process.getuid?.() === 0 ? missingProgram('mount', 'umount') : 'only root can mount a small file system'
+const noTmpfs = process.getuid?.() === 0 ? missingProgram('mount', 'umount')
+  : 'only root can mount a small file system'
 
 /** A file system of its own of 12 MiB. */
 async function smallFileSystem(context: TestContext): Promise<string | undefined> {
@@ -152,7 +157,7 @@ async function smallFileSystem(context: TestContext): Promise<string | undefined
 
 for (const format of ['raw', 'qcow2'] as const) {
   const skip = noTmpfs || (format === 'raw' ? false : noQemu)
-  test(`a file system too small is refused at the start, one that fills up meanwhile ends the restore (${format})`, { skip }, async (context) => {
+  test(`${format} on a file system that is too small is no-space`, { skip }, async (context) => {
     const folder = await smallFileSystem(context)
     if (folder === undefined) return
     const { repository, point } = await samplePoint(signal, { vdaBytes: 24 * 2 ** 20 })

@@ -1,13 +1,14 @@
 /** Restores a machine's disks and description from a restore point into a folder. */
 
 import { join } from 'node:path'
-import { forEachBounded } from '../base/bounded.ts'
 import { throwIfAborted, type Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
-import { encodeStoredMachine, readDocument, type PointDisk, type RestorePoint } from '../catalog/mod.ts'
+import {
+  encodeStoredMachine, readDocument, type PointDisk, type RestorePoint,
+} from '../catalog/mod.ts'
 import { dataRanges, type ImageFormat } from '../disk/mod.ts'
-import { openDiskImage, readDisk, type Repository } from '../repository/mod.ts'
+import { copyDisk, openDiskImage, type Repository } from '../repository/mod.ts'
 import { checkFreeSpace } from './free-space.ts'
 import { createImageSink } from './image-sink.ts'
 import { checkAbsent, NewFiles } from './new-files.ts'
@@ -23,7 +24,7 @@ export interface RestoreRequest {
   readonly format: ImageFormat
   /** Asked with the folder and the bytes needed; default `checkFreeSpace`. */
   readonly checkSpace?: (folder: string, neededBytes: number) => Promise<void>
-  /** Threads that decrypt and decompress; default as `readDisk`. */
+  /** Threads that decrypt and decompress; default as `copyDisk`. */
   readonly workers?: number
 }
 
@@ -50,9 +51,7 @@ export interface RestoredMachine {
   readonly writtenBytes: number
 }
 
-/** Writes under way at once; more than readDisk's threads deliver would only hold memory. */
-const WRITES_IN_FLIGHT = 8
-/** What an image format adds for its tables, at most: 8 bytes for 64 KiB in qcow2, less elsewhere. */
+/** What an image format adds for its tables, at most: 8 bytes for 64 KiB in qcow2. */
 const TABLES_SHARE = 1 / 1024
 /** … and for its fixed parts: VHDX begins with a log and tables of several megabytes. */
 const TABLES_BYTES = 16 * 1024 * 1024
@@ -89,8 +88,9 @@ export async function restoreDisks(
   let doneBytes = 0
   for (const disk of chosen) {
     const path = pathOf(disk)
-    await restoreDisk(request, disk, path, clock, signal, (bytes) => {
-      doneBytes += bytes
+    const before = doneBytes
+    await restoreDisk(request, disk, path, clock, signal, (writtenBytes) => {
+      doneBytes = before + writtenBytes
       onProgress({ diskId: disk.id, doneBytes, totalBytes })
     })
     files.created(path)
@@ -109,15 +109,11 @@ export async function restoreDisks(
 
 async function restoreDisk(
   { repository, format, workers }: RestoreRequest, disk: PointDisk, path: string, clock: Clock,
-  signal: AbortSignal, onWritten: (bytes: number) => void,
+  signal: AbortSignal, onWritten: (writtenBytes: number) => void,
 ): Promise<void> {
   await using sink = await createImageSink(path, format, disk.sizeBytes, clock, signal)
   const options = workers === undefined ? {} : { workers }
-  const data = readDisk(repository, disk.treeId, disk, options, signal)
-  await forEachBounded(data, { inFlight: WRITES_IN_FLIGHT }, async ({ offset, bytes }) => {
-    await sink.write(offset, bytes, signal)
-    onWritten(bytes.length)
-  })
+  await copyDisk(repository, disk.treeId, disk, sink, options, onWritten, signal)
   await sink.finish(signal)
 }
 

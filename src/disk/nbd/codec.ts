@@ -5,7 +5,8 @@ import type { NbdLimits } from './limits.ts'
 import { protocolFault } from './nbd-error.ts'
 import {
   IHAVEOPT, NBD_DEFAULT_MAX_PAYLOAD, NBD_FLAG_HAS_FLAGS, NBD_INFO_BLOCK_SIZE, NBD_INFO_EXPORT,
-  NBD_MAX_MINIMUM_BLOCK, NBD_MAX_STRING, NBD_REP_MAGIC, NBD_REQUEST_MAGIC, NBD_STRUCTURED_REPLY_MAGIC,
+  NBD_MAX_MINIMUM_BLOCK, NBD_MAX_STRING, NBD_REP_MAGIC, NBD_REQUEST_MAGIC,
+  NBD_STRUCTURED_REPLY_MAGIC,
   NBD_SIMPLE_REPLY_MAGIC,
 } from './protocol.ts'
 
@@ -52,7 +53,9 @@ export interface OptionReply {
 }
 
 export function decodeOptionReply(bytes: Buffer): OptionReply {
-  if (bytes.readBigUInt64BE(0) !== NBD_REP_MAGIC) throw protocolFault('an option reply lacks its magic')
+  if (bytes.readBigUInt64BE(0) !== NBD_REP_MAGIC) {
+    throw protocolFault('an option reply lacks its magic')
+  }
   return {
     option: bytes.readUInt32BE(8), type: bytes.readUInt32BE(12), length: bytes.readUInt32BE(16),
   }
@@ -93,7 +96,8 @@ export function decodeInformation(data: Buffer): Information {
       if (data.length !== 12) throw protocolFault('NBD_INFO_EXPORT has a wrong length')
       const flags = data.readUInt16BE(10)
       if ((flags & NBD_FLAG_HAS_FLAGS) === 0) throw protocolFault('NBD_FLAG_HAS_FLAGS is not set')
-      return { type: 'export', facts: { sizeBytes: readSafeInteger(data, 2, 'the export size'), flags } }
+      return {
+        type: 'export', facts: { sizeBytes: readSafeInteger(data, 2, 'the export size'), flags } }
     }
     case NBD_INFO_BLOCK_SIZE: {
       if (data.length !== 14) throw protocolFault('NBD_INFO_BLOCK_SIZE has a wrong length')
@@ -106,7 +110,8 @@ export function decodeInformation(data: Buffer): Information {
 
 function checkedBlockSizes(data: Buffer): BlockSizes {
   const sizes = {
-    minimum: data.readUInt32BE(2), preferred: data.readUInt32BE(6), maximumPayload: data.readUInt32BE(10),
+    minimum: data.readUInt32BE(2), preferred: data.readUInt32BE(6),
+    maximumPayload: data.readUInt32BE(10),
   }
   const ok = isPowerOfTwo(sizes.minimum) && sizes.minimum <= NBD_MAX_MINIMUM_BLOCK &&
     isPowerOfTwo(sizes.preferred) && sizes.preferred >= sizes.minimum &&

@@ -142,7 +142,8 @@ export class NbdConnection implements AsyncDisposable {
     } catch (cause) {
       this.#fail(isFault(cause)
         ? cause
-        : new Fault('disk-lost', 'the connection to the NBD server broke', { cause, retry: 'later' }))
+        : new Fault(
+          'disk-lost', 'the connection to the NBD server broke', { cause, retry: 'later' }))
     }
   }
 
@@ -178,15 +179,21 @@ export class NbdConnection implements AsyncDisposable {
     const { type, length, flags } = header
     switch (type) {
       case NBD_REPLY_TYPE_NONE:
-        if (length !== 0 || (flags & NBD_REPLY_FLAG_DONE) === 0) throw protocolFault('a bad NBD_REPLY_TYPE_NONE')
+        if (length !== 0 || (flags & NBD_REPLY_FLAG_DONE) === 0) {
+          throw protocolFault('a bad NBD_REPLY_TYPE_NONE')
+        }
         return
       case NBD_REPLY_TYPE_OFFSET_DATA: {
-        if (reply.command !== NBD_CMD_READ || length < 9) throw protocolFault('a bad NBD_REPLY_TYPE_OFFSET_DATA')
+        if (reply.command !== NBD_CMD_READ || length < 9) {
+          throw protocolFault('a bad NBD_REPLY_TYPE_OFFSET_DATA')
+        }
         const offset = readSafeInteger(await this.#payload(8), 0, 'an offset')
         return this.#receiveContent(offset, length - 8, reply)
       }
       case NBD_REPLY_TYPE_OFFSET_HOLE: {
-        if (reply.command !== NBD_CMD_READ || length !== 12) throw protocolFault('a bad NBD_REPLY_TYPE_OFFSET_HOLE')
+        if (reply.command !== NBD_CMD_READ || length !== 12) {
+          throw protocolFault('a bad NBD_REPLY_TYPE_OFFSET_HOLE')
+        }
         const payload = await this.#payload(12)
         // The destination is zeros already.
         return reply.received.add(readSafeInteger(payload, 0, 'an offset'), payload.readUInt32BE(8))
@@ -211,14 +218,18 @@ export class NbdConnection implements AsyncDisposable {
     }
     const payload = await this.#payload(length)
     const id = payload.readUInt32BE(0)
-    if (![...this.negotiated.contexts.values()].includes(id)) throw protocolFault('an unknown context id')
+    if (![...this.negotiated.contexts.values()].includes(id)) {
+      throw protocolFault('an unknown context id')
+    }
     if (reply.statuses.has(id)) throw protocolFault('a context described twice')
     reply.statuses.set(id, decodeDescriptors(payload.subarray(4), reply.length))
   }
 
   async #receiveError(type: number, length: number, reply: Reply): Promise<void> {
     const fixed = type === NBD_REPLY_TYPE_ERROR_OFFSET ? 14 : 6
-    if (length < fixed || length > fixed + NBD_MAX_STRING) throw protocolFault('an error chunk of a wrong length')
+    if (length < fixed || length > fixed + NBD_MAX_STRING) {
+      throw protocolFault('an error chunk of a wrong length')
+    }
     const payload = await this.#payload(length)
     const error = payload.readUInt32BE(0)
     const textLength = payload.readUInt16BE(4)

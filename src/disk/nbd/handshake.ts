@@ -42,7 +42,8 @@ export async function negotiate(
     : new Map<string, number>()
   for (const name of requiredContexts) {
     if (!contexts.has(name)) {
-      throw new Fault('nbd-refused', `the NBD export "${printable(exportName)}" has no metadata context ${name}`)
+      throw new Fault(
+        'nbd-refused', `the NBD export "${printable(exportName)}" has no metadata context ${name}`)
     }
   }
   return { ...await go(reader, exportName), isStructured, contexts }
@@ -71,11 +72,14 @@ async function negotiateStructuredReplies(reader: SocketReader): Promise<boolean
 }
 
 async function negotiateContexts(
-  reader: SocketReader, exportName: string, names: readonly string[]): Promise<Map<string, number>> {
+  reader: SocketReader, exportName: string, names: readonly string[],
+): Promise<Map<string, number>> {
   const contexts = new Map<string, number>()
   const query = encodeMetaContexts(exportName, names)
   const outcome = await ask(reader, NBD_OPT_SET_META_CONTEXT, query, (type, data) => {
-    if (type !== NBD_REP_META_CONTEXT) throw protocolFault('an unexpected reply to NBD_OPT_SET_META_CONTEXT')
+    if (type !== NBD_REP_META_CONTEXT) {
+      throw protocolFault('an unexpected reply to NBD_OPT_SET_META_CONTEXT')
+    }
     const { id, name } = decodeMetaContext(data)
     if (!names.includes(name)) throw protocolFault('a metadata context was selected unasked')
     if (contexts.has(name) || [...contexts.values()].includes(id)) {
@@ -99,7 +103,8 @@ async function go(
     else if (information.type === 'block-size') ({ sizes } = information)
   })
   if (outcome.refused !== undefined) {
-    throw new Fault('nbd-refused', `the NBD server refused the export "${printable(exportName)}": ${outcome.text}`)
+    throw new Fault('nbd-refused',
+      `the NBD server refused the export "${printable(exportName)}": ${outcome.text}`)
   }
   if (facts === undefined) throw protocolFault('NBD_OPT_GO ended without NBD_INFO_EXPORT')
   return { facts, sizes }
@@ -120,7 +125,9 @@ async function ask(
     await reader.fill(header)
     const reply = decodeOptionReply(header)
     if (reply.option !== option) throw protocolFault('a reply to an option that was not sent')
-    if (reply.length > MAX_REPLY_BYTES) throw protocolFault(`an option reply of ${reply.length} bytes`)
+    if (reply.length > MAX_REPLY_BYTES) {
+      throw protocolFault(`an option reply of ${reply.length} bytes`)
+    }
     const body = Buffer.alloc(reply.length)
     await reader.fill(body)
     if (reply.type === NBD_REP_ACK) return { refused: undefined }

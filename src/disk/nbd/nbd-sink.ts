@@ -23,7 +23,11 @@ const HOLE_BYTES = 64 * 1024
  * Faults: `nbd-refused` (no server, no such export, read-only), `nbd-protocol`, `timed-out`.
  */
 export async function connectNbdSink(
-  target: { readonly socketPath: string; readonly exportName: string; readonly limits?: Partial<NbdLimits> },
+  target: {
+    readonly socketPath: string
+    readonly exportName: string
+    readonly limits?: Partial<NbdLimits>
+  },
   clock: Clock, signal: AbortSignal,
 ): Promise<BlockSink> {
   const limits = { ...NBD_LIMITS, ...target.limits }
@@ -32,7 +36,9 @@ export async function connectNbdSink(
   const connection = opened.use(
     await openNbdConnection({ ...target, contexts: [] }, limits, clock, signal))
   const { facts, sizes } = connection.negotiated
-  if ((facts.flags & NBD_FLAG_READ_ONLY) !== 0) throw new Fault('nbd-refused', `${name} is read-only`)
+  if ((facts.flags & NBD_FLAG_READ_ONLY) !== 0) {
+    throw new Fault('nbd-refused', `${name} is read-only`)
+  }
   if (sizes.minimum > HOLE_BYTES || facts.sizeBytes % sizes.minimum !== 0) {
     throw new Fault('unsupported', `${name} has blocks of ${sizes.minimum} bytes`)
   }
@@ -69,7 +75,9 @@ class NbdSink implements BlockSink {
     }
     // All must have settled before the caller may change the buffer again.
     for (const outcome of await Promise.allSettled(pieces)) {
-      if (outcome.status === 'rejected') throw this.#failed(`write ${bytes.length} bytes at ${offset}`, outcome.reason)
+      if (outcome.status === 'rejected') {
+        throw this.#failed(`write ${bytes.length} bytes at ${offset}`, outcome.reason)
+      }
     }
   }
 
@@ -88,7 +96,8 @@ class NbdSink implements BlockSink {
     this.#hasFailed = true
     if (!(error instanceof NbdError)) return error
     const fault = faultOfReply(`${what} of ${this.name}`, error)
-    return fault.code === 'disk-unreadable' ? new Fault('io-error', fault.message, { cause: error }) : fault
+    if (fault.code !== 'disk-unreadable') return fault
+    return new Fault('io-error', fault.message, { cause: error })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -27,7 +27,8 @@ async function withServer<T>(
   await using server = await startScriptedNbdServer(script)
   const { contexts = [], inFlight = 16 } = options
   await using source = await connectNbd(
-    { socketPath: server.socketPath, exportName: 'disk', contexts, limits: { requestBytes: 4096, inFlight } },
+    { socketPath: server.socketPath, exportName: 'disk', contexts,
+      limits: { requestBytes: 4096, inFlight } },
     options.clock ?? systemClock, signal)
   return await use(source, server.requests)
 }
@@ -37,7 +38,8 @@ const data = (cookie: bigint, offset: number, length: number, isDone = false, fi
 const hole = (cookie: bigint, offset: number, length: number, isDone = false): Buffer =>
   chunk(cookie, 2, isDone, packed([64, offset], [32, length]))
 const done = (cookie: bigint): Buffer => chunk(cookie, NBD_REPLY_TYPE_NONE, true)
-const status = (cookie: bigint, id: number, descriptors: readonly [number, number][], isDone = true): Buffer =>
+const status = (
+  cookie: bigint, id: number, descriptors: readonly [number, number][], isDone = true): Buffer =>
   chunk(cookie, 5, isDone, packed([32, id], ...descriptors.flatMap(
     ([length, flags]) => [[32, length], [32, flags]] as const)))
 
@@ -46,40 +48,51 @@ const go = (type: number, body: Uint8Array = none) => (option: number): Buffer[]
 
 for (const [name, script, code] of [
   ['a greeting of another protocol', { greeting: Buffer.alloc(18, 'x') }, 'nbd-protocol'],
-  ['the oldstyle handshake', { greeting: packed([64, NBD_MAGIC], [64, 0x420281861253n], [16, 0]) }, 'nbd-refused'],
-  ['a handshake that is not fixed', { greeting: packed([64, NBD_MAGIC], [64, IHAVEOPT], [16, 0]) }, 'nbd-refused'],
+  ['the oldstyle handshake', { greeting: packed([64, NBD_MAGIC], [64, 0x420281861253n], [16, 0]) },
+    'nbd-refused'],
+  ['a handshake that is not fixed', { greeting: packed([64, NBD_MAGIC], [64, IHAVEOPT], [16, 0]) },
+    'nbd-refused'],
   ['an option reply without its magic', { option: () => [Buffer.alloc(20)] }, 'nbd-protocol'],
   ['a reply to another option', { option: () => [optionReply(99, NBD_REP_ACK)] }, 'nbd-protocol'],
   ['an endless option reply', {
-    option: (option: number) => [optionReply(option, NBD_REP_ACK).subarray(0, 16), packed([32, 2 ** 32 - 1])],
+    option: (option: number) => [
+      optionReply(option, NBD_REP_ACK).subarray(0, 16), packed([32, 2 ** 32 - 1])],
   }, 'nbd-protocol'],
   ['endless option replies', {
     option: (option: number) => option === NBD_OPT_GO
-      ? Array.from({ length: 99 }, () => optionReply(option, NBD_REP_INFO, packed([16, 9]))) : undefined,
+      ? Array.from({ length: 99 }, () => optionReply(option, NBD_REP_INFO, packed([16, 9])))
+        : undefined,
   }, 'nbd-protocol'],
   ['information without a type', { option: go(NBD_REP_INFO, Buffer.alloc(1)) }, 'nbd-protocol'],
-  ['a short NBD_INFO_EXPORT', { option: go(NBD_REP_INFO, packed([16, 0], [32, 1])) }, 'nbd-protocol'],
+  ['a short NBD_INFO_EXPORT', { option: go(NBD_REP_INFO, packed([16, 0], [32, 1])) },
+    'nbd-protocol'],
   ['an export of 2^53 bytes', { sizeBytes: 2n ** 53n }, 'nbd-protocol'],
   ['transmission flags without the first', { flags: 2 }, 'nbd-protocol'],
   ['a GO without an export', { option: go(NBD_REP_ACK) }, 'nbd-protocol'],
-  ['a GO answered with a context', { option: go(NBD_REP_META_CONTEXT, packed([32, 1])) }, 'nbd-protocol'],
+  ['a GO answered with a context', { option: go(NBD_REP_META_CONTEXT, packed([32, 1])) },
+    'nbd-protocol'],
   ['a refused export', { option: go(2 ** 31 + 6, Buffer.from('no\x1b[31m such')) }, 'nbd-refused'],
   ['a demand for TLS', { option: go(2 ** 31 + 5) }, 'nbd-refused'],
   ['block sizes that are no powers of two', { blockSizes: [3, 4096, 65_536] }, 'nbd-protocol'],
   ['a block size of nothing', { blockSizes: [0, 4096, 65_536] }, 'nbd-protocol'],
   ['a smallest block above 64 KiB', { blockSizes: [2 ** 17, 2 ** 17, 2 ** 20] }, 'nbd-protocol'],
   ['a largest payload below the smallest block', { blockSizes: [4096, 4096, 512] }, 'nbd-protocol'],
-  ['a size that is no multiple of the block size', { blockSizes: [4096, 4096, 65_536], sizeBytes: 5000 }, 'unsupported'],
+  ['a size that is no multiple of the block size',
+    { blockSizes: [4096, 4096, 65_536], sizeBytes: 5000 }, 'unsupported'],
   ['structured replies answered with information', {
-    option: (option: number) => option === NBD_OPT_STRUCTURED_REPLY ? [optionReply(option, NBD_REP_INFO)] : undefined,
+    option: (option: number) => option === NBD_OPT_STRUCTURED_REPLY
+      ? [optionReply(option, NBD_REP_INFO)] : undefined,
   }, 'nbd-protocol'],
   ['a context that was not asked for', {
     option: (option: number) => option === NBD_OPT_SET_META_CONTEXT
-      ? [optionReply(option, NBD_REP_META_CONTEXT, Buffer.concat([packed([32, 1]), Buffer.from('x:y')]))] : undefined,
+      ? [optionReply(option, NBD_REP_META_CONTEXT,
+        Buffer.concat([packed([32, 1]), Buffer.from('x:y')]))] : undefined,
   }, 'nbd-protocol'],
   ['one context twice', {
-    option: (option: number) => option === NBD_OPT_SET_META_CONTEXT ? [1, 2].map((id) => optionReply(
-      option, NBD_REP_META_CONTEXT, Buffer.concat([packed([32, id]), Buffer.from('base:allocation')]))) : undefined,
+    option: (option: number) => option === NBD_OPT_SET_META_CONTEXT
+      ? [1, 2].map((id) => optionReply(
+      option, NBD_REP_META_CONTEXT,
+      Buffer.concat([packed([32, id]), Buffer.from('base:allocation')]))) : undefined,
   }, 'nbd-protocol'],
 ] satisfies [string, NbdScript, string][]) {
   test(`the handshake refuses ${name}`, async () => {
@@ -102,7 +115,8 @@ for (const [name, reply] of [
   ['that succeeds with half of the data', (c) => [data(c, 0, 2048), done(c)]],
   ['with data before the request', (c) => [data(c, 0, 4096, true)], 4096],
   ['with data past the request', (c) => [data(c, 4095, 2, true)]],
-  ['with data at 2^63', (c) => [chunk(c, 1, true, Buffer.concat([packed([64, 2n ** 63n]), Buffer.alloc(8)]))]],
+  ['with data at 2^63',
+    (c) => [chunk(c, 1, true, Buffer.concat([packed([64, 2n ** 63n]), Buffer.alloc(8)]))]],
   ['with data twice', (c) => [data(c, 0, 4096), data(c, 1000, 8)]],
   ['with a hole over data', (c) => [data(c, 0, 4096), hole(c, 0, 4096, true)]],
   ['with an empty hole', (c) => [hole(c, 0, 0), data(c, 0, 4096, true)]],
@@ -114,9 +128,11 @@ for (const [name, reply] of [
   ['with a block status', (c) => [status(c, 1, [[4096, 0]])]],
   ['with an end that has a payload', (c) => [chunk(c, 0, true, Buffer.alloc(1))]],
   ['with an end that is not the last', (c) => [chunk(c, 0, false)]],
-  ['with an error of nothing', (c) => [chunk(c, NBD_REPLY_TYPE_ERROR, true, packed([32, 0], [16, 0]))]],
+  ['with an error of nothing',
+    (c) => [chunk(c, NBD_REPLY_TYPE_ERROR, true, packed([32, 0], [16, 0]))]],
   ['with an error cut short', (c) => [chunk(c, NBD_REPLY_TYPE_ERROR, true, packed([32, 5]))]],
-  ['with an error text past its chunk', (c) => [chunk(c, NBD_REPLY_TYPE_ERROR, true, packed([32, 5], [16, 9]))]],
+  ['with an error text past its chunk',
+    (c) => [chunk(c, NBD_REPLY_TYPE_ERROR, true, packed([32, 5], [16, 9]))]],
   ['with an endless error text', (c) => [chunk(c, NBD_REPLY_TYPE_ERROR, true, none, 2 ** 31)]],
   ['with an unknown error cut short', (c) => [chunk(c, 2 ** 15 + 99, true, packed([32, 5]))]],
   ['with the end twice', (c) => [data(c, 0, 4096, true), done(c)]],
@@ -161,12 +177,15 @@ test('chunks of one reply may come in any order and between those of another', a
       const [a, b] = seen
       if (a === undefined || b === undefined) return []
       return [
-        data(b.cookie, b.offset + 1024, 1024), data(a.cookie, a.offset + 3000, 1096), hole(b.cookie, b.offset, 1024),
-        data(a.cookie, a.offset, 3000), done(a.cookie), data(b.cookie, b.offset + 2048, 2048, true, 9),
+        data(b.cookie, b.offset + 1024, 1024), data(a.cookie, a.offset + 3000, 1096),
+        hole(b.cookie, b.offset, 1024),
+        data(a.cookie, a.offset, 3000), done(a.cookie),
+        data(b.cookie, b.offset + 2048, 2048, true, 9),
       ]
     },
   }, async (source) => {
-    const [a, b] = await Promise.all([source.read(0, 4096, signal), source.read(8192, 4096, signal)])
+    const [a, b] = await Promise.all(
+      [source.read(0, 4096, signal), source.read(8192, 4096, signal)])
     assert.deepEqual(a, new Uint8Array(4096).fill(7))
     const expected = new Uint8Array(4096).fill(9)
     expected.fill(0, 0, 1024).fill(7, 1024, 2048)
@@ -177,8 +196,10 @@ test('chunks of one reply may come in any order and between those of another', a
 test('content in a thousand scattered pieces is put together, in more it is refused', async () => {
   const scattered = (step: number) => ({ cookie, length }: ScriptedRequest): Buffer[] => {
     const offsets = Array.from({ length: length / step }, (_, i) => i * step)
-    const order = [...offsets.filter((_, i) => i % 2 === 0), ...offsets.filter((_, i) => i % 2 === 1)]
-    return [...order.map((offset) => data(cookie, offset, step, false, offset / step)), done(cookie)]
+    const order = [
+      ...offsets.filter((_, i) => i % 2 === 0), ...offsets.filter((_, i) => i % 2 === 1)]
+    return [
+      ...order.map((offset) => data(cookie, offset, step, false, offset / step)), done(cookie)]
   }
   await withServer({ request: scattered(4) }, async (source) => {
     const bytes = await source.read(0, 4096, signal)
@@ -197,7 +218,8 @@ test('an error reply is a Fault with its errno and text, and the connection goes
       const error = packed([32, offset === 8192 ? 108 : 5], [16, text.length])
       return [
         data(cookie, offset, 512),
-        chunk(cookie, NBD_REPLY_TYPE_ERROR_OFFSET, false, Buffer.concat([error, text, packed([64, offset])])),
+        chunk(cookie, NBD_REPLY_TYPE_ERROR_OFFSET, false,
+          Buffer.concat([error, text, packed([64, offset])])),
         chunk(cookie, 2 ** 15 + 99, false, packed([32, 0], [16, 0])), done(cookie),
       ]
     },
@@ -212,11 +234,12 @@ test('an error reply is a Fault with its errno and text, and the connection goes
   })
 })
 
-test('extents: only ZERO is skipped, what runs past is clipped, short answers are asked on', async () => {
+test('extents: only ZERO is skipped, excess is clipped, short answers are asked on', async () => {
   await withServer({
     sizeBytes: 10_000,
     request: ({ cookie, offset }) => [status(cookie, 1,
-      offset === 0 ? [[1000, 0], [1000, 1], [1000, 3]] : offset === 3000 ? [[2000, 2]] : [[2 ** 32 - 1, 0]])],
+      offset === 0 ? [[1000, 0], [1000, 1], [1000, 3]] : offset === 3000 ? [[2000, 2]]
+        : [[2 ** 32 - 1, 0]])],
   }, async (source) => {
     const all = (range: { offset: number; length: number }): Promise<unknown[]> =>
       Array.fromAsync(source.extents?.(range, signal) ?? [])
@@ -224,25 +247,29 @@ test('extents: only ZERO is skipped, what runs past is clipped, short answers ar
       { offset: 0, length: 2000, kind: 'data' }, { offset: 2000, length: 3000, kind: 'zero' },
       { offset: 5000, length: 5000, kind: 'data' },
     ])
-    assert.deepEqual(await all({ offset: 6000, length: 1000 }), [{ offset: 6000, length: 1000, kind: 'data' }])
+    assert.deepEqual(
+      await all({ offset: 6000, length: 1000 }), [{ offset: 6000, length: 1000, kind: 'data' }])
   })
 })
 
 test('a server without structured replies gives data but no extents', async () => {
   await withServer({
     isStructured: false,
-    request: ({ cookie, length }) => length === 1 ? [simpleReply(cookie, 5)] : [simpleReply(cookie, 0, Buffer.alloc(length, 3))],
+    request: ({ cookie, length }) => length === 1 ? [simpleReply(cookie, 5)]
+      : [simpleReply(cookie, 0, Buffer.alloc(length, 3))],
   }, async (source) => {
     assert.ok(!('extents' in source) || source.extents === undefined)
     assert.deepEqual(await source.read(0, 9000, signal), new Uint8Array(9000).fill(3))
     await assert.rejects(source.read(0, 1, signal), { code: 'disk-unreadable' })
   })
-  await assert.rejects(withServer({ isStructured: false }, async () => {}, { contexts: ['qemu:dirty-bitmap:b'] }),
+  await assert.rejects(
+    withServer({ isStructured: false }, async () => {}, { contexts: ['qemu:dirty-bitmap:b'] }),
     { code: 'nbd-refused' })
 })
 
 test('a structured reply that was never negotiated is refused', async () => {
-  await withServer({ isStructured: false, request: ({ cookie }) => [done(cookie)] }, async (source) => {
+  const request = ({ cookie }: ScriptedRequest): Buffer[] => [done(cookie)]
+  await withServer({ isStructured: false, request }, async (source) => {
     await assert.rejects(source.read(0, 1, signal), { code: 'nbd-protocol' })
   })
 })
@@ -253,7 +280,8 @@ test('a long read is cut to the request size and a small one widened to whole bl
     request: ({ cookie, offset, length }) => [data(cookie, offset, length, true, offset / 512)],
   }, async (source, requests) => {
     const bytes = await source.read(1000, 3000, signal)
-    assert.deepEqual(requests.map(({ offset, length }) => [offset, length]), [[512, 1536], [2048, 1536], [3584, 512]])
+    assert.deepEqual(requests.map(({ offset, length }) => [offset, length]),
+      [[512, 1536], [2048, 1536], [3584, 512]])
     const expected = new Uint8Array(4096 - 512)
     expected.fill(1, 0, 1536).fill(4, 1536, 3072).fill(7, 3072)
     assert.deepEqual(bytes, expected.slice(1000 - 512, 4000 - 512))
@@ -269,7 +297,9 @@ test('no more requests are under way at once than allowed', async () => {
       held.push(request)
       most = Math.max(most, held.length)
       setImmediate(() => {
-        for (const { cookie, offset, length } of held.splice(0)) socket.write(data(cookie, offset, length, true))
+        for (const { cookie, offset, length } of held.splice(0)) {
+          socket.write(data(cookie, offset, length, true))
+        }
       })
       return []
     },
@@ -312,7 +342,8 @@ test('a connection cut anywhere in the handshake or a reply is a Fault, never a 
   for (const cut of [0, 1, 17]) {
     const greeting = packed([64, NBD_MAGIC], [64, IHAVEOPT], [16, 3]).subarray(0, cut)
     await using server = await startScriptedNbdServer({ greeting })
-    const connecting = connectNbd({ socketPath: server.socketPath, exportName: '' }, systemClock, signal)
+    const connecting = connectNbd(
+      { socketPath: server.socketPath, exportName: '' }, systemClock, signal)
     while (server.connections === 0) await new Promise((resolve) => setImmediate(resolve))
     server.hangUp()
     await assert.rejects(connecting, { code: 'nbd-refused' })
@@ -348,12 +379,14 @@ test('where no server listens the fault says so', async () => {
 })
 
 test('names longer than the protocol allows are not sent', async () => {
-  await assert.rejects(withServer({}, async () => {}, { contexts: [`x:${'y'.repeat(5000)}`] }), { code: 'nbd-refused' })
+  await assert.rejects(withServer({}, async () => {}, { contexts: [`x:${'y'.repeat(5000)}`] }),
+    { code: 'nbd-refused' })
 })
 
 test('several connections are used only where the server allows it', async () => {
   const request = ({ type, cookie, offset, length }: ScriptedRequest): Buffer[] =>
-    [type === NBD_CMD_BLOCK_STATUS ? status(cookie, 1, [[length, 0]]) : data(cookie, offset, length, true)]
+    [type === NBD_CMD_BLOCK_STATUS ? status(cookie, 1, [[length, 0]])
+      : data(cookie, offset, length, true)]
   for (const [flags, count] of [[1 | 2, 1], [1 | 2 | 256, 3]] as const) {
     await using server = await startScriptedNbdServer({ flags, request })
     await using source = await connectNbd({

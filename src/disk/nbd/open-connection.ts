@@ -13,7 +13,11 @@ import { SocketReader } from './socket-reader.ts'
  * Faults: `nbd-refused` (no server there, or it refuses), `nbd-protocol`, `timed-out`.
  */
 export async function openNbdConnection(
-  target: { readonly socketPath: string; readonly exportName: string; readonly contexts: readonly string[] },
+  target: {
+    readonly socketPath: string
+    readonly exportName: string
+    readonly contexts: readonly string[]
+  },
   limits: NbdLimits, clock: Clock, signal: AbortSignal,
 ): Promise<NbdConnection> {
   const what = `the NBD handshake at ${printable(target.socketPath)}`
@@ -27,6 +31,7 @@ export async function openNbdConnection(
     reader.socket.destroy()
     if (isFault(cause)) throw cause
     throw new Fault('nbd-refused', `${what} failed`, {
-      cause, retry: 'later', advice: 'Check that the NBD server runs and that its socket may be opened.' })
+      cause, retry: 'later',
+      advice: 'Check that the NBD server runs and that its socket may be opened.' })
   }
 }

@@ -26,7 +26,8 @@ export interface Reply {
   error: NbdError | undefined
 }
 
-export function newReply(command: Command, offset: number, length: number, into: Uint8Array): Reply {
+export function newReply(
+  command: Command, offset: number, length: number, into: Uint8Array): Reply {
   return {
     command, offset, length, into, received: new Coverage(offset, length), statuses: new Map(),
     error: undefined,

@@ -11,12 +11,18 @@ import { connect, type Socket } from 'node:net'
 /** Large enough for many small replies at once, small beside the runs that matter. */
 const SCRATCH_BYTES = 64 * 1024
 
+interface Wanted {
+  readonly into: Uint8Array
+  filled: number
+  readonly done: (error?: Error) => void
+}
+
 export class SocketReader {
   readonly socket: Socket
   readonly #scratch = [new Uint8Array(SCRATCH_BYTES), new Uint8Array(SCRATCH_BYTES)] as const
   /** Bytes that came and nobody has taken; always a part of one scratch buffer. */
   #ready: Uint8Array = new Uint8Array(0)
-  #wanted: { readonly into: Uint8Array; filled: number; readonly done: (error?: Error) => void } | undefined
+  #wanted: Wanted | undefined
   #isPaused = false
   #failure: Error | undefined
 

@@ -14,6 +14,8 @@ const EXT_FEATURE_INCOMPAT_JOURNAL_DEV = 0x8
 const EXT_FEATURE_RO_COMPAT_METADATA_CSUM = 0x400
 const EXT_ERROR_FS = 0x2
 
+const WRONG_CHECKSUM = 'the superblock\'s checksum is wrong'
+
 /** `head` is the beginning of the volume, as for all recognisers here. */
 export function recogniseExt(head: Buffer): Recognised | undefined {
   if (head.length < 2048 || head.readUInt16LE(1024 + 56) !== 0xef53) return undefined
@@ -30,7 +32,7 @@ function extActivity(superblock: Buffer): Pick<Recognised, 'activity' | 'detail'
   const incompat = superblock.readUInt32LE(96)
   const isGuarded = (superblock.readUInt32LE(100) & EXT_FEATURE_RO_COMPAT_METADATA_CSUM) !== 0
   if (isGuarded && superblock.readUInt32LE(1020) !== rawCrc32c(superblock.subarray(0, 1020))) {
-    return { activity: 'unknown', detail: 'the superblock\'s checksum is wrong' }
+    return { activity: 'unknown', detail: WRONG_CHECKSUM }
   }
   if ((incompat & EXT_FEATURE_INCOMPAT_JOURNAL_DEV) !== 0) {
     return { activity: 'unknown', detail: 'the journal of another file system' }
@@ -70,7 +72,7 @@ export function recogniseBtrfs(head: Buffer): Recognised | undefined {
   const id = names(uuidText(superblock.subarray(32, 48)), cString(superblock.subarray(299, 555)))
   const usesCrc32c = superblock.readUInt16LE(196) === 0
   if (usesCrc32c && (~superblock.readUInt32LE(0) >>> 0) !== rawCrc32c(superblock.subarray(32))) {
-    return { kind: 'btrfs', ...id, activity: 'unknown', detail: 'the superblock\'s checksum is wrong' }
+    return { kind: 'btrfs', ...id, activity: 'unknown', detail: WRONG_CHECKSUM }
   }
   const logRoot = superblock.readBigUInt64LE(96)
   return logRoot === 0n

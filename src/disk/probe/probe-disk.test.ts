@@ -25,7 +25,8 @@ const skip = missingProgram(
 
 const run = (program: string, args: readonly string[], input?: string): Promise<unknown> =>
   runProgram(program, args, {
-    signal, env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }, ...(input === undefined ? {} : { input }),
+    signal, env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+    ...(input === undefined ? {} : { input }),
   })
 
 let images = 0
@@ -48,10 +49,13 @@ async function volumeOf(path: string): Promise<ProbedVolume> {
   return volumes[0] ?? assert.fail()
 }
 
-const facts = ({ kind, uuid, label, activity }: ProbedVolume): unknown[] => [kind, uuid, label, activity]
+const facts = (
+  { kind, uuid, label, activity }: ProbedVolume): unknown[] => [kind, uuid, label, activity]
 
-test('ext is clean, active when it needs recovery, unknown without a journal', { skip }, async () => {
-  for (const [type, activity] of [['ext4', 'clean'], ['ext3', 'clean'], ['ext2', 'unknown']] as const) {
+test('ext is clean, active if it needs recovery, unknown without journal', { skip }, async () => {
+  for (const [type, activity] of [
+    ['ext4', 'clean'], ['ext3', 'clean'], ['ext2', 'unknown'],
+  ] as const) {
     const path = await image(16 * MIB)
     await run(`mkfs.${type}`, ['-q', '-F', '-U', UUID, '-L', 'root', path])
     assert.deepEqual(facts(await volumeOf(path)), ['ext', UUID, 'root', activity])
@@ -94,7 +98,7 @@ test('btrfs is active with a log tree, else it says nothing', { skip }, async ()
 })
 
 for (const bits of [12, 16, 32] as const) {
-  test(`vfat with FAT${bits} is found on a whole disk, and its marks are read`, { skip }, async () => {
+  test(`vfat with FAT${bits} is found and its marks are read`, { skip }, async () => {
     const path = await image({ 12: 4, 16: 32, 32: 64 }[bits] * MIB)
     await run('mkfs.vfat', ['-F', `${bits}`, '-i', '1234abcd', '-n', 'BOOT', path])
     const idle = bits === 12 ? 'unknown' : 'clean'
@@ -118,14 +122,18 @@ test('a GPT\'s volumes are found, also by its second header alone', { skip }, as
   const path = await image(64 * MIB)
   const id = '11111111-2222-4333-8444-555555555555'
   await run('sfdisk', ['-q', path], [
-    `label: gpt`, `label-id: ${id}`, 'start=2048, size=32768, type=U', 'start=34816, size=32768, type=L', 'start=67584, size=8192',
+    `label: gpt`, `label-id: ${id}`, 'start=2048, size=32768, type=U',
+    'start=34816, size=32768, type=L', 'start=67584, size=8192',
   ].join('\n'))
   await run('mkfs.vfat', ['-F', '12', '--offset', '2048', '-n', 'ESP', path, '16384'])
   await run('mkfs.ext4', ['-q', '-F', '-U', UUID, '-E', `offset=${34_816 * 512}`, path, '16M'])
   const expected = [
-    { partition: 1, offset: MIB, length: 16 * MIB, kind: 'vfat', type: 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b' },
-    { partition: 2, offset: 17 * MIB, length: 16 * MIB, kind: 'ext', type: '0fc63daf-8483-4772-8e79-3d69d8477de4' },
-    { partition: 3, offset: 33 * MIB, length: 4 * MIB, kind: 'unknown', type: '0fc63daf-8483-4772-8e79-3d69d8477de4' },
+    { partition: 1, offset: MIB, length: 16 * MIB, kind: 'vfat',
+      type: 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b' },
+    { partition: 2, offset: 17 * MIB, length: 16 * MIB, kind: 'ext',
+      type: '0fc63daf-8483-4772-8e79-3d69d8477de4' },
+    { partition: 3, offset: 33 * MIB, length: 4 * MIB, kind: 'unknown',
+      type: '0fc63daf-8483-4772-8e79-3d69d8477de4' },
   ]
   const check = async (): Promise<void> => {
     const { table, volumes } = await probe(path)
@@ -146,13 +154,16 @@ test('an MBR\'s volumes are found, the logical ones too', { skip }, async () => 
   const path = await image(32 * MIB)
   await run('sfdisk', ['-q', path], [
     'label: dos', 'start=2048, size=16384, type=83, bootable', 'start=18432, size=40000, type=5',
-    'start=20480, size=4096, type=82', 'start=26624, size=8192, type=7', 'start=36864, size=2048, type=83',
+    'start=20480, size=4096, type=82', 'start=26624, size=8192, type=7',
+    'start=36864, size=2048, type=83',
   ].join('\n'))
   await run('mkfs.ext4', ['-q', '-F', '-E', `offset=${MIB}`, path, '8M'])
   const { table, volumes } = await probe(path)
   assert.equal(table, 'mbr')
-  assert.deepEqual(volumes.map(({ partition, offset, kind, partitionType }) => [partition, offset / 512, kind, partitionType]), [
-    [1, 2048, 'ext', '0x83'], [5, 20_480, 'unknown', '0x82'], [6, 26_624, 'unknown', '0x07'], [7, 36_864, 'unknown', '0x83'],
+  assert.deepEqual(volumes.map(({ partition, offset, kind, partitionType }) => [
+    partition, offset / 512, kind, partitionType]), [
+    [1, 2048, 'ext', '0x83'], [5, 20_480, 'unknown', '0x82'], [6, 26_624, 'unknown', '0x07'],
+    [7, 36_864, 'unknown', '0x83'],
   ])
 })
 
@@ -162,7 +173,8 @@ test('a partition that runs past the disk is clipped and said to', async () => {
   disk.set([0, 0, 0, 0, 0x83, 0, 0, 0, 0, 0, 0, 0x80, 1], 462)
   disk.writeUInt16LE(0xaa55, 510)
   const { volumes } = await probeDisk(memorySource(disk), signal)
-  assert.deepEqual(volumes.map(({ offset, length }) => [offset, length]), [[MIB / 2, MIB / 2], [MIB, 0]])
+  assert.deepEqual(
+    volumes.map(({ offset, length }) => [offset, length]), [[MIB / 2, MIB / 2], [MIB, 0]])
   assert.ok(volumes.every(({ detail }) => detail.includes('past the end of the disk')))
 })
 
@@ -179,7 +191,8 @@ test('a chain of logical partitions that bites its tail ends', async () => {
 
 for (const [name, options, activity] of [
   ['closed', { restartFlags: 2 }, 'clean'], ['never used', { isLogBlank: true }, 'clean'],
-  ['open', { restartFlags: 0 }, 'active'], ['closed but the volume dirty', { restartFlags: 2, volumeFlags: 1 }, 'active'],
+  ['open', { restartFlags: 0 }, 'active'],
+  ['closed but the volume dirty', { restartFlags: 2, volumeFlags: 1 }, 'active'],
   ['torn', { restartFlags: 2, isLogTorn: true }, 'unknown'],
 ] as const) {
   test(`ntfs with its log ${name} is ${activity}`, async () => {
@@ -198,15 +211,20 @@ test('ntfs of mkntfs is clean', { skip: missingProgram('mkntfs') }, async () => 
 
 const signed = (sizeBytes: number, ...parts: readonly [number, string | Buffer][]): Buffer => {
   const disk = Buffer.alloc(sizeBytes)
-  for (const [at, bytes] of parts) disk.set(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes, at)
+  for (const [at, bytes] of parts) {
+    disk.set(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes, at)
+  }
   return disk
 }
 
 for (const [name, disk, expected] of [
-  ['LUKS', signed(MIB, [0, 'LUKS\xba\xbe\0\x02'], [24, 'vault'], [168, UUID]), ['luks', UUID, 'vault', 'unknown']],
-  ['LVM2', signed(MIB, [512, 'LABELONE'], [532, '\x20\0\0\0LVM2 001'], [544, 'abcdefghijklmnopqrstuvwxyz012345']),
+  ['LUKS', signed(MIB, [0, 'LUKS\xba\xbe\0\x02'], [24, 'vault'], [168, UUID]),
+    ['luks', UUID, 'vault', 'unknown']],
+  ['LVM2', signed(
+    MIB, [512, 'LABELONE'], [532, '\x20\0\0\0LVM2 001'], [544, 'abcdefghijklmnopqrstuvwxyz012345']),
     ['lvm2', 'abcdef-ghij-klmn-opqr-stuv-wxyz-012345', undefined, 'unknown']],
-  ['ISO 9660', signed(MIB, [32_769, 'CD001'], [32_808, 'DEBIAN   ']), ['iso9660', undefined, 'DEBIAN', 'clean']],
+  ['ISO 9660', signed(MIB, [32_769, 'CD001'], [32_808, 'DEBIAN   ']),
+    ['iso9660', undefined, 'DEBIAN', 'clean']],
   ['nothing', signed(MIB), ['unknown', undefined, undefined, 'unknown']],
   ['one byte', signed(1), ['unknown', undefined, undefined, 'unknown']],
   ['an empty disk', signed(0), ['unknown', undefined, undefined, 'unknown']],
@@ -217,7 +235,7 @@ for (const [name, disk, expected] of [
   })
 }
 
-/** The beginnings of real volumes behind an MBR and a GPT, small enough to mutate thousands of times. */
+/** Real volumes behind an MBR and a GPT, small enough to mutate thousands of times. */
 async function seeds(): Promise<Buffer[]> {
   const disks: Buffer[] = [Buffer.from(ntfsImage({ restartFlags: 0 }))]
   for (const label of ['gpt', 'dos']) {
@@ -244,10 +262,12 @@ test('no mutation of a disk makes the probe crash, hang or read outside', { skip
   const kinds = new Set<string>()
   for (let round = 0; round < 3000; round++) {
     const seed = disks[round % disks.length] ?? assert.fail()
-    const disk = round % 7 === 0 ? Buffer.from(seed.subarray(0, number(seed.length))) : Buffer.from(seed)
+    const disk = round % 7 === 0 ? Buffer.from(seed.subarray(0, number(seed.length)))
+      : Buffer.from(seed)
     for (let i = number(6); i >= 0 && disk.length > 0; i--) {
       // Mostly where structures are: the first sectors of the disk and of its parts.
-      const sector = [0, 1, 2, 256, 258, 768, 1280, 1344, 32, seed.length / 512 - 1][number(10)] ?? 0
+      const sector = [0, 1, 2, 256, 258, 768, 1280, 1344, 32, seed.length / 512 - 1][number(10)] ??
+        0
       const hot = sector * 512
       const at = Math.min(disk.length - 1, hot + number(512))
       disk.set(random([1, 1, 4, 8][number(4)] ?? 1).subarray(0, disk.length - at), at)
@@ -264,9 +284,11 @@ test('no mutation of a disk makes the probe crash, hang or read outside', { skip
     const { volumes } = await probeDisk(counted, signal)
     for (const volume of volumes) {
       kinds.add(volume.kind)
-      assert.ok(volume.offset >= 0 && volume.length >= 0 && volume.offset + volume.length <= disk.length)
+      assert.ok(
+        volume.offset >= 0 && volume.length >= 0 && volume.offset + volume.length <= disk.length)
     }
-    assert.ok(readBytes < (volumes.length + 1) * 300 * 1024 + 8 * MIB, `${readBytes} bytes were read`)
+    assert.ok(
+      readBytes < (volumes.length + 1) * 300 * 1024 + 8 * MIB, `${readBytes} bytes were read`)
   }
   assert.ok(['ext', 'vfat', 'ntfs', 'unknown'].every((kind) => kinds.has(kind)), [...kinds].join())
 })

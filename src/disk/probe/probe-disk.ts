@@ -26,11 +26,14 @@ export async function probeDisk(source: BlockSource, signal: AbortSignal): Promi
   const isBootSector = whole.kind === 'vfat' || whole.kind === 'ntfs'
   const found = isBootSector ? undefined : await readPartitionTable(disk)
   if (found === undefined || found === 'damaged') {
-    const detail = found === 'damaged' ? 'a GPT should be here, both its headers are damaged' : whole.detail
+    const detail = found === 'damaged'
+      ? 'a GPT should be here, both its headers are damaged' : whole.detail
     return { table: 'none', volumes: [{ offset: 0, length: source.sizeBytes, ...whole, detail }] }
   }
   const volumes: ProbedVolume[] = []
-  for (const partition of found.partitions) volumes.push(await probePartition(source, partition, signal))
+  for (const partition of found.partitions) {
+    volumes.push(await probePartition(source, partition, signal))
+  }
   return { table: found.table, volumes }
 }
 

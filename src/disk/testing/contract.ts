@@ -50,7 +50,8 @@ export function testBlockSource(
     assert.equal(source.sizeBytes, content.length)
     const random = seededRandom(1)
     const upTo = (limit: number): number => new DataView(random(4).buffer).getUint32(0) % limit
-    const ranges = [[0, 1], [0, content.length], [content.length - 1, 1], [content.length, 0], [511, 2]]
+    const ranges = [
+      [0, 1], [0, content.length], [content.length - 1, 1], [content.length, 0], [511, 2]]
     for (let i = 0; i < 60; i++) {
       const offset = upTo(content.length)
       ranges.push([offset, upTo(Math.min(3 * MIB, content.length - offset))])
@@ -63,7 +64,8 @@ export function testBlockSource(
   })
 
   contract('gives buffers of their own that can be transferred', async (source, signal) => {
-    const [a, b] = await Promise.all([source.read(4096, 512, signal), source.read(4096, 512, signal)])
+    const [a, b] = await Promise.all(
+      [source.read(4096, 512, signal), source.read(4096, 512, signal)])
     assert.equal(a.byteOffset, 0)
     assert.equal(a.buffer.byteLength, 512)
     assert.notEqual(a.buffer, b.buffer)
@@ -82,10 +84,11 @@ export function testBlockSource(
     }
   })
 
-  contract('tells extents that cover every range exactly, and lies about no zero', async (source, signal) => {
+  contract('tells extents that cover any range and lies of no zero', async (source, signal) => {
     if (source.extents === undefined) return
     for (const [offset, length] of [
-      [0, content.length], [0, 0], [1, 1], [3 * MIB - 7, MIB], [5 * MIB + 8191, 2], [content.length - 1, 1],
+      [0, content.length], [0, 0], [1, 1], [3 * MIB - 7, MIB], [5 * MIB + 8191, 2],
+      [content.length - 1, 1],
     ] as const) {
       const range = { offset, length }
       const extents: Extent[] = await Array.fromAsync(source.extents(range, signal))
@@ -110,7 +113,7 @@ export function testBlockSource(
     assert.deepEqual(await source.read(7 * MIB, 512, other), content.slice(7 * MIB, 7 * MIB + 512))
   })
 
-  contract('ends reads with disk-lost when disposed, as often as it is disposed', async (source, signal) => {
+  contract('ends reads with disk-lost when disposed, once or twice', async (source, signal) => {
     const reads = Promise.allSettled(Array.from({ length: 8 }, () => source.read(0, MIB, signal)))
     await source[Symbol.asyncDispose]()
     for (const outcome of await reads) {

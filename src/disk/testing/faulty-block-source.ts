@@ -37,8 +37,11 @@ export function faultyBlockSource(
     const fails = chance(trouble.errorRate)
     const delayMs = (random(1)[0] ?? 0) / 256 * (trouble.delayMs ?? 0)
     if (delayMs > 0) await clock.sleep(delayMs, signal)
-    if (mine >= (trouble.lostAfter ?? Infinity)) throw new Fault('disk-lost', `${source.name} is lost`)
-    if (fails) throw new Fault(trouble.errorCode ?? 'disk-unreadable', `${source.name}: ${what} failed`)
+    if (mine >= (trouble.lostAfter ?? Infinity)) {
+      throw new Fault('disk-lost', `${source.name} is lost`)
+    }
+    const { errorCode = 'disk-unreadable' } = trouble
+    if (fails) throw new Fault(errorCode, `${source.name}: ${what} failed`)
   }
   async function* extents(range: Range, signal: AbortSignal): AsyncGenerator<Extent> {
     for await (const extent of source.extents?.(range, signal) ?? []) {

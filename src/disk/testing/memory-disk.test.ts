@@ -6,7 +6,8 @@ import { faultyBlockSource } from './faulty-block-source.ts'
 import { memorySource } from './memory-disk.ts'
 
 testBlockSource('memory', async () => memorySource(contractContent()))
-testBlockSource('memory without extents', async () => memorySource(contractContent(), { extentBytes: 'none' }))
+testBlockSource(
+  'memory without extents', async () => memorySource(contractContent(), { extentBytes: 'none' }))
 testBlockSource('faulty without trouble', async () =>
   faultyBlockSource(memorySource(contractContent()), { seed: 1 }, new ManualClock()))
 
@@ -14,7 +15,8 @@ const signal = new AbortController().signal
 
 test('trouble comes again with the same seed and differs with another', async () => {
   const outcomes = async (seed: number): Promise<string> => {
-    const source = faultyBlockSource(memorySource(new Uint8Array(64)), { seed, errorRate: 0.5 }, new ManualClock())
+    const source = faultyBlockSource(
+      memorySource(new Uint8Array(64)), { seed, errorRate: 0.5 }, new ManualClock())
     const reads = Array.from({ length: 64 }, (_, i) => source.read(i, 1, signal))
     return (await Promise.allSettled(reads)).map(({ status }) => status[0]).join('')
   }

@@ -10,7 +10,8 @@ import { systemClock } from '../../base/clock.ts'
 /** Why a test of these programs cannot run here, or false if all are installed. */
 export function missingProgram(...programs: readonly string[]): string | false {
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin']
-  const missing = programs.find((program) => !folders.some((folder) => existsSync(join(folder, program))))
+  const missing = programs.find(
+    (program) => !folders.some((folder) => existsSync(join(folder, program))))
   return missing === undefined ? false : `${missing} is missing`
 }
 
@@ -51,7 +52,8 @@ async function startServer(
   const limit = AbortSignal.timeout(30_000)
   try {
     while (!(await access(pidPath).then(() => true, () => false))) {
-      if (child.exitCode !== null || child.pid === undefined) throw new Error(`${program} did not start`)
+      if (child.exitCode !== null || child.pid === undefined) throw new Error(
+        `${program} did not start`)
       await systemClock.sleep(5, limit)
     }
   } catch (error) {

@@ -40,7 +40,9 @@ export function ntfsImage(options: NtfsImage): Uint8Array {
     restartPage(7n, 2 - (options.restartFlags ?? 0)).copy(log, 0)
     restartPage(9n, options.restartFlags ?? 0).copy(log, CLUSTER)
   }
-  if (options.isLogTorn === true) for (const at of [510, CLUSTER + 510]) log.writeUInt16LE(0x7777, at)
+  if (options.isLogTorn === true) for (const at of [510, CLUSTER + 510]) {
+    log.writeUInt16LE(0x7777, at)
+  }
   return disk
 }
 

@@ -5,7 +5,8 @@ import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
-  IHAVEOPT, NBD_FLAG_FIXED_NEWSTYLE, NBD_FLAG_HAS_FLAGS, NBD_FLAG_NO_ZEROES, NBD_FLAG_READ_ONLY,
+  IHAVEOPT, NBD_CMD_WRITE, NBD_FLAG_FIXED_NEWSTYLE, NBD_FLAG_HAS_FLAGS, NBD_FLAG_NO_ZEROES,
+  NBD_FLAG_READ_ONLY,
   NBD_INFO_BLOCK_SIZE, NBD_INFO_EXPORT, NBD_MAGIC, NBD_OPT_GO, NBD_OPT_SET_META_CONTEXT,
   NBD_OPT_STRUCTURED_REPLY, NBD_REP_ACK, NBD_REP_ERR_UNSUP, NBD_REP_INFO, NBD_REP_MAGIC,
   NBD_REP_META_CONTEXT, NBD_SIMPLE_REPLY_MAGIC, NBD_STRUCTURED_REPLY_MAGIC,
@@ -52,11 +53,14 @@ export function packed(...fields: readonly (readonly [16 | 32 | 64, number | big
   }))
 }
 
-export function optionReply(option: number, type: number, data: Uint8Array = Buffer.alloc(0)): Buffer {
-  return Buffer.concat([packed([64, NBD_REP_MAGIC], [32, option], [32, type], [32, data.length]), data])
+export function optionReply(
+  option: number, type: number, data: Uint8Array = Buffer.alloc(0)): Buffer {
+  return Buffer.concat(
+    [packed([64, NBD_REP_MAGIC], [32, option], [32, type], [32, data.length]), data])
 }
 
-export function simpleReply(cookie: bigint, error: number, data: Uint8Array = Buffer.alloc(0)): Buffer {
+export function simpleReply(
+  cookie: bigint, error: number, data: Uint8Array = Buffer.alloc(0)): Buffer {
   return Buffer.concat([packed([32, NBD_SIMPLE_REPLY_MAGIC], [32, error], [64, cookie]), data])
 }
 
@@ -66,7 +70,8 @@ export function chunk(
   length = payload.length,
 ): Buffer {
   return Buffer.concat([
-    packed([32, NBD_STRUCTURED_REPLY_MAGIC], [16, isDone ? 1 : 0], [16, type], [64, cookie], [32, length]),
+    packed([32, NBD_STRUCTURED_REPLY_MAGIC], [16, isDone ? 1 : 0], [16, type], [64, cookie],
+      [32, length]),
     payload,
   ])
 }
@@ -128,20 +133,24 @@ async function serve(
     const end = 16 + received.readUInt32BE(12)
     const option = received.readUInt32BE(8)
     const data = received.subarray(16, end)
-    for (const reply of script.option?.(option, data) ?? usualAnswer(option, data, script)) socket.write(reply)
+    for (const reply of script.option?.(option, data) ??
+      usualAnswer(option, data, script)) socket.write(reply)
     inTransmission = option === NBD_OPT_GO
     return received.subarray(end)
   }
 
   function takeRequest(): Buffer | undefined {
     if (received.length < 28) return undefined
+    const isWrite = received.readUInt16BE(6) === NBD_CMD_WRITE
+    const end = 28 + (isWrite ? received.readUInt32BE(24) : 0)
+    if (received.length < end) return undefined
     const request = {
       type: received.readUInt16BE(6), cookie: received.readBigUInt64BE(8),
       offset: Number(received.readBigUInt64BE(16)), length: received.readUInt32BE(24),
     }
     requests.push(request)
     for (const reply of script.request?.(request, socket) ?? []) socket.write(reply)
-    return received.subarray(28)
+    return received.subarray(end)
   }
 }
 
@@ -156,7 +165,8 @@ function usualAnswer(option: number, data: Buffer, script: NbdScript): readonly 
       for (let id = 1; at < data.length; id++) {
         const length = data.readUInt32BE(at)
         const name = data.subarray(at + 4, at + 4 + length)
-        replies.push(optionReply(option, NBD_REP_META_CONTEXT, Buffer.concat([packed([32, id]), name])))
+        replies.push(
+          optionReply(option, NBD_REP_META_CONTEXT, Buffer.concat([packed([32, id]), name])))
         at += 4 + length
       }
       return [...replies, optionReply(option, NBD_REP_ACK)]
