@@ -45,7 +45,8 @@ class Stage {
       new FakeWriter('redis', { clock, journal, ...scene.redis }),
     ]
     this.provider = new FakeProvider({
-      clock, journal, disks: new Map([['vda', new Uint8Array(16)]]), power: scene.power ?? 'running',
+      clock, journal, disks: new Map([['vda', new Uint8Array(16)]]),
+      power: scene.power ?? 'running',
       heldBy: { kind: 'requestor', freezer: scene.freezer ?? this.guest }, ...scene.provider,
     })
   }
@@ -212,8 +213,9 @@ suite('an interrupt', () => {
 
   test('before the start touches nothing', async () => {
     const stage = new Stage()
-    await using set = await drive(
-      stage.clock, stage.provider.prepare({ pointId: 'p', exclude: [] }, new AbortController().signal))
+    const prepare = stage.provider.prepare(
+      { pointId: 'p', exclude: [] }, new AbortController().signal)
+    await using set = await drive(stage.clock, prepare)
     await assert.rejects(holdAndCommit({
       set, writers: [], limits: LIMITS, mayFreeze: true, whenFreezeFails: 'fail',
       clock: stage.clock, note: () => {},

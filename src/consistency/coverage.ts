@@ -34,7 +34,8 @@ const HARMLESS: ReadonlySet<LeftOutReason> = new Set(['read-only', 'empty'])
 
 /** `excludes` are disk ids; a disk left out for any reason is accepted if it is among them. */
 export function coverageOf(
-  leftOut: readonly DiskLeftOut[], excludes: readonly string[], rechecked: boolean): CoverageResult {
+  leftOut: readonly DiskLeftOut[], excludes: readonly string[], rechecked: boolean,
+): CoverageResult {
   const missing = leftOut.filter((disk) => !HARMLESS.has(disk.reason))
   return {
     kind: missing.length === 0 && rechecked ? 'whole' : 'partial',

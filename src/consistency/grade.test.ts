@@ -171,7 +171,8 @@ suite('the platform held', () => {
   const by = (shows: 'application' | 'filesystem' | 'nothing',
     claimed: 'application' | 'filesystem' | 'none' = 'application'): Evidence => ({
     ...withFiles({
-      before: { state: 'unavailable', reason: 'x' }, after: { state: 'unavailable', reason: 'x' } }),
+      before: { state: 'unavailable', reason: 'x' },
+      after: { state: 'unavailable', reason: 'x' } }),
     hold: { by: 'platform', claimed, documents: [
       { name: 'writers', text: '<xml/>', shows }, { name: 'components', text: '<xml/>', shows }] },
     applications: oneApplication({ writer: stated }),

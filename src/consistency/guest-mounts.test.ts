@@ -96,7 +96,8 @@ suite('which entry a volume is', () => {
 
   test('as many as possible are served, the first ones first', () => {
     const place = fc.constantFrom(1, 2, 3)
-    const volumes = fc.array(place.map((partition) => sampleVolume({ partition })), { maxLength: 4 })
+    const volumes = fc.array(
+      place.map((partition) => sampleVolume({ partition })), { maxLength: 4 })
     const entries = fc.array(fc.constantFrom('vda1', 'vda2', 'vda3', 'odd-name')
       .map((device) => mount({ device })), { maxLength: 4 })
     fc.assert(fc.property(volumes, entries, (volumes, entries) => {

@@ -37,7 +37,8 @@ export function isReadOnly({ type, device }: GuestFileSystem): boolean {
 
 /** The file systems both lists name, each once: a bind mount or subvolume adds none. */
 export function unionOf(lists: readonly FileSystemList[]): readonly GuestFileSystem[] {
-  return [...byKey(lists.flatMap((list) => list.state === 'listed' ? list.fileSystems : [])).values()]
+  const all = lists.flatMap((list) => list.state === 'listed' ? list.fileSystems : [])
+  return [...byKey(all).values()]
 }
 
 function byKey(fileSystems: readonly GuestFileSystem[]): ReadonlyMap<string, GuestFileSystem> {

@@ -27,7 +27,8 @@ export function observedList(fileSystems: readonly GuestFileSystem[]): FileSyste
       mountpoint: observedText(mountpoint), type: cut(type, EVIDENCE_MAX.name),
       device: observedText(device), diskIds: [...diskIds] }))
   if (kept.length < fileSystems.length || sizeOf(kept) > LIST_BYTES) {
-    return { state: 'unavailable', reason: `${fileSystems.length} mounts are more than can be kept` }
+    const reason = `${fileSystems.length} mounts are more than can be kept`
+    return { state: 'unavailable', reason }
   }
   return { state: 'listed', fileSystems: kept }
 }

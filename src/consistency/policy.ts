@@ -52,7 +52,8 @@ export function judge(
   const because: string[] = []
   if (isWeaker(grade, policy.require)) {
     const why = reasons[0] === undefined ? '' : ` ${reasons[0].sentence}`
-    because.push(`The grade is ${grade}, ${policy.require} is required (${ORIGIN[policy.origin]}).${why}`)
+    const since = ORIGIN[policy.origin]
+    because.push(`The grade is ${grade}, ${policy.require} is required (${since}).${why}`)
   }
   for (const { id, reason, detail } of coverage.unaccepted) {
     because.push(printable(`Disk ${id} is not in the point (${reason}): ${detail}`))

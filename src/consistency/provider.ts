@@ -47,7 +47,10 @@ interface PreparedSetBase extends AsyncDisposable {
    * (`hot-added`, `hot-removed`). Empty if nothing changed.
    */
   recheck(signal: AbortSignal): Promise<readonly DiskLeftOut[]>
-  /** The machine's power now; asked behind the instant. Without it nothing off counts as at rest. */
+  /**
+   * The machine's power now, asked behind the instant. Without it a machine that was off is not
+   * shown to have stayed so.
+   */
   powerNow?(signal: AbortSignal): Promise<PowerState>
   /**
    * Releases everything that `prepare` and the commit created, in the machine and on this host.

@@ -13,12 +13,15 @@ suite('the table of reasons', () => {
     const rows = table.split('\n').filter((line) => line.startsWith('| `'))
     assert.deepEqual(rows, codes.map((code) => {
       const { cap, says, raise } = REASONS[code]
-      return `| \`${code}\` | ${cap} | ${says.replace('{}', '…')} | ${raise || 'Nothing to raise.'} |`
+      const told = raise === '' ? 'Nothing to raise.' : raise
+      return `| \`${code}\` | ${cap} | ${says.replace('{}', '…')} | ${told} |`
     }))
   })
 
   test('says for each reason that lowers a grade what would raise it', () => {
-    for (const code of codes) assert.equal(REASONS[code].raise === '', capOf(code) === 'application')
+    for (const code of codes) {
+      assert.equal(REASONS[code].raise === '', capOf(code) === 'application', code)
+    }
   })
 
   test('is of plain sentences, with and without a subject', () => {

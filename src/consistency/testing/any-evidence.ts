@@ -179,7 +179,8 @@ const nearlySampleFiles: fc.Arbitrary<Evidence['fileSystems']> = fc.record({
   return {
     ...sampleEvidence().fileSystems,
     before: { state: 'listed', fileSystems }, after: { state: 'listed', fileSystems },
-    volumes: volumes.map((volume, at) => at === spoilt.at ? { ...volume, sign: spoilt.sign } : volume),
+    volumes: volumes.map((volume, at) =>
+      at === spoilt.at ? { ...volume, sign: spoilt.sign } : volume),
   }
 })
 

@@ -43,7 +43,8 @@ function providerBench(kind: 'requestor' | 'platform', diskCount: number): Provi
 
 providerContract('the fake provider, held by us', async () => providerBench('requestor', 2))
 providerContract('the fake provider, one disk', async () => providerBench('requestor', 1))
-providerContract('the fake provider, held by the platform', async () => providerBench('platform', 2))
+providerContract('the fake provider, held by the platform',
+  async () => providerBench('platform', 2))
 providerContract('the faulty provider at rest', async () => {
   const bench = providerBench('requestor', 2)
   return { ...bench, provider: faultyProvider(bench.provider, harmless), ...nothing }

@@ -1,4 +1,4 @@
-/** A guest in memory: file systems that freeze, an agent with its habits, applications that hold. */
+/** A guest in memory: file systems that freeze, and an agent with its habits. */
 
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'

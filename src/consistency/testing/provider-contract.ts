@@ -28,7 +28,7 @@ export function providerContract(name: string, make: () => Promise<ProviderBench
     const prepare = (it: ProviderBench, exclude: readonly string[] = []): Promise<PreparedSet> =>
       it.provider.prepare({ pointId: POINT_ID, exclude }, never())
 
-    bench('disks have ids that serve as names, sizes, and are in the set or left out', async (it) => {
+    bench('disks have ids that serve as names, and are in the set or left out', async (it) => {
       await using set = await prepare(it)
       assert.ok(set.disks.length > 0)
       for (const { id, sizeBytes } of set.disks) {

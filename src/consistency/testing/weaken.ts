@@ -126,8 +126,8 @@ function weakerApplications(evidence: Evidence): Weaker {
       [`${application.name} elsewhere`, put(applications.with(
         at, { ...application, data: { state: 'outside', detail: 'x' } }))] as const,
       ...application.data.state === 'located' ? [[`${application.name} somewhere`, put(
-        applications.with(at, { ...application, data: { state: 'unknown', detail: 'x' } }))] as const,
-      ] : [],
+        applications.with(
+          at, { ...application, data: { state: 'unknown', detail: 'x' } }))] as const] : [],
       ...weakerWriters(application.writer).map((writer) =>
         [`writer of ${application.name}`, put(
           applications.with(at, { ...application, writer }))] as const),

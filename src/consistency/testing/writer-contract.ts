@@ -26,12 +26,12 @@ export function writerContract(name: string, make: () => Promise<WriterBench>): 
       })
     }
 
-    bench('it states what it holds, holds until the thaw, and states that', async (it, { isHeld }) => {
+    bench('it states what it holds, holds until the thaw, and states that', async (it, bench) => {
       const attempt = it.beginFreeze()
       const { statement, positions } = await attempt.held
       assert.notEqual(statement.trim(), '')
       if (it.contract.kind === 'recoverable') assert.ok(positions !== null)
-      else assert.equal(await isHeld(), true)
+      else assert.equal(await bench.isHeld(), true)
       const outcome = await attempt.thaw()
       assert.ok(outcome.state === 'thawed' && outcome.heldThroughout)
       assert.notEqual(outcome.statement.trim(), '')
