@@ -99,8 +99,8 @@ class DiskImage implements BlockSource {
     } catch (error) {
       if (this.#cache.get(id) === reading) this.#cache.delete(id)
       // The reading was another's, who gave up; this one did not.
-      if (known !== undefined && !signal.aborted) return this.#repository.readBlob('data', id, signal)
-      throw error
+      if (known === undefined || signal.aborted) throw error
+      return this.#repository.readBlob('data', id, signal)
     }
   }
 }

@@ -1,15 +1,16 @@
 /** Reads a whole stored disk as fast as the store and all cores allow. */
 
 import { availableParallelism } from 'node:os'
-import { mapBounded } from '../base/bounded.ts'
+import { forEachBounded, mapBounded } from '../base/bounded.ts'
 import { throwIfAborted } from '../base/clock.ts'
 import { isFault } from '../base/fault.ts'
-import { between } from '../disk/mod.ts'
+import { between, type BlockSink } from '../disk/mod.ts'
 import { DiskChunks, type DiskChunk } from './disk-chunks.ts'
 import { DiskTree, layoutOf, type DiskGeometry } from './disk-layout.ts'
 import type { BlobId } from './id.ts'
 import { OpenPool } from './open-pool.ts'
 import { planReads, type PlannedRead } from './read-plan.ts'
+import { release } from './release.ts'
 import type { Repository } from './repository.ts'
 
 export interface ReadDiskOptions {
@@ -28,6 +29,8 @@ const DEFAULT_MAX_WORKERS = 4
 const STRETCH_BYTES = 64 * 1024 * 1024
 /** Reads under way for each thread: one on its way from the store while another is opened. */
 const READS_PER_WORKER = 3
+/** Enough to keep a file system busy; more would wait for the lock of the file. */
+const WRITES_IN_FLIGHT = 4
 
 /**
  * All of the disk that is not zero, each byte once, in no order: what is left out reads as zeros.
@@ -61,6 +64,24 @@ interface ReadBlob {
   readonly chunks: readonly DiskChunk[]
 }
 
+/**
+ * Writes all of the disk that is not zero to `sink`, several places at once; the caller finishes
+ * the sink. Faults: those of `readDisk` and of the sink.
+ */
+export async function copyDisk(
+  repository: Repository, diskTreeId: BlobId, geometry: DiskGeometry, sink: BlockSink,
+  options: ReadDiskOptions, onProgress: (writtenBytes: number) => void, signal: AbortSignal,
+): Promise<void> {
+  let writtenBytes = 0
+  const data = readDisk(repository, diskTreeId, geometry, options, signal)
+  await forEachBounded(data, { inFlight: WRITES_IN_FLIGHT }, async ({ offset, bytes }) => {
+    const { length } = bytes
+    await sink.write(offset, bytes, signal)
+    release(bytes)
+    onProgress(writtenBytes += length)
+  })
+}
+
 async function* plannedReads(
   repository: Repository, tree: DiskTree, signal: AbortSignal,
 ): AsyncGenerator<PlannedRead, void, undefined> {
@@ -82,11 +103,14 @@ async function readOne(
   repository: Repository, pool: OpenPool, read: PlannedRead, signal: AbortSignal,
 ): Promise<readonly ReadBlob[]> {
   const { packId, offset, length, blobs } = read
-  const plaintexts = await openRead(repository, pool, read, signal).catch(async (error: unknown) => {
+  let plaintexts: readonly Uint8Array<ArrayBuffer>[]
+  try {
+    plaintexts = await openRead(repository, pool, read, signal)
+  } catch (error) {
     if (!isFault(error, 'repository-damaged', 'not-found')) throw error
     repository.log.warn('repository.range-damaged', { pack: packId, offset, length })
-    return readEach(repository, read, signal)
-  })
+    plaintexts = await readEach(repository, read, signal)
+  }
   return blobs.map(({ chunks }, at) => {
     const bytes = plaintexts[at]
     if (bytes === undefined) throw new RangeError('a blob of a read is missing')

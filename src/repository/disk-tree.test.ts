@@ -6,7 +6,7 @@ import { faultyBlockSource, memorySource } from '../disk/testing/mod.ts'
 import { ManualClock } from '../base/testing/manual-clock.ts'
 import { openMemoryStorage } from '../storage/testing/mod.ts'
 import { openDiskImage } from './disk-image.ts'
-import { storeDisk } from './disk-tree.ts'
+import { storeDisk, type DiskProgress } from './disk-tree.ts'
 import { openTestRepository, readTestDisk, storeTestDisk } from './testing/disk-fixture.ts'
 import { beginWrite } from './write-session.ts'
 
@@ -50,7 +50,7 @@ test('any disk comes back, whole by the fast path and in parts by the image', as
     }), { numRuns: 25 })
 })
 
-test('equal disks have equal trees, however their zeros are known and however many work', async () => {
+test('equal disks have equal trees, whoever knows their zeros and however many work', async () => {
   const disk = diskOf([1, 2, 0, 0, 0, 0, 0, 0, 3, 4, 5, 6, 7, 8, 9, 10, 1, 2, 11], 40_000)
   const ids = new Set<string>()
   for (const extentBytes of [512, 4096, 'none'] as const) {
@@ -82,7 +82,8 @@ test('extents of an image are exact', async () => {
   const { treeId } = await storeTestDisk(repository, memorySource(disk), small, signal)
   await using image = openDiskImage(repository, treeId, { ...small, sizeBytes: disk.length })
   const found = []
-  for await (const extent of image.extents?.({ offset: 10, length: disk.length - 20 }, signal) ?? []) {
+  const range = { offset: 10, length: disk.length - 20 }
+  for await (const extent of image.extents?.(range, signal) ?? []) {
     found.push(extent)
   }
   assert.deepEqual(found, [
@@ -121,7 +122,8 @@ test('progress never goes back and ends with the whole disk', async () => {
   const disk = diskOf(Array.from({ length: 60 }, (_, n) => n % 7), 60_000)
   await using session = await beginWrite(repository, { workers: 2 }, signal)
   const seen: number[] = [0]
-  await storeDisk(session, memorySource(disk), small, ({ doneBytes }) => seen.push(doneBytes), signal)
+  const note = ({ doneBytes }: DiskProgress): unknown => seen.push(doneBytes)
+  await storeDisk(session, memorySource(disk), small, note, signal)
   assert.deepEqual(seen, seen.toSorted((a, b) => a - b))
   assert.equal(seen.at(-1), disk.length)
 })
@@ -148,7 +150,8 @@ test('lengths that do not fit one another and disks beyond the layout are refuse
   for (const options of [
     { chunkBytes: 0 }, { chunkBytes: 4096, segmentBytes: 5000 }, { chunkBytes: 1.5 },
   ]) {
-    await assert.rejects(storeDisk(session, source, options, () => {}, signal), { code: 'unsupported' })
+    await assert.rejects(
+      storeDisk(session, source, options, () => {}, signal), { code: 'unsupported' })
   }
   const huge = { ...source, sizeBytes: 161 * 2 ** 40 }
   await assert.rejects(

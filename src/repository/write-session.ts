@@ -1,4 +1,4 @@
-/** Writing to a repository: blobs first, then the index, then the snapshot that makes them count. */
+/** Writes to a repository: blobs first, then the index, then the snapshot that makes them count. */
 
 import assert from 'node:assert/strict'
 import { availableParallelism } from 'node:os'
@@ -46,9 +46,10 @@ export interface WriteCounts {
 const DEFAULT_MAX_WORKERS = 4
 
 /**
- * Starts writing; loads the index if that is not done. The caller holds a shared lock of the repository until the session is disposed.
- * Once `signal` is aborted, a thread dies or the store fails, every call fails with that reason.
- * A session disposed before `saveSnapshot` leaves nothing but packs that no snapshot refers to.
+ * Starts writing; brings the index up to date. The caller holds a shared lock of the repository
+ * until the session is disposed. Once `signal` is aborted, a thread dies or the store fails, every
+ * call fails with that reason. A session disposed before `saveSnapshot` leaves nothing but packs
+ * that no snapshot refers to.
  */
 export async function beginWrite(
   repository: Repository, options: WriteOptions, signal: AbortSignal,

@@ -13,8 +13,8 @@ import { Secret } from '../../src/base/secret.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { openRawSource } from '../../src/disk/mod.ts'
 import {
-  beginWrite, DEFAULT_CHUNK_BYTES, dirNode, fileNode, goTime, initRepository, openDiskImage,
-  openRepository, readDisk, restoreText, storeDisk, type FileId, type Repository,
+  beginWrite, checkRepository, DEFAULT_CHUNK_BYTES, dirNode, fileNode, goTime, initRepository,
+  openDiskImage, openRepository, readDisk, restoreText, storeDisk, type FileId, type Repository,
 } from '../../src/repository/mod.ts'
 import { openLocalStorage } from '../../src/storage/mod.ts'
 
@@ -99,7 +99,7 @@ async function storePoint(
     fileNode('machine.json', 2, [await session.saveData(Buffer.from('{}'))]),
   ] })
   await session.flush(signal)
-  return session.saveSnapshot({
+  return await session.saveSnapshot({
     time: goTime(systemClock.nowMs()), tree, paths: [`/stillpoint/${sizes.length}`],
     hostname: MACHINE, tags: ['stillpoint', 'grade=crash'],
   }, signal)
@@ -124,7 +124,7 @@ test('the commands of RESTORE.txt give identical disks, and restic finds no erro
   assert.ok(facts.blocks * 512 < facts.size * 0.8, 'zeros take no space')
 })
 
-test('after restic forgets and prunes, what is kept still reads, and restic finds no error', async (t) => {
+test('after restic forgets and prunes, neither finds an error and disks are whole', async (t) => {
   await using bench = await openBench(t)
   if (bench === undefined) return
   const path = join(bench.folder, 'a')
@@ -139,6 +139,8 @@ test('after restic forgets and prunes, what is kept still reads, and restic find
     clock: systemClock, random: systemRandom, log: silentLog,
   }
   await using after = await openRepository(bench.repository.storage, context, signal)
+  const report = await checkRepository(after, { readData: true }, () => {}, signal)
+  assert.ok(report.isSound, JSON.stringify(report.findings))
   const [kept, ...others] = await after.snapshots(signal)
   assert.ok(kept !== undefined && others.length === 0)
   await after.loadIndex(signal)

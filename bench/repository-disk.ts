@@ -1,0 +1,72 @@
+/**
+ * One disk into a repository or out of it, for repository-write.ts to measure:
+ * `store REPO IMAGE [--no-verify] [--level N] [--workers N]` prints the disk's tree;
+ * `restore REPO TREE SIZE IMAGE`.
+ */
+
+import { open } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import { systemClock } from '../src/base/clock.ts'
+import { silentLog } from '../src/base/log.ts'
+import { systemRandom } from '../src/base/random.ts'
+import { Secret } from '../src/base/secret.ts'
+import { openRawSource, type BlockSink } from '../src/disk/mod.ts'
+import {
+  beginWrite, copyDisk, DEFAULT_CHUNK_BYTES, dirNode, goTime, openRepository, storeDisk,
+  type BlobId, type Repository,
+} from '../src/repository/mod.ts'
+import { openLocalStorage } from '../src/storage/mod.ts'
+
+const signal = new AbortController().signal
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    'no-verify': { type: 'boolean', default: false },
+    level: { type: 'string', default: '3' },
+    workers: { type: 'string' },
+  },
+})
+const [command, place = '', ...rest] = positionals
+const workers = values.workers === undefined ? {} : { workers: Number(values.workers) }
+const repository = await openRepository(openLocalStorage(place), {
+  password: new Secret('bench'), hostname: 'bench', clock: systemClock, random: systemRandom,
+  log: silentLog,
+}, signal)
+if (command === 'store') await store(repository, rest[0] ?? '')
+else if (command === 'restore') {
+  await restore(repository, rest[0] as BlobId, Number(rest[1]), rest[2] ?? '')
+} else throw new Error('usage: store|restore REPO …')
+
+async function store(repository: Repository, image: string): Promise<void> {
+  await using lock = await repository.lock('shared', signal)
+  await using source = await openRawSource(image, signal)
+  await using session = await beginWrite(repository, {
+    verify: !values['no-verify'], zstdLevel: Number(values.level), ...workers,
+  }, lock.lost)
+  const options = { chunkBytes: DEFAULT_CHUNK_BYTES }
+  const { treeId } = await storeDisk(session, source, options, () => {}, signal)
+  const tree = await session.saveTree({ nodes: [dirNode('disk', treeId)] })
+  await session.flush(signal)
+  await session.saveSnapshot({
+    time: goTime(systemClock.nowMs()), tree, paths: ['/bench'], hostname: 'bench' }, signal)
+  console.log(treeId)
+}
+
+async function restore(
+  repository: Repository, treeId: BlobId, sizeBytes: number, image: string): Promise<void> {
+  await using lock = await repository.lock('shared', signal)
+  await repository.loadIndex(signal)
+  await using file = await open(image, 'w')
+  // Like restic: sparse at the end only, and not synced.
+  const sink: BlockSink = {
+    name: image, sizeBytes,
+    write: async (offset, bytes) => {
+      await file.write(bytes, 0, bytes.length, offset)
+    },
+    finish: () => file.truncate(sizeBytes),
+    [Symbol.asyncDispose]: async () => {},
+  }
+  const geometry = { sizeBytes, chunkBytes: DEFAULT_CHUNK_BYTES }
+  await copyDisk(repository, treeId, geometry, sink, workers, () => {}, lock.lost)
+  await sink.finish(signal)
+}
