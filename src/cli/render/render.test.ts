@@ -1,0 +1,276 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { BackupSummary } from '../../backup/mod.ts'
+import { Fault } from '../../base/fault.ts'
+import type { ListedPoint } from '../../catalog/mod.ts'
+import { gradeOf, judge, type Evidence } from '../../consistency/mod.ts'
+import { sampleEvidence } from '../../consistency/testing/mod.ts'
+import { SAMPLE_SNAPSHOT_ID, samplePoint } from '../testing/sample-point.ts'
+import { gradeLine, renderBackup } from './backup-text.ts'
+import { renderCheck } from './check-text.ts'
+import { drawSpans } from './hold-line.ts'
+import { renderMachines } from './machines-table.ts'
+import { renderPoint } from './point-page.ts'
+import { renderPoints } from './points-table.ts'
+import { progressLine } from './progress-line.ts'
+import { renderTable } from './table.ts'
+import { ageWords } from './words.ts'
+
+const MIB = 1024 * 1024
+
+const NO_AGENT: Partial<Evidence> = {
+  hold: { by: 'nobody', reason: 'agent-silent', detail: 'no answer in 5 s' },
+  applications: {
+    declaredNone: false, discovery: { state: 'impossible', reason: 'no channel into the guest' } },
+}
+
+function summaryOf(changes: Partial<Evidence>, more: Partial<BackupSummary> = {}): BackupSummary {
+  const evidence = sampleEvidence(changes)
+  const result = gradeOf(evidence)
+  return {
+    pointId: evidence.pointId, machine: 'db1', stored: { snapshotId: SAMPLE_SNAPSHOT_ID },
+    evidence, result, judgement: judge(result, evidence.policy), method: 'qmp-transaction',
+    heldMs: 30, stalledMs: 55, mode: 'full', modeReason: 'its first backup',
+    sizeBytes: 1025 * MIB, bytesRead: 800 * MIB, bytesAdded: 300 * MIB, durationMs: 12_345, ...more,
+  }
+}
+
+test('a table is as wide as its cells, without blanks at the ends', () => {
+  assert.deepEqual(
+    renderTable([{ title: 'A' }, { title: 'SIZE', align: 'right' }, { title: 'B' }],
+      [['long', '1', 'x'], ['b', '23456', '']]),
+    ['A      SIZE  B', 'long      1  x', 'b     23456'])
+})
+
+test('a backup of the best grade', () => {
+  assert.equal(renderBackup(summaryOf({})), `\
+restore point ${SAMPLE_SNAPSHOT_ID.slice(0, 8)} of db1 is stored
+  disks  1.0 GiB, whole
+  held   writes for 30 ms, 55 ms with asking and answering in the guest
+  read   800 MiB (full: its first backup)
+  added  300 MiB to the repository
+  took   12.3 s
+  applications
+    redis  application; held still, recovers by itself
+grade: application. There is no higher one.`)
+})
+
+test('a backup that is weaker than the machine has been says so before its grade', () => {
+  assert.equal(renderBackup(summaryOf(NO_AGENT, { heldMs: null, stalledMs: null })), `\
+restore point ${SAMPLE_SNAPSHOT_ID.slice(0, 8)} of db1 is stored
+  disks  1.0 GiB, whole
+  held   nothing; the disks were captured by qmp-transaction
+  read   800 MiB (full: its first backup)
+  added  300 MiB to the repository
+  took   12.3 s
+LESS THAN REQUIRED, and stored all the same (--on-weaker keep):
+  The grade is crash, application is required (its best grade so far). The guest agent does not \
+answer: no answer in 5 s.
+grade: crash. Why not higher: The guest agent does not answer: no answer in 5 s.`)
+})
+
+test('a backup that was not stored begins and ends with what matters', () => {
+  const text = renderBackup(summaryOf({
+    ...NO_AGENT, policy: { require: 'application', origin: 'operator', onWeaker: 'fail' },
+  }, { stored: { not: 'weaker-than-required' } })).split('\n')
+  assert.equal(text[0], 'NOT STORED: db1 has no new restore point')
+  assert.equal(text.at(-3), 'LESS THAN REQUIRED, so it was not stored:')
+  assert.match(text.at(-1) ?? '', /^grade: crash\. /)
+})
+
+test('a disk that is left out is named', () => {
+  const text = renderBackup(summaryOf({
+    coverage: {
+      leftOut: [
+        { id: 'vdc', reason: 'excluded', detail: 'named by the operator' },
+        { id: 'cd0', reason: 'read-only', detail: 'a CD-ROM' },
+      ],
+      excludes: ['vdc'], rechecked: true,
+    },
+  }))
+  assert.match(text, /^ {2}disks {2}1\.0 GiB, partial \(vdc excluded\)$/m)
+})
+
+test('with several reasons the line of the grade gives the first and counts the rest', () => {
+  const reasons = ['unfreezable', 'not-on-disk'].map((code) =>
+    ({ code: code as 'unfreezable', subject: code, sentence: `It is ${code}.` }))
+  assert.equal(gradeLine({ grade: 'crash', reasons }),
+    'grade: crash. Why not higher: It is unfreezable. (and 1 more, see "stillpoint show")')
+})
+
+test('points, a damaged one and one that claims too much among them', () => {
+  const points: readonly ListedPoint[] = [
+    samplePoint(),
+    { ...samplePoint(NO_AGENT), claimed: 'application', bytesAdded: undefined },
+    {
+      state: 'damaged', snapshotId: SAMPLE_SNAPSHOT_ID, timeMs: NaN, machineName: 'db2',
+      reason: 'machine.json is missing',
+    },
+  ]
+  const id = SAMPLE_SNAPSHOT_ID.slice(0, 8)
+  assert.equal(renderPoints(points), `\
+POINT     TAKEN (UTC)          MACHINE  GRADE        DISKS   HELD     SIZE    ADDED
+${id}  2026-08-01 10:00:01  db1      application  whole  30 ms  1.0 GiB  300 MiB
+${id}  2026-08-01 10:00:01  db1      crash (!)    whole      -  1.0 GiB        -
+${id}  unknown              db2      DAMAGED
+
+${id} is tagged application, but its evidence supports "crash"
+${id} is damaged: machine.json is missing
+
+3 restore points`)
+  assert.equal(renderPoints([]), 'no restore point yet')
+})
+
+test('machines, with a hint where the agent would not do', () => {
+  const disks = [{ id: 'vda', sizeBytes: 4096 * MIB }, { id: 'vdb', sizeBytes: MIB }]
+  assert.equal(renderMachines([
+    {
+      platform: 'web', fault: undefined,
+      machines: [
+        { name: 'web1', power: 'running', agent: 'answers', disks },
+        { name: 'db\u001b1', power: 'running', agent: 'silent', disks: [] },
+        { name: 'old', power: 'off', agent: 'silent', disks: [] },
+      ],
+    },
+    { platform: 'gone', machines: [], fault: new Fault('platform-unreachable', 'gone') },
+  ]), `\
+MACHINE  PLATFORM  POWER    GUEST AGENT      DISKS
+web1     web       running  answers          vda 4.0 GiB, vdb 1.0 MiB
+db\\x1b1  web       running  does not answer  none
+old      web       off      does not answer  none
+db\\x1b1: its guest agent does not answer; without it a backup is no better than "crash", as if \
+the power had failed. Install and start qemu-guest-agent in the guest.`)
+})
+
+test('spans are drawn where they were, the short ones one character wide', () => {
+  assert.deepEqual(drawSpans([
+    { label: 'freeze', startMs: 1000, endMs: 1050, mark: '>', note: 'a' },
+    { label: 'snap', startMs: 1060, endMs: 1060, mark: '*', note: '' },
+    { label: 'thaw', startMs: 1080, endMs: 1100, mark: '<', note: 'b' },
+  ]), [
+    `        0${' '.repeat(43)}100 ms`,
+    `freeze |${'>'.repeat(25)}${' '.repeat(25)}| a`,
+    `snap   |${' '.repeat(30)}*${' '.repeat(19)}|`,
+    `thaw   |${' '.repeat(40)}${'<'.repeat(10)}| b`,
+  ])
+  assert.equal(drawSpans([{ label: 'x', startMs: 5, endMs: 5, mark: '#', note: '' }]).length, 2)
+})
+
+test('a point of the best grade, on one page', () => {
+  const id = SAMPLE_SNAPSHOT_ID.slice(0, 8)
+  const point = samplePoint()
+  assert.equal(renderPoint(point, point.timeMs + 3 * 3_600_000), `\
+restore point ${id} of db1
+  taken     2026-08-01 10:00:01 UTC, 3 hours ago
+  machine   qemu, 2 CPU, 2.0 GiB memory, uefi firmware, was running
+  snapshot  ${SAMPLE_SNAPSHOT_ID}
+  point     0b5e7a52-3f0e-4b8c-9a3d-2f6f1f0c7d11
+  size      1.0 GiB; its backup added 300 MiB to the repository
+
+grade: application (each known application held still, or recovers from this instant by itself)
+  it rests on
+    /boot/efi (vfat on vda1) cannot be frozen; it is written at updates only.
+  required was application (the best grade the machine had had)
+
+hold: writes were held for 30 ms; with asking and answering the guest may have stalled for 55 ms
+                    0                                            70 ms
+  asking to freeze |       >>>>>>>>>>>>>>                             | 20 ms, 2 frozen
+  snapshot         |                            ********              | 10 ms
+  thawing          |                                          <<<<    | 5.0 ms, 2 thawed
+  writes held      |                     ######################       | 30 ms
+  redis held       |##################################################| 70 ms
+  all disks captured at one instant, within 10 ms (qmp-transaction); limit of the hold 1.0 s
+  guest agent: qemu-ga 7.2.22
+
+file systems
+  / (ext4 on vda2)          held still, confirmed by the guest
+  /boot/efi (vfat on vda1)  cannot be held still
+  /srv (btrfs on vdb)       held still, confirmed by the guest
+
+applications
+  redis: application; held still, recovers by itself
+
+disks: all of the machine
+  vda  1.0 GiB, 1.0 GiB read
+  vdb  1.0 MiB, 1.0 MiB read
+
+to restore it
+  stillpoint restore ${id} --to FOLDER
+to restore it with restic alone (restic dump ${id} /RESTORE.txt says more)
+  restic dump ${id} /disks/vda | tar -xOf - |
+    dd of=./vda.raw bs=512K iflag=fullblock conv=sparse status=none &&
+    truncate -s 1073741824 ./vda.raw
+  restic dump ${id} /disks/vdb | tar -xOf - |
+    dd of=./vdb.raw bs=512K iflag=fullblock conv=sparse status=none &&
+    truncate -s 1048576 ./vdb.raw`)
+})
+
+test('a point of which nothing was held says why, and what would come next', () => {
+  const text = renderPoint({ ...samplePoint(NO_AGENT), claimed: undefined }, 0)
+  assert.ok(text.includes(`\
+grade: crash (one instant of all disks with nothing held still: as if the power had failed)
+  NOTE: it was tagged without a grade when it was stored; the evidence supports no more than this
+  why not higher
+    The guest agent does not answer: no answer in 5 s.
+      to raise it: Install and start qemu-guest-agent in the guest.
+  with that cured it would be filesystem, because
+    It could not be found out which applications keep data on the machine: no channel into the guest.
+      to raise it: Give Stillpoint a channel into the guest.
+`), text)
+  assert.ok(text.includes(`\
+hold: nothing was held: no answer in 5 s
+  all disks captured at one instant, within 10 ms (qmp-transaction)
+
+found on the disks
+  vda partition 2 (ext)   nothing pending: needs_recovery is not set
+  vda partition 1 (vfat)  the disk does not say
+  vdb whole disk (btrfs)  the disk does not say: log_root is 0
+
+disks: `), text)
+})
+
+test('a check tells how much it looked at, and what it found', () => {
+  const report = {
+    isSound: false, errors: 3, warnings: 1, snapshots: 2, trees: 9, packs: 1, blobs: 40,
+    duplicateBlobs: 0, unreferencedBlobs: 5, bytesRead: 0,
+    findings: [
+      { severity: 'error', code: 'pack-missing', message: 'pack 1f is missing' },
+      { severity: 'warning', code: 'pack-orphan', message: 'pack 2e is in no index' },
+    ],
+  } as const
+  assert.equal(renderCheck({ location: '/srv/backup', report }, false), `\
+error: pack 1f is missing
+warning: pack 2e is in no index
+and 2 more
+checked /srv/backup: 2 snapshots, 1 pack, 40 blobs; the data itself was not read: --read-data does that
+5 blobs that no snapshot needs: lost space, no damage
+3 errors found`)
+})
+
+test('progress is one line, as wide as the terminal at most', () => {
+  const progress = {
+    what: 'reading disk vda', done: 1288490188, total: 4 * 1024 * MIB, unit: 'bytes' as const }
+  assert.equal(progressLine(progress, 230 * MIB, 100),
+    'reading disk vda [=======-----------------]  1.2 GiB/4.0 GiB  230 MiB/s  13.0 s left')
+  assert.equal(progressLine(progress, undefined, 100),
+    'reading disk vda [=======-----------------]  1.2 GiB/4.0 GiB')
+  assert.equal(progressLine(progress, 230 * MIB, 60),
+    'reading disk vda  1.2 GiB/4.0 GiB  230 MiB/s  13.0 s left')
+  assert.equal(progressLine(progress, 230 * MIB, 30), 'reading disk vda  1.2 GiB/4.0')
+  assert.equal(progressLine(
+    { what: 'checking trees', done: 12, total: undefined, unit: 'count' }, 100, 80),
+  'checking trees  12')
+  assert.equal(progressLine(
+    { what: 'checking packs', done: 0, total: 0, unit: 'count' }, undefined, 80),
+  `checking packs [${'='.repeat(24)}]  0/0`)
+})
+
+test('ages are given as a person would', () => {
+  const minute = 60_000
+  const cases: readonly (readonly [number, string])[] = [
+    [0, 'just now'], [minute, '1 minute ago'], [119 * minute, '119 minutes ago'],
+    [120 * minute, '2 hours ago'], [48 * 60 * minute, '2 days ago'],
+    [-1, 'in the future by this host\'s clock'], [NaN, 'at an unknown time'],
+  ]
+  for (const [ms, words] of cases) assert.equal(ageWords(0, ms), words)
+})

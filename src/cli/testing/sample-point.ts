@@ -1,0 +1,36 @@
+/** A restore point as the catalog gives it, for tests of what is shown. */
+
+import type { RestorePoint } from '../../catalog/mod.ts'
+import { gradeOf, heldMs, stalledMs, type Evidence } from '../../consistency/mod.ts'
+import { SAMPLE_POINT_ID, sampleEvidence } from '../../consistency/testing/mod.ts'
+import { blobIdOf, fileIdOf, type FileId } from '../../repository/mod.ts'
+
+export const SAMPLE_SNAPSHOT_ID: FileId = fileIdOf(new TextEncoder().encode('a snapshot'))
+
+/** Of `sampleEvidence(changes)`; the tag claims what the evidence supports. */
+export function samplePoint(changes: Partial<Evidence> = {}): RestorePoint {
+  const evidence = sampleEvidence(changes)
+  const result = gradeOf(evidence)
+  const cut = { chunkBytes: 512 * 1024, segmentBytes: 256 * 1024 * 1024 }
+  const disks = evidence.instant.disks.map((disk) =>
+    ({ ...disk, ...cut, treeId: blobIdOf(new TextEncoder().encode(disk.id)) }))
+  return {
+    state: 'readable',
+    pointId: SAMPLE_POINT_ID,
+    snapshotId: SAMPLE_SNAPSHOT_ID,
+    timeMs: Date.parse(evidence.instant.takenAt),
+    machine: {
+      version: 1, name: 'db1', platform: 'qemu', architecture: 'x86_64', cpuCount: 2,
+      memoryBytes: 2 ** 31, firmware: 'uefi', nics: [],
+      disks: evidence.instant.disks.map((disk) => ({ ...disk, ...cut, bus: 'virtio' as const })),
+    },
+    evidence, result,
+    claimed: result.grade,
+    heldMs: heldMs(evidence.hold),
+    stalledMs: stalledMs(evidence.hold),
+    sizeBytes: disks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    bytesAdded: 300 * 1024 * 1024,
+    disks,
+    documents: [],
+  }
+}
