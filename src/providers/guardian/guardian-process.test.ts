@@ -129,6 +129,33 @@ test('a guardian killed during a freeze: the freeze is a fault and is thawed whe
   assert.equal(s.agent.status, 'thawed')
 })
 
+test('a guardian that hangs is killed and replaced, and the freeze is a fault', async () => {
+  await using s = await scene()
+  await using guard = new Guard({ ...s, nodePrefix: '', clock: systemClock, settings: {} })
+  await guard.open(5_000)
+  const gate = Promise.withResolvers<void>()
+  s.agent.behaviour.beforeFreeze = () => gate.promise
+  const attempt = freezerOn(guard).beginFreeze({ ...LIMITS, freezeMs: 200 })
+  await s.agent.until(() => s.agent.journal.includes('freeze issued'))
+  process.kill(guard.pid, 'SIGSTOP')
+  await assert.rejects(attempt.held, { code: 'guardian-failed' })
+  gate.resolve()
+  const outcome = await attempt.thaw()
+  assert.equal(outcome.state, 'thawed')
+  assert.equal(s.agent.status, 'thawed')
+})
+
+test('a requestor that hangs is not waited for: the guest is thawed at the hold limit', async () => {
+  await using s = await scene()
+  const { sockets, recordFile } = s
+  using requestor = new StubProcess('stub-requestor',
+    { sockets, recordFile, limits: { ...LIMITS, holdMs: 300 } })
+  await requestor.line('held')
+  requestor.stop()
+  await s.agent.until(() => s.agent.journal.includes('thaw 3'))
+  await recordIsGone(s)
+})
+
 test('a guardian that died before the hold makes the freeze a fault', async () => {
   await using s = await scene()
   await using guard = new Guard({ ...s, nodePrefix: '', clock: systemClock, settings: {} })

@@ -8,6 +8,7 @@ export class StubProcess implements Disposable {
   readonly #child: ChildProcess
   readonly #lines: string[] = []
   readonly #watchers = new Set<() => void>()
+  #hasEnded = false
 
   constructor(name: 'stub-requestor' | 'stub-backup', orders: object) {
     const program = siblingModule(`./${name}`, import.meta)
@@ -19,9 +20,17 @@ export class StubProcess implements Disposable {
       const lines = text.split('\n')
       text = lines.pop() ?? ''
       this.#lines.push(...lines)
-      for (const watcher of this.#watchers) watcher()
-      this.#watchers.clear()
+      this.#wake()
     })
+    this.#child.once('close', () => {
+      this.#hasEnded = true
+      this.#wake()
+    })
+  }
+
+  #wake(): void {
+    for (const watcher of this.#watchers) watcher()
+    this.#watchers.clear()
   }
 
   /** The lines so far. */
@@ -34,6 +43,7 @@ export class StubProcess implements Disposable {
     for (;;) {
       const found = this.#lines.find((line) => line.startsWith(start))
       if (found !== undefined) return found.slice(start.length).trim()
+      if (this.#hasEnded) throw new Error(`it ended before it said "${start}"`)
       await new Promise<void>((resolve) => { this.#watchers.add(resolve) })
     }
   }
@@ -43,6 +53,11 @@ export class StubProcess implements Disposable {
     const gone = new Promise((resolve) => { this.#child.once('exit', resolve) })
     this.#child.kill('SIGKILL')
     await gone
+  }
+
+  /** Halts it, as a process that hangs. */
+  stop(): void {
+    this.#child.kill('SIGSTOP')
   }
 
   [Symbol.dispose](): void {

@@ -1,0 +1,117 @@
+/** What QEMU says of a machine, read from a fake that says it. */
+
+import assert from 'node:assert/strict'
+import { chmod, mkdir, stat, symlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { systemClock } from '../../base/clock.ts'
+import { FakeQmpServer, temporaryFolder } from '../testing/mod.ts'
+import { sanitise } from './disks.ts'
+import { agentChannel } from './guest-agent.ts'
+import { withoutSecrets } from './inventory.ts'
+import { runNames } from './names.ts'
+import { powerOf } from './power.ts'
+import { QmpClient } from './qmp-client.ts'
+import { ask } from './qmp-replies.ts'
+import { defaultRunDir, ensureRunDir } from './run-dir.ts'
+
+const signal = new AbortController().signal
+
+test('each run state is a power or a fault with advice', async () => {
+  await using folder = await temporaryFolder()
+  await using qmp = await FakeQmpServer.start(join(folder.path, 'qmp'))
+  await using client = await QmpClient.connect(qmp.path, systemClock, signal)
+  const rows = [
+    ['running', 'running'], ['paused', 'paused'], ['prelaunch', 'paused'], ['debug', 'paused'],
+    ['suspended', 'paused'], ['shutdown', 'off'],
+  ] as const
+  for (const [status, power] of rows) {
+    qmp.status = status
+    assert.equal(await powerOf(client, signal), power)
+  }
+  for (const status of ['io-error', 'preconfig', 'guest-panicked', 'inmigrate', 'anything']) {
+    qmp.status = status
+    await assert.rejects(powerOf(client, signal), { code: 'machine-not-ready' })
+  }
+})
+
+test('an answer of another shape is a protocol fault', async () => {
+  await using folder = await temporaryFolder()
+  await using qmp = await FakeQmpServer.start(join(folder.path, 'qmp'))
+  await using client = await QmpClient.connect(qmp.path, systemClock, signal)
+  for (const answer of [null, [], {}, { status: 1, running: true }, 'paused']) {
+    qmp.handlers.set('query-status', () => answer)
+    await assert.rejects(ask(client, 'query-status', signal), { code: 'platform-protocol' })
+  }
+})
+
+test('the agent\u2019s channel is told apart by what QEMU knows of it', async () => {
+  await using folder = await temporaryFolder()
+  await using qmp = await FakeQmpServer.start(join(folder.path, 'qmp'))
+  await using client = await QmpClient.connect(qmp.path, systemClock, signal)
+  const real = join(folder.path, 'qga')
+  const link = join(folder.path, 'link')
+  await mkdir(real)
+  await symlink(real, link)
+  const rows = [
+    [`disconnected:unix:${real},server=on`, true, 'free'],
+    [`disconnected:unix:${real},server=on`, false, 'unopened'],
+    [`unix:${real},server=on`, true, 'held'],
+    [`unix:${real}`, false, 'held'],
+    ['disconnected:unix:/other,server=on', true, 'unknown'],
+    ['pty:/dev/pts/1', true, 'unknown'],
+  ] as const
+  for (const [filename, open, channel] of rows) {
+    qmp.handlers.set('query-chardev', () => [
+      { label: 'm', filename: 'mux', 'frontend-open': true },
+      { label: 'a', filename, 'frontend-open': open }])
+    assert.equal(await agentChannel(client, link, signal), channel, filename)
+  }
+})
+
+test('secrets in what QEMU says are masked, by key and inside URLs', () => {
+  assert.deepEqual(
+    withoutSecrets({
+      name: 'x', 'password-secret': 'sec0', 'key-secret': 's', password: ['a'], encrypted: true,
+      'backing-file': 'https://u:hunter2@host/disk.qcow2', list: [{ token: 't', keys: 3 }],
+      monkey: 'ape', 'has-password': false,
+    }),
+    {
+      name: 'x', 'password-secret': '***', 'key-secret': '***', password: '***', encrypted: true,
+      'backing-file': 'https://u:***@host/disk.qcow2', list: [{ token: '***', keys: 3 }],
+      monkey: 'ape', 'has-password': false,
+    })
+})
+
+test('names fit into QEMU\u2019s 31 characters and tell the run', () => {
+  const names = runNames('01234567-89ab-4def-8123-456789abcdef')
+  assert.equal(names.run, '01234567')
+  assert.ok(names.access(999_999).length <= 31)
+  assert.match(runNames('a point of another kind').run, /^[0-9a-f]{8}$/)
+  assert.notEqual(runNames('one').prefix, runNames('two').prefix)
+})
+
+test('foreign names become disk ids that are safe as names of folders', () => {
+  const rows = [
+    ['virtio-disk0', 'virtio-disk0'], ['Root Disk', 'root-disk'], ['../etc', '..-etc'],
+    ['..', 'disk--'], ['', 'disk'], ['\u00e9\u001b[31m', '---31m'], ['x'.repeat(99), 'x'.repeat(60)],
+  ] as const
+  for (const [name, id] of rows) {
+    assert.equal(sanitise(name), id)
+    assert.match(id, /^[a-z0-9._-]{1,64}$/)
+  }
+})
+
+test('the run directory is made for us alone, and one that others may write is refused', async () => {
+  await using folder = await temporaryFolder()
+  const path = join(folder.path, 'deep', 'run')
+  await ensureRunDir(path)
+  await ensureRunDir(path)
+  assert.equal((await stat(path)).mode & 0o777, 0o700)
+  const open = join(folder.path, 'open')
+  await mkdir(open)
+  await chmod(open, 0o777)
+  await assert.rejects(ensureRunDir(open), { code: 'io-error', message: /not ours alone/ })
+  assert.equal(defaultRunDir({ XDG_RUNTIME_DIR: '/run/user/5' }), '/run/user/5/stillpoint')
+  assert.equal(defaultRunDir({}), '/run/stillpoint')
+})
