@@ -7,7 +7,9 @@ import type { ListedPoint, RestorePoint } from './restore-point.ts'
 
 /**
  * `latest`, `latest:MACHINE`, or the first digits of a point's or its snapshot's id. `points` are
- * oldest first. Faults: `point-not-found` (none, or more than one), `point-invalid` (damaged).
+ * oldest first. Where the latest is damaged that is a fault, not the one before it: whoever asks
+ * for the latest must know that an older one is something else. Faults: `point-not-found` (none,
+ * or more than one), `point-invalid` (damaged).
  */
 export function findPoint(points: readonly ListedPoint[], name: string): RestorePoint {
   const found = name === 'latest' || name.startsWith('latest:')
@@ -15,18 +17,21 @@ export function findPoint(points: readonly ListedPoint[], name: string): Restore
   if (found.state === 'readable') return found
   throw new Fault('point-invalid',
     `restore point ${found.snapshotId.slice(0, 8)} is damaged: ${found.reason}`, {
-      advice: 'Run `stillpoint points` for others, and `stillpoint check --read-data`.' })
+      advice: 'Name another by its id from `stillpoint points`; see `stillpoint check`.' })
 }
 
 function latest(points: readonly ListedPoint[], name: string): ListedPoint {
   const machine = name.slice('latest:'.length)
-  const newest = points.findLast((point) => point.state === 'readable' &&
-    (machine === '' || point.machine.name === machine))
+  const newest = points.findLast((point) => machine === '' || machineOf(point) === machine)
   if (newest !== undefined) return newest
   throw new Fault('point-not-found',
     machine === '' ? 'the repository holds no restore point'
       : `the repository holds no restore point of ${printable(machine, 100)}`,
     { advice: 'Run `stillpoint points` to see what there is.' })
+}
+
+function machineOf(point: ListedPoint): string {
+  return point.state === 'readable' ? point.machine.name : point.machineName
 }
 
 function byPrefix(points: readonly ListedPoint[], name: string): ListedPoint {

@@ -2,7 +2,7 @@
  * A machine in portable words: what `/machine.json` of a restore point holds (DESIGN §6).
  *
  * Authoritative for restoring: a machine is rebuilt from this alone, never from a stored platform
- * definition. Every field is checked by `parseMachineDescription` when read back.
+ * definition. Every field is checked by `parseStoredMachine` when read back.
  */
 
 import { z } from 'zod'
@@ -11,7 +11,7 @@ import { checked } from '../base/checked.ts'
 import { parseJson } from '../base/json.ts'
 
 export interface MachineDisk {
-  /** `[a-z0-9._-]{1,64}`, the folder name under `/disks`. */
+  /** As `PART_NAME`: the folder name under `/disks`. */
   readonly id: string
   readonly sizeBytes: number
   /** How the guest sees it. */
@@ -100,7 +100,10 @@ export function parseStoredMachine(bytes: Uint8Array, what: string): StoredMachi
     'point-invalid')
 }
 
-/** The bytes of `/machine.json`: equal machines give equal bytes. */
+/**
+ * The text of `/machine.json`: equal machines give equal bytes. Fault: `point-invalid` if the
+ * machine is over the bounds, so that nothing is stored that could not be read back.
+ */
 export function encodeStoredMachine(machine: StoredMachine): string {
-  return canonicalJson(machine)
+  return canonicalJson(checked(machineSchema, machine, 'machine.json', 'point-invalid'))
 }

@@ -48,8 +48,9 @@ export interface PointDisk {
 export interface DamagedPoint {
   readonly state: 'damaged'
   readonly snapshotId: FileId
+  /** What the snapshot file says; 0 where that cannot be read. */
   readonly timeMs: number
-  /** The snapshot's hostname, printable. */
+  /** The snapshot's hostname, printable; empty where that cannot be read. */
   readonly machineName: string
   readonly reason: string
 }
@@ -60,17 +61,26 @@ const MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 const MAX_DOCUMENTS = 1000
 
 /**
- * All restore points, oldest first; snapshots without our tag are not ours and left out. A point
- * that cannot be understood is listed as damaged. Faults: those of reading the repository itself.
+ * All restore points, oldest first; snapshots without our tag are not ours and left out. What
+ * cannot be understood is listed as damaged, a snapshot file that nobody can read among it: it may
+ * have been ours. Faults: those of the store and the index.
  */
 export async function readRestorePoints(
   repository: Repository, signal: AbortSignal): Promise<readonly ListedPoint[]> {
-  const snapshots = await repository.snapshots(signal)
-  await repository.loadIndex(signal)
+  const stored: StoredSnapshot[] = []
   const points: ListedPoint[] = []
-  for (const stored of snapshots) {
-    if (stored.snapshot.tags?.includes(STILLPOINT_TAG) !== true) continue
-    points.push(await readRestorePoint(repository, stored, signal))
+  for (const id of await repository.snapshotIds(signal)) {
+    try {
+      stored.push(await repository.snapshot(id, signal))
+    } catch (error) {
+      points.push(damaged(error, { snapshotId: id, timeMs: 0, machineName: '' }, signal))
+    }
+  }
+  // Only now: what the snapshots refer to is in index files that are at most as new as they are.
+  await repository.loadIndex(signal)
+  for (const snapshot of stored) {
+    if (snapshot.snapshot.tags?.includes(STILLPOINT_TAG) !== true) continue
+    points.push(await readRestorePoint(repository, snapshot, signal))
   }
   return points.toSorted((a, b) => a.timeMs - b.timeMs)
 }
@@ -80,15 +90,20 @@ async function readRestorePoint(
   try {
     return await readParts(repository, stored, signal)
   } catch (error) {
-    if (signal.aborted || !isFault(error, 'point-invalid', 'repository-damaged')) throw error
-    return {
-      state: 'damaged',
+    return damaged(error, {
       snapshotId: stored.id,
       timeMs: goTimeMs(stored.snapshot.time),
       machineName: printable(stored.snapshot.hostname ?? '', 100),
-      reason: printable(error.message),
-    }
+    }, signal)
   }
+}
+
+/** The point that `error` leaves of it; rethrows what says nothing of the point itself. */
+function damaged(
+  error: unknown, known: Omit<DamagedPoint, 'state' | 'reason'>, signal: AbortSignal,
+): DamagedPoint {
+  if (signal.aborted || !isFault(error, 'point-invalid', 'repository-damaged')) throw error
+  return { state: 'damaged', ...known, reason: printable(error.message) }
 }
 
 async function readParts(
@@ -100,6 +115,9 @@ async function readParts(
   const evidence = decodeEvidence(await readFile(POINT.evidence, MAX_EVIDENCE_BYTES))
   const machine = parseStoredMachine(
     await readFile(POINT.machine, MAX_MACHINE_BYTES), POINT.machine)
+  if (machine.name !== evidence.machine.name) {
+    throw invalid('machine.json and the evidence name different machines')
+  }
   const platform = await readSubfolder(repository, root.get(POINT.platform), signal)
   const disks = await readDisks(repository, root.get(POINT.disks), machine, evidence, signal)
   const claim = claimedGrade(snapshot.tags ?? [])
@@ -140,7 +158,8 @@ async function readDisks(
 }
 
 function documentsOf(folder: ReadonlyMap<string, TreeNode>): RestorePoint['documents'] {
-  return [...folder.values()].slice(0, MAX_DOCUMENTS).map((node) => {
+  if (folder.size > MAX_DOCUMENTS) throw invalid('the platform folder holds too many documents')
+  return [...folder.values()].map((node) => {
     if (node.type !== 'file' || !PART_NAME.test(node.name)) {
       throw invalid('the platform folder holds something else than documents')
     }
@@ -148,7 +167,7 @@ function documentsOf(folder: ReadonlyMap<string, TreeNode>): RestorePoint['docum
   })
 }
 
-/** The text of one of the point's platform documents. Faults: `point-invalid`, reading's. */
+/** The bytes of one of the point's platform documents. Faults: `point-invalid`, reading's. */
 export async function readDocument(
   repository: Repository, document: RestorePoint['documents'][number], signal: AbortSignal,
 ): Promise<Uint8Array> {

@@ -32,6 +32,9 @@ suite('stored evidence', () => {
     ['a missing part', spoilt((it) => { delete it['reading'] })],
     ['an id that is no UUID', spoilt((it) => { it['pointId'] = '../../etc' })],
     ['a time that is no time', spoilt((it) => { it['startedAt'] = 'yesterday' })],
+    ['a day that is none', spoilt((it) => { it['startedAt'] = '2026-02-42T10:00:00Z' })],
+    ['a disk id that is a path', spoilt((it) => {
+      it['instant'] = { ...sampleEvidence().instant, disks: [{ id: '..', sizeBytes: 1 }] } })],
     ['a negative duration', spoilt((it) => {
       it['instant'] = { ...sampleEvidence().instant, startMs: -1 } })],
     ['a disk id with a slash', spoilt((it) => {

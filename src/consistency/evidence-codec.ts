@@ -23,9 +23,11 @@ const text = z.string().max(EVIDENCE_MAX.text)
 const ms = z.number().min(0).max(EVIDENCE_MAX.ms)
 const count = z.int().min(0).max(EVIDENCE_MAX.count)
 const bytes = z.int().min(0)
-const diskId = z.string().regex(/^[a-z0-9._-]{1,64}$/)
+/** A name that is safe as a file's: not `.`, `..` or hidden. */
+const diskId = z.string().regex(/^[a-z0-9_-][a-z0-9._-]{0,63}$/)
 const diskIds = z.array(diskId).max(EVIDENCE_MAX.disks)
 const at = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/)
+  .refine((time) => !Number.isNaN(Date.parse(time)), 'no such time')
 const uuid = z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
 const stepFault = z.strictObject({ code: name, message: text })
 

@@ -11,7 +11,7 @@ import type { FileSystemFreezer } from './freezer.ts'
 
 /** A disk that will be in the set. */
 export interface SetDisk {
-  /** The disk's key within its machine: stable over runs, `[a-z0-9._-]{1,64}`. */
+  /** The disk's key within its machine: stable over runs, `[a-z0-9_-][a-z0-9._-]{0,63}`. */
   readonly id: string
   readonly sizeBytes: number
 }

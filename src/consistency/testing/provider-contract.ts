@@ -32,7 +32,7 @@ export function providerContract(name: string, make: () => Promise<ProviderBench
       await using set = await prepare(it)
       assert.ok(set.disks.length > 0)
       for (const { id, sizeBytes } of set.disks) {
-        assert.match(id, /^[a-z0-9._-]{1,64}$/)
+        assert.match(id, /^[a-z0-9_-][a-z0-9._-]{0,63}$/)
         assert.ok(Number.isSafeInteger(sizeBytes) && sizeBytes > 0)
       }
       const ids = [...set.disks, ...set.leftOut].map(({ id }) => id)

@@ -1,0 +1,1 @@
+export { openPointRepository, SAMPLE_MACHINE, storePoint, type PointParts } from './stored-point.ts'
