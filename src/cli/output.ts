@@ -66,8 +66,14 @@ export class Output implements Disposable {
     if (!this.options.json) this.#onClearScreen(() => this.#world.stderr.write(`${text}\n`))
   }
 
+  /** Says that the run ends early. Steps that follow are clean-up, and no progress. */
+  interrupted(): void {
+    this.bar.close()
+    this.notice('interrupted: cleaning up (once more stops at once)')
+  }
+
   [Symbol.dispose](): void {
-    this.bar.clear()
+    this.bar.close()
   }
 
   #jsonLine(kind: 'status' | 'summary' | 'error', fields: JsonFields): void {

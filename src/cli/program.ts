@@ -26,8 +26,10 @@ export async function runCli(args: readonly string[], world: World): Promise<num
       json: options.json === true, quiet: options.quiet === true,
       verbose: options.verbose === true, color: options.color,
     }, world)
-    using _ = output
-    exitCode = await action(createSession(options, output, world))
+    using current = output
+    const onAbort = (): void => current.interrupted()
+    world.signal.addEventListener('abort', onAbort, { once: true })
+    exitCode = await action(createSession(options, current, world))
   })
   try {
     await program.parseAsync(args, { from: 'user' })

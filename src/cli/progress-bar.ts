@@ -11,6 +11,8 @@ export interface Bar {
   show(progress: Progress): void
   /** Takes the bar off the screen; the next `show` draws it again. */
   clear(): void
+  /** Takes it off for good. */
+  close(): void
 }
 
 /** A bar is worth drawing ten times a second at most, over a slow line too. */
@@ -18,11 +20,14 @@ const FRAMES_A_SECOND = 5
 /** What the rate is taken over: long enough not to flicker, short enough to show a stall. */
 const RATE_WINDOW_MS = 8_000
 
+const NO_BAR: Bar = { isShown: false, show: () => {}, clear: () => {}, close: () => {} }
+
 export function createBar(stream: NodeJS.WriteStream | undefined, clock: Clock): Bar {
-  if (stream === undefined) return { isShown: false, show: () => {}, clear: () => {} }
+  if (stream === undefined) return NO_BAR
   let drawn: SingleBar | undefined
   let rate = createRate(clock)
   let current: Progress | undefined
+  let isClosed = false
   const clear = (): void => {
     drawn?.stop()
     drawn = undefined
@@ -30,7 +35,12 @@ export function createBar(stream: NodeJS.WriteStream | undefined, clock: Clock):
   return {
     isShown: true,
     clear,
+    close: () => {
+      clear()
+      isClosed = true
+    },
     show: (progress) => {
+      if (isClosed) return
       if (current?.what !== progress.what) {
         clear()
         rate = createRate(clock)

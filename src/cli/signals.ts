@@ -27,9 +27,6 @@ export function listenToSignals(source: SignalSource, stderr: TextSink): AbortSi
       source.exit(INTERRUPTED)
       return
     }
-    if (name !== 'SIGHUP') {
-      stderr.write('\ninterrupted: cleaning up (once more stops at once)\n')
-    }
     controller.abort(new Fault('interrupted', `interrupted by ${name}`))
   }
   for (const name of SIGNALS) source.on(name, () => onSignal(name))

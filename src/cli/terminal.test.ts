@@ -32,7 +32,7 @@ test('the first signal asks for an end, the second ends at once', () => {
   assert.equal(source.exitCode, undefined)
   source.emit('SIGINT')
   assert.equal(source.exitCode, 130)
-  assert.match(stderr.text, /^\ninterrupted: cleaning up \(once more stops at once\)\n\nwarning: /)
+  assert.match(stderr.text, /^\nwarning: stopped at once; /)
 })
 
 class FakeTerminal extends EventEmitter {

@@ -44,7 +44,7 @@ export function gradeLine(
 function heldWords({ heldMs, stalledMs, method }: BackupSummary): string {
   if (heldMs === null) return `nothing; the disks were captured by ${printable(method, 64)}`
   const stalled = stalledMs === null
-    ? '' : `, ${formatMs(stalledMs)} with asking and answering in the guest`
+    ? '' : ` (${formatMs(stalledMs)} from the request to the guest's last answer)`
   return `writes for ${formatMs(heldMs)}${stalled}`
 }
 

@@ -21,8 +21,8 @@ export function backupJson(summary: BackupSummary): JsonFields {
     meetsPolicy: judgement.kind === 'fine',
     because: judgement.kind === 'fine' ? [] : judgement.because,
     method: summary.method,
-    heldMs: summary.heldMs,
-    stalledMs: summary.stalledMs,
+    heldMs: msJson(summary.heldMs),
+    stalledMs: msJson(summary.stalledMs),
     mode: summary.mode,
     reason: summary.modeReason,
     sizeBytes: summary.sizeBytes,
@@ -48,8 +48,8 @@ export function pointJson(point: ListedPoint): JsonFields {
     machine: point.machine.name,
     ...gradeJson(point.result),
     claimedGrade: point.claimed ?? null,
-    heldMs: point.heldMs,
-    stalledMs: point.stalledMs,
+    heldMs: msJson(point.heldMs),
+    stalledMs: msJson(point.stalledMs),
     sizeBytes: point.sizeBytes,
     bytesAdded: point.bytesAdded ?? null,
   }
@@ -124,6 +124,11 @@ function applicationJson(application: ApplicationGrade): JsonFields {
     name, kind, grade, contract, recovery,
     reason: reason === undefined ? null : reasonJson(reason),
   }
+}
+
+/** To the microsecond: more digits would only seem to mean something. */
+function msJson(ms: number | null): number | null {
+  return ms === null ? null : Math.round(ms * 1000) / 1000
 }
 
 function timeJson(ms: number): string | null {

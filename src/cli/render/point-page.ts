@@ -82,8 +82,8 @@ function holdOf({ evidence, heldMs, stalledMs }: RestorePoint): readonly string[
     }, within ${formatMs(instant.endMs - instant.startMs)} (${printable(instant.method, 64)})`
   if (hold.by !== 'requestor') return [`hold: ${noHoldWords(hold)}`, `  ${method}`]
   return [
-    `hold: writes were held for ${msOrDash(heldMs)}; with asking and answering the guest may ` +
-      `have stalled for ${msOrDash(stalledMs)}`,
+    `hold: writes were held for ${msOrDash(heldMs)} (${msOrDash(stalledMs)} from the request to ` +
+      'the guest\'s last answer)',
     ...drawSpans(holdSpans(evidence)).map((line) => `  ${line}`.trimEnd()),
     `  ${method}; limit of the hold ${formatMs(hold.limits.holdMs)}`,
     `  guest agent: ${printable(hold.agent, 100)}`,

@@ -46,7 +46,7 @@ test('a backup of the best grade', () => {
   assert.equal(renderBackup(summaryOf({})), `\
 restore point ${SAMPLE_SNAPSHOT_ID.slice(0, 8)} of db1 is stored
   disks  1.0 GiB, whole
-  held   writes for 30 ms, 55 ms with asking and answering in the guest
+  held   writes for 30 ms (55 ms from the request to the guest's last answer)
   read   800 MiB (full: its first backup)
   added  300 MiB to the repository
   took   12.3 s
@@ -172,7 +172,7 @@ grade: application (each known application held still, or recovers from this ins
     /boot/efi (vfat on vda1) cannot be frozen; it is written at updates only.
   required was application (the best grade the machine had had)
 
-hold: writes were held for 30 ms; with asking and answering the guest may have stalled for 55 ms
+hold: writes were held for 30 ms (55 ms from the request to the guest's last answer)
                     0                                            70 ms
   asking to freeze |       >>>>>>>>>>>>>>                             | 20 ms, 2 frozen
   snapshot         |                            ********              | 10 ms
@@ -231,16 +231,17 @@ disks: `), text)
 
 test('a check tells how much it looked at, and what it found', () => {
   const report = {
-    isSound: false, errors: 3, warnings: 1, snapshots: 2, trees: 9, packs: 1, blobs: 40,
+    isSound: false, errors: 3, warnings: 2, snapshots: 2, trees: 9, packs: 1, blobs: 40,
     duplicateBlobs: 0, unreferencedBlobs: 5, bytesRead: 0,
     findings: [
-      { severity: 'error', code: 'pack-missing', message: 'pack 1f is missing' },
       { severity: 'warning', code: 'pack-orphan', message: 'pack 2e is in no index' },
+      { severity: 'error', code: 'pack-missing', message: 'pack 1f is missing' },
+      { severity: 'warning', code: 'pack-orphan', message: 'pack 3e is in no index' },
     ],
   } as const
   assert.equal(renderCheck({ location: '/srv/backup', report }, false), `\
 error: pack 1f is missing
-warning: pack 2e is in no index
+warning: pack 2e is in no index (and 1 more of this kind)
 and 2 more
 checked /srv/backup: 2 snapshots, 1 pack, 40 blobs; the data itself was not read: --read-data does that
 5 blobs that no snapshot needs: lost space, no damage
