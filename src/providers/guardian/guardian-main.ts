@@ -20,6 +20,7 @@ const guardian = new Guardian({
   clock: systemClock,
   times: settings.times,
   stopMs: settings.stopMs,
+  idleMs: 5_000, // the file systems are listed once more right after the thaw
   pid: process.pid,
   send,
   shout: (text) => { process.stderr.write(`stillpoint guardian: ${text}\n`) },

@@ -29,7 +29,7 @@ async function scene(ports: Partial<GuardianPorts> = {}): Promise<Scene> {
   const recordFile = join(folder.path, 'a.hold.json')
   const said: (GuardianMessage | string)[] = []
   const another = (): Guardian => new Guardian({
-    clock: systemClock, times: TIMES, stopMs: 5_000, pid: process.pid,
+    clock: systemClock, times: TIMES, stopMs: 5_000, idleMs: 5_000, pid: process.pid,
     send: (message) => { said.push(message) },
     shout: (text) => { said.push(text) },
     killRequestor: () => { said.push('killed') },
@@ -59,6 +59,15 @@ test('the record is there before the freeze is sent and gone after the thaw is s
   assert.deepEqual(s.said, [{ event: 'thaw-issued', early: false }, { event: 'thaw-answered' }])
   // The connection is still ours: the file systems can be read again.
   assert.deepEqual(await s.guardian.handle({ do: 'file-systems' }), [])
+})
+
+test('after the thaw the agent is soon free for others, and is asked anew when needed', async () => {
+  await using s = await scene({ idleMs: 5 })
+  await s.guardian.handle({ do: 'freeze', limits: LIMITS })
+  await s.guardian.handle({ do: 'thaw', thawMs: 5_000 })
+  await s.agent.until(() => s.agent.clientCount === 0)
+  assert.deepEqual(await s.guardian.handle({ do: 'file-systems' }), [])
+  await s.agent.until(() => s.agent.clientCount === 0)
 })
 
 test('at the end of the hold limit the guest is thawed and a later thaw says so', async () => {

@@ -22,6 +22,8 @@ export interface GuardianPorts {
   readonly times: ReleaseTimes
   /** The longest a machine stays stopped while its requestor lives; includes QEMU's flush. */
   readonly stopMs: number
+  /** After a thaw the agent's connection is kept this long. */
+  readonly idleMs: number
   readonly pid: number
   readonly send: (message: GuardianMessage) => void
   /** Says something that an operator must see. */
@@ -54,6 +56,7 @@ export class Guardian {
   #frozenSinceMs: number | undefined
   #stoppedSinceMs: number | undefined
   #stopTimer: Disposable = NO_TIMER
+  #idleTimer: Disposable = NO_TIMER
   #resuming: Promise<void> | undefined
 
   constructor(ports: GuardianPorts) {
@@ -86,6 +89,7 @@ export class Guardian {
    */
   async end(): Promise<void> {
     this.#stopTimer[Symbol.dispose]()
+    this.#idleTimer[Symbol.dispose]()
     await Promise.all([this.#resume(), this.#releaseHold(true)])
     await this.#agent?.[Symbol.asyncDispose]()
   }
@@ -129,8 +133,24 @@ export class Guardian {
   }
 
   async #fileSystems(): Promise<unknown> {
-    using limit = deadline(this.#ports.clock, ANSWER_MS, 'the list of file systems')
+    const { clock, times } = this.#ports
+    using limit = deadline(clock, ANSWER_MS, 'the list of file systems')
+    const { agent: path } = this.#sockets
+    if (this.#agent === undefined && path !== undefined) {
+      this.#agent = await AgentClient.connect(path, times.connectMs, clock, limit.signal)
+      this.#letGoWhenIdle()
+    }
     return await this.#needAgent().fileSystems(limit.signal)
+  }
+
+  /** A backup may read for hours: meanwhile the agent's one connection is for others. */
+  #letGoWhenIdle(): void {
+    this.#idleTimer[Symbol.dispose]()
+    this.#idleTimer = this.#ports.clock.after(this.#ports.idleMs, () => {
+      if (this.#hold !== undefined) return
+      void this.#agent?.[Symbol.asyncDispose]()
+      this.#agent = undefined
+    })
   }
 
   async #freeze(limits: FreezeLimits): Promise<{ count: number }> {
@@ -187,6 +207,7 @@ export class Guardian {
       this.#note()
     }
     this.#hold = undefined
+    this.#letGoWhenIdle()
     return release
   }
 

@@ -44,7 +44,8 @@ export async function startNbdServer(
     if (!/already running/i.test(error.message)) {
       throw new Fault('platform-refused', error.message, {
         cause: error,
-        advice: `Check that the user that runs QEMU may make files in ${printable(runDir)}.` })
+        advice: `Run as the user that runs QEMU, who must be able to make a socket in ${
+          printable(runDir)}.` })
     }
     const isOurs = await isLeftover(runDir, client.path)
     const exports = await ask(client, 'query-block-exports', signal)

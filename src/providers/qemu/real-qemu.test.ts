@@ -48,6 +48,7 @@ interface SceneOptions {
   readonly arguments?: (folder: string) => readonly string[]
   readonly scratchDir?: string
   readonly leastScratchBytes?: number
+  readonly userId?: number
 }
 
 /** Undefined, and the test skipped, where QEMU is missing. */
@@ -61,8 +62,9 @@ async function scene(t: TestContext, options: SceneOptions = {}): Promise<Scene 
   const { path: folder } = stack.use(await temporaryFolder())
   const qemu = stack.use(await BareQemu.start({
     folder, images: ['a', 'b', 'c', 'd', 'e'],
-    arguments: (options.arguments ?? ARGUMENTS)(folder) }))
-  const { arguments: _, ...rest } = options
+    arguments: (options.arguments ?? ARGUMENTS)(folder),
+    ...(options.userId === undefined ? {} : { userId: options.userId }) }))
+  const { arguments: _, userId: _userId, ...rest } = options
   const platform = stack.use(await openQemuPlatform(
     { qmp: qemu.qmpSocket, runDir: join(folder, 'run'), ...rest }, context, signal))
   const owned = stack.move()
@@ -300,6 +302,28 @@ test('too little scratch space is a fault before anything is touched', async (t)
   if (s === undefined) return
   await assert.rejects(s.prepare(), { code: 'no-space' })
   assert.deepEqual(await s.qemu.leavings(), [])
+})
+
+test('a QEMU that may not use our folders is told with advice before the hold', async (t) => {
+  if (process.getuid?.() !== 0) return t.skip('only root can run QEMU as somebody else')
+  const nobody = 65_534
+  await using s = await scene(t, { userId: nobody })
+  if (s === undefined) return
+  // The run directory is root's alone.
+  await assert.rejects(s.prepare(), { code: 'platform-refused', advice: /the user that runs QEMU/ })
+  assert.deepEqual(await s.qemu.leavings(), [])
+})
+
+test('an NBD server that a killed run left without exports is replaced', async (t) => {
+  await using s = await scene(t)
+  if (s === undefined) return
+  const killed = await s.prepare() // its server has no exports yet
+  {
+    await using set = await s.prepare()
+    await set.commit(signal)
+  }
+  assert.deepEqual((await readdir(join(s.folder, 'run'))).filter((name) => /nbd/.test(name)), [])
+  await killed[Symbol.asyncDispose]()
 })
 
 /** So much tmpfs, where mounting is possible. */

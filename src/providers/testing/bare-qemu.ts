@@ -2,7 +2,7 @@
 
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { readFile, rm } from 'node:fs/promises'
+import { chown, readFile, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemClock } from '../../base/clock.ts'
 import { runProgram } from '../../base/program.ts'
@@ -25,6 +25,8 @@ export interface BareQemuOptions {
   readonly imageBytes?: number
   /** Given after the sockets and `-nodefaults`. Image paths are `folder/NAME.qcow2`. */
   readonly arguments: readonly string[]
+  /** Runs QEMU as this user, to whom the folder is opened; only root can ask for it. */
+  readonly userId?: number
 }
 
 export class BareQemu implements AsyncDisposable {
@@ -51,7 +53,10 @@ export class BareQemu implements AsyncDisposable {
         String(options.imageBytes ?? 64 * 1024 * 1024)], { signal })
     }
     const [qmpSocket, own] = [join(folder, 'qmp.sock'), join(folder, 'own.sock')]
-    const qemu = spawn('setpriv', ['--pdeathsig', 'KILL', 'qemu-system-x86_64',
+    if (options.userId !== undefined) await openTo(options.userId, folder)
+    const user = options.userId === undefined ? []
+      : ['--reuid', String(options.userId), '--regid', String(options.userId), '--clear-groups']
+    const qemu = spawn('setpriv', [...user, '--pdeathsig', 'KILL', 'qemu-system-x86_64',
       '-nodefaults', '-display', 'none', '-accel', 'tcg', '-m', '64',
       '-qmp', `unix:${qmpSocket},server=on,wait=off`, '-qmp', `unix:${own},server=on,wait=off`,
       ...options.arguments], { stdio: ['ignore', 'ignore', 'inherit'] })
@@ -61,6 +66,7 @@ export class BareQemu implements AsyncDisposable {
     return new BareQemu(folder, qmpSocket, client, ended, () => qemu.kill('SIGKILL'))
   }
 
+  /** The path of an image. */
   image(name: string): string {
     return join(this.#folder, `${name}.qcow2`)
   }
@@ -102,4 +108,9 @@ export class BareQemu implements AsyncDisposable {
     await this.#ended
     await this.client[Symbol.asyncDispose]()
   }
+}
+
+async function openTo(userId: number, folder: string): Promise<void> {
+  await chown(folder, userId, userId)
+  for (const name of await readdir(folder)) await chown(join(folder, name), userId, userId)
 }

@@ -63,6 +63,10 @@ export class FakeGuestAgent implements AsyncDisposable {
     return this.#says
   }
 
+  get clientCount(): number {
+    return this.#clients.length
+  }
+
   /** Freezes as another program would. */
   freezeByOthers(count: number): void {
     this.frozen = count
