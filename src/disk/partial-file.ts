@@ -38,7 +38,6 @@ export async function completePartial({ path, partialPath }: PartialFile): Promi
     await link(partialPath, path)
     await rm(partialPath)
   } catch (cause) {
-    if (codeOf(cause) === 'EEXIST') throw alreadyExists(path, cause)
     // vfat and some network file systems have no hard links; there the look and the step are two.
     if (await exists(path)) throw alreadyExists(path, cause)
     await rename(partialPath, path).catch((error) => {

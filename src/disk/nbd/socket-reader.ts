@@ -3,7 +3,7 @@
  *
  * Node can be told where the kernel puts the next bytes (`onread`), which saves an allocation and a
  * copy of everything read. The place is chosen when the bytes before have been delivered, so the
- * first bytes of a run may still land in one of two scratch buffers and are copied from there.
+ * first bytes of a run may still land in a scratch buffer and are copied from there.
  */
 
 import { connect, type Socket } from 'node:net'
@@ -19,8 +19,8 @@ interface Wanted {
 
 export class SocketReader {
   readonly socket: Socket
-  readonly #scratch = [new Uint8Array(SCRATCH_BYTES), new Uint8Array(SCRATCH_BYTES)] as const
-  /** Bytes that came and nobody has taken; always a part of one scratch buffer. */
+  readonly #scratch = new Uint8Array(SCRATCH_BYTES)
+  /** Bytes of the scratch that nobody has taken; while there are any, nothing more is read. */
   #ready: Uint8Array = new Uint8Array(0)
   #wanted: Wanted | undefined
   #isPaused = false
@@ -64,11 +64,6 @@ export class SocketReader {
     })
   }
 
-  /** Bytes that came although nothing was asked for. */
-  get unreadBytes(): number {
-    return this.#ready.length
-  }
-
   #onBytes(bytes: Uint8Array): boolean {
     const wanted = this.#wanted
     if (wanted !== undefined && bytes.buffer === wanted.into.buffer) wanted.filled += bytes.length
@@ -81,14 +76,13 @@ export class SocketReader {
     return !this.#isPaused
   }
 
-  /** Where the next bytes go: never onto bytes that are not taken yet. */
+  /** Where the next bytes go. */
   #nextPlace(): Uint8Array {
     const wanted = this.#wanted
     if (wanted !== undefined && wanted.into.length - wanted.filled >= SCRATCH_BYTES) {
       return wanted.into.subarray(wanted.filled)
     }
-    const [first, second] = this.#scratch
-    return this.#ready.buffer === first.buffer ? second : first
+    return this.#scratch
   }
 
   #take(into: Uint8Array): number {
