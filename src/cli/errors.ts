@@ -34,8 +34,9 @@ export function reportOf(error: unknown): ErrorReport | undefined {
   }
   const [message = '', ...causes] = causesOf(error).map((text) => printable(text, 2000))
   if (error instanceof Fault) {
-    const { code, exitCode, advice } = error
-    return { code, message, causes, advice: advice === undefined ? null : printable(advice), exitCode }
+    const { code, exitCode } = error
+    const advice = error.advice === undefined ? null : printable(error.advice)
+    return { code, message, causes, advice, exitCode }
   }
   return {
     code: 'bug', message: `this is a mistake in Stillpoint itself: ${message}`, causes, exitCode: 1,

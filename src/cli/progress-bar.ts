@@ -19,6 +19,7 @@ export interface Bar {
 const FRAMES_A_SECOND = 5
 /** What the rate is taken over: long enough not to flicker, short enough to show a stall. */
 const RATE_WINDOW_MS = 8_000
+const LEAST_WINDOW_MS = 500
 
 const NO_BAR: Bar = { isShown: false, show: () => {}, clear: () => {}, close: () => {} }
 
@@ -83,8 +84,9 @@ function createRate(clock: Clock): Rate {
     },
     perSecond: () => {
       const [first, last] = [samples[0], samples.at(-1)]
-      if (first === undefined || last === undefined || last.atMs - first.atMs < 500) return undefined
-      return (last.done - first.done) / ((last.atMs - first.atMs) / 1000)
+      if (first === undefined || last === undefined) return undefined
+      const passedMs = last.atMs - first.atMs
+      return passedMs < LEAST_WINDOW_MS ? undefined : (last.done - first.done) / (passedMs / 1000)
     },
   }
 }

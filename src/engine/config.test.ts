@@ -82,7 +82,7 @@ test('a configuration that grows when it is read is refused', () => {
   assert.throws(() => parseConfig(bomb, FILE), { code: 'config-invalid', message: /alias/ })
 })
 
-test('the file is named, or found in the working folder, and nobody else may write it', async (t) => {
+test('the file is named or found in the working folder; others may not write it', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'stillpoint-config-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const path = join(folder, 'stillpoint.yaml')

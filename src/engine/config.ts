@@ -17,11 +17,11 @@ export const DEFAULT_LIMITS: FreezeLimits = {
   // Hooks in the guest run in this time, before file systems are held: a database checkpoint may
   // take several seconds. The guardian thaws past it.
   freezeMs: 30_000,
-  // The snapshot itself takes milliseconds; a second is what applications do not notice, and Windows
-  // ends a hold of its own after ten.
+  // The snapshot itself takes milliseconds, and applications do not notice a second. Windows ends a
+  // hold of its own after ten.
   holdMs: 1_000,
-  // Thawing is quick, hooks after it may not be. Nothing stays held longer for a high limit: it says
-  // only how long the answer is waited for.
+  // Thawing is quick, hooks after it may not be. Nothing stays held longer for a high limit: it
+  // says only how long the answer is waited for.
   thawMs: 30_000,
 }
 

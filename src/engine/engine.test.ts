@@ -86,7 +86,7 @@ test('sockets that --on names are made absolute: the guardian runs elsewhere', (
   assert.equal(machineName, 'm')
 })
 
-test('the repository is the one of the option, the environment, its file, the configuration', async (t) => {
+test('the location comes from option, environment, its file, configuration', async (t) => {
   const folder = await folderOf(t)
   await writeFile(join(folder, 'where'), '/from/file\n')
   const config = parseConfig('repository: { path: /from/config }', '/x.yaml')

@@ -1,6 +1,8 @@
 /** The restore points there are. */
 
-import { findPoint, readRestorePoints, type ListedPoint, type RestorePoint } from '../catalog/mod.ts'
+import {
+  findPoint, readRestorePoints, type ListedPoint, type RestorePoint,
+} from '../catalog/mod.ts'
 import type { EngineContext, RepositoryOptions } from './context.ts'
 import { withLock, withRepository } from './open-repository.ts'
 

@@ -17,7 +17,8 @@ export function addDemo(program: Command, run: Run): void {
     .action(({ guest }: { guest: 'tiny' }) =>
       run(async ({ world, signal }) => {
         const { clock, random } = world
-        await runDemo({ guest, write: (text) => world.stdout.write(text) }, { clock, random }, signal)
+        const write = (text: string): void => world.stdout.write(text)
+        await runDemo({ guest, write }, { clock, random }, signal)
         return 0
       }))
 }

@@ -22,10 +22,8 @@ export function addMachines(program: Command, run: Run): void {
     .addHelpText('after', EXAMPLES)
     .action(({ on }: { on?: string }) => run(async ({ output, signal, openContext }) => {
       const listings = await listMachines(on, await openContext(), signal)
-      const faults = listings.flatMap(({ fault }) => fault ?? [])
-      const [first, ...others] = faults
-      // Where nothing answered, the faults say it all.
-      if (first !== undefined && faults.length === listings.length && others.length === 0) throw first
+      const [first, ...others] = listings.flatMap(({ fault }) => fault ?? [])
+      if (first !== undefined && listings.length === 1) throw first
       output.summary('machines', machinesJson(listings))
       if (listings.some(({ machines }) => machines.length > 0)) {
         output.result(renderMachines(listings))

@@ -34,7 +34,8 @@ export function addRestore(program: Command, run: Run): void {
     .requiredOption('--to <folder>', 'where to; made if it is not there')
     .addOption(new Option('--disk <id>', 'only this disk; may be given more than once')
       .argParser(collect))
-    .addOption(new Option('--format <format>', 'image format').choices(IMAGE_FORMATS).default('raw'))
+    .addOption(new Option('--format <format>', 'image format')
+      .choices(IMAGE_FORMATS).default('raw'))
     .addHelpText('after', EXAMPLES)
     .action((point: string, { to, disk, format }: RestoreOptions) =>
       run(async ({ output, repository, signal, world, openContext }) => {

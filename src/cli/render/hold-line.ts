@@ -23,13 +23,13 @@ export function drawSpans(spans: readonly Span[]): readonly string[] {
   const endMs = Math.max(...spans.map((span) => span.endMs))
   const scale = endMs > startMs ? LINE_WIDTH / (endMs - startMs) : 0
   const label = Math.max(...spans.map((span) => span.label.length))
-  const end = formatMs(endMs - startMs)
-  const ruler = `0${end.padStart(LINE_WIDTH - 1)}`
+  const ruler = `0${formatMs(endMs - startMs).padStart(LINE_WIDTH - 1)}`
   return [
     `${' '.repeat(label)}  ${ruler}`,
     ...spans.map((span) => {
       const from = Math.min(LINE_WIDTH - 1, Math.floor((span.startMs - startMs) * scale))
-      const to = Math.max(from + 1, Math.min(LINE_WIDTH, Math.round((span.endMs - startMs) * scale)))
+      const end = Math.min(LINE_WIDTH, Math.round((span.endMs - startMs) * scale))
+      const to = Math.max(from + 1, end)
       const bar = `${' '.repeat(from)}${span.mark.repeat(to - from)}`
       return `${span.label.padEnd(label)} |${bar.padEnd(LINE_WIDTH)}| ${span.note}`.trimEnd()
     }),

@@ -106,11 +106,11 @@ function fileSystemsOf({ result, evidence }: RestorePoint): readonly string[] {
   }
   const { volumes } = evidence.fileSystems
   if (volumes.length === 0) return []
-  return ['found on the disks', ...renderPairs(volumes.map(({ diskIds, where, type, sign, detail }) =>
-    [
-      printable(`${diskIds.join(' ')} ${where} (${type})`),
-      detail === '' ? SIGN_WORDS[sign] : `${SIGN_WORDS[sign]}: ${printable(detail, 100)}`,
-    ]), '  ')]
+  const pairs = volumes.map(({ diskIds, where, type, sign, detail }) => [
+    printable(`${diskIds.join(' ')} ${where} (${type})`),
+    detail === '' ? SIGN_WORDS[sign] : `${SIGN_WORDS[sign]}: ${printable(detail, 100)}`,
+  ] as const)
+  return ['found on the disks', ...renderPairs(pairs, '  ')]
 }
 
 function applicationsOf({ result }: RestorePoint): readonly string[] {

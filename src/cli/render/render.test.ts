@@ -21,7 +21,7 @@ const MIB = 1024 * 1024
 const NO_AGENT: Partial<Evidence> = {
   hold: { by: 'nobody', reason: 'agent-silent', detail: 'no answer in 5 s' },
   applications: {
-    declaredNone: false, discovery: { state: 'impossible', reason: 'no channel into the guest' } },
+    declaredNone: false, discovery: { state: 'impossible', reason: 'no channel' } },
 }
 
 function summaryOf(changes: Partial<Evidence>, more: Partial<BackupSummary> = {}): BackupSummary {
@@ -214,7 +214,7 @@ grade: crash (one instant of all disks with nothing held still: as if the power 
     The guest agent does not answer: no answer in 5 s.
       to raise it: Install and start qemu-guest-agent in the guest.
   with that cured it would be filesystem, because
-    It could not be found out which applications keep data on the machine: no channel into the guest.
+    It could not be found out which applications keep data on the machine: no channel.
       to raise it: Give Stillpoint a channel into the guest.
 `), text)
   assert.ok(text.includes(`\
@@ -243,7 +243,8 @@ test('a check tells how much it looked at, and what it found', () => {
 error: pack 1f is missing
 warning: pack 2e is in no index (and 1 more of this kind)
 and 2 more
-checked /srv/backup: 2 snapshots, 1 pack, 40 blobs; the data itself was not read: --read-data does that
+checked /srv/backup: 2 snapshots, 1 pack, 40 blobs; the data itself was not read: \
+--read-data does that
 5 blobs that no snapshot needs: lost space, no damage
 3 errors found`)
 })

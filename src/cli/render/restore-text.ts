@@ -27,7 +27,8 @@ export function renderRestore(
 }
 
 /** How to try it; nothing where disks are missing, because it would not start. */
-function startLines({ point, restored }: Pick<RestoredPoint, 'point' | 'restored'>): readonly string[] {
+function startLines(
+  { point, restored }: Pick<RestoredPoint, 'point' | 'restored'>): readonly string[] {
   const isWhole = restored.disks.length === point.machine.disks.length
   const command = isWhole ? qemuCommandFor(point.machine, restored.disks) : undefined
   if (command === undefined) return []
