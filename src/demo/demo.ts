@@ -15,16 +15,17 @@ import { formatBytes, formatMs } from '../base/text.ts'
 import { gradeOf, heldMs, isWeaker, stalledMs, type Evidence } from '../consistency/mod.ts'
 import { defaultCacheDir } from './cache.ts'
 import { command, stillpoint, stillpointProgram, type Shell } from './commands.ts'
+import { buildFullGuest, hasFullGuest } from './full-image.ts'
 import type { GuestDisk, GuestDiskOptions } from './disk-images.ts'
 import { backupFigures, captureWindow, shownEvidence, type BackupFigures } from './report-json.ts'
 import { checkRows, type Finding } from './row-check.ts'
-import { startGuest, type RunningGuest } from './running-guest.ts'
+import { startGuest, type GuestKind, type RunningGuest } from './running-guest.ts'
 import { Story } from './story.ts'
 import { buildTinyGuest, hasTinyGuest } from './tiny-image.ts'
 import type { Witness } from './witness.ts'
 
 export interface DemoOptions {
-  readonly guest: 'tiny'
+  readonly guest: GuestKind
   /** Takes the story, line ends included. */
   readonly write: (text: string) => void
   /** Default `.cache/guests` of the checkout. */
@@ -40,14 +41,36 @@ export interface DemoContext {
 
 /** What the steps share. */
 interface Stage {
+  readonly kind: GuestKind
   readonly shell: Shell
   readonly story: Story
   readonly clock: Clock
   readonly cacheDir: string
 }
 
-/** The tables that a guest keeps, by what it tells its witness. */
-const TABLES = ['rows', 'canary']
+/** What there is to say of each kind of guest, and the tables that it tells its witness of. */
+const KINDS = {
+  tiny: {
+    tables: ['rows', 'canary'],
+    building: 'Building a small Linux machine from Debian packages (35 MB, once)',
+    works: [
+      'It writes rows into SQLite databases on two disks, each row a commit of its own, and',
+      'tells this host of every row that is durable:',
+    ],
+    build: buildTinyGuest,
+    isBuilt: hasTinyGuest,
+  },
+  full: {
+    tables: ['rows', 'orders'],
+    building: 'Building a Debian machine with PostgreSQL (150 MB, minutes, once)',
+    works: [
+      'It writes rows into SQLite on its root disk and then PostgreSQL on its data disk, each row',
+      'a commit of its own, and tells this host of every row that is durable:',
+    ],
+    build: buildFullGuest,
+    isBuilt: hasFullGuest,
+  },
+} as const
 /** Rows to wait for between the steps: about a second's worth. */
 const SOME_ROWS = 40
 
@@ -61,6 +84,7 @@ export async function runDemo(
   const folder = await mkdtemp(join(tmpdir(), 'stillpoint-demo-'))
   const story = new Story(options.write, context.clock)
   const stage: Stage = {
+    kind: options.guest,
     shell: await prepareShell(folder, story, context),
     story,
     clock: context.clock,
@@ -122,11 +146,11 @@ async function liveAndDie(stage: Stage, signal: AbortSignal): Promise<{
   readonly evidence: Evidence
   readonly figures: BackupFigures
 }> {
-  const { story, shell } = stage
+  const { story, shell, kind } = stage
   await using guest = await bootGuest(stage, signal)
   story.chapter('Two backups while it works')
   await stillpoint(shell, ['init'], {}, signal)
-  const machine = ['tiny', '--on', 'qemu:qmp=first/qmp,guardian-qmp=first/qmp2,agent=first/agent']
+  const machine = [kind, '--on', 'qemu:qmp=first/qmp,guardian-qmp=first/qmp2,agent=first/agent']
   await stillpoint(shell, ['backup', ...machine], {}, signal)
   await moreRows(guest, signal)
   story.say(`The machine has written on, to row ${rowCount(guest)}. Once more, for a program to read:`)
@@ -146,15 +170,13 @@ async function liveAndDie(stage: Stage, signal: AbortSignal): Promise<{
 }
 
 async function bootGuest(stage: Stage, signal: AbortSignal): Promise<RunningGuest> {
-  const { story, cacheDir, shell, clock } = stage
+  const { kind, story, cacheDir, shell, clock } = stage
+  const { building, build, isBuilt, works } = KINDS[kind]
   story.chapter('A machine at work')
-  if (!hasTinyGuest(cacheDir)) {
-    await story.step('Building a small Linux machine from Debian packages (35 MB, once)',
-      () => buildTinyGuest(cacheDir, signal))
-  }
+  if (!isBuilt(cacheDir)) await story.step<unknown>(building, () => build(cacheDir, signal))
   const folder = join(shell.folder, 'first')
   await mkdir(folder)
-  const guest = await startGuest({ kind: 'tiny', folder, cacheDir }, clock, signal)
+  const guest = await startGuest({ kind, folder, cacheDir }, clock, signal)
   try {
     const how = guest.accelerator === 'kvm' ? 'with KVM' : 'on an emulated processor, without KVM'
     await story.step(`Booting it in QEMU ${how}`, () => guest.waitUntilReady(signal))
@@ -163,8 +185,8 @@ async function bootGuest(stage: Stage, signal: AbortSignal): Promise<RunningGues
     await guest.kill()
     throw error
   }
-  story.say('It writes rows into SQLite databases on two disks, each row a commit of its own, and')
-  story.say(`tells this host of every row that is durable: ${rowCount(guest)} so far.`)
+  story.say(works[0])
+  story.say(`${works[1]} ${rowCount(guest)} so far.`)
   return guest
 }
 
@@ -182,16 +204,16 @@ async function restore(
 }
 
 async function proveRestored(
-  { story, clock, cacheDir, shell }: Stage, disks: readonly GuestDiskOptions[], witness: Witness,
+  { kind, story, clock, cacheDir, shell }: Stage, disks: readonly GuestDiskOptions[], witness: Witness,
   evidence: Evidence, signal: AbortSignal): Promise<readonly Finding[]> {
   const folder = join(shell.folder, 'second')
   await mkdir(folder)
-  await using guest = await startGuest({ kind: 'tiny', folder, disks, cacheDir }, clock, signal)
+  await using guest = await startGuest({ kind, folder, disks, cacheDir }, clock, signal)
   await story.step('Booting a new machine from the restored disks',
     () => guest.waitUntilReady(signal))
   story.chapter('Is everything there?')
   const findings = checkRows(guest.witness.boot, {
-    tables: TABLES, witness, captured: captureWindow(evidence),
+    tables: KINDS[kind].tables, witness, captured: captureWindow(evidence),
     claimsFrozen: !isWeaker(gradeOf(evidence).grade, 'filesystem'),
   })
   story.findings(findings)
@@ -220,7 +242,7 @@ function figureRows(
   ]
 }
 
-async function tellRestic({ story, shell }: Stage, signal: AbortSignal): Promise<void> {
+async function tellRestic({ kind, story, shell }: Stage, signal: AbortSignal): Promise<void> {
   story.chapter('Without Stillpoint')
   story.say('The repository is restic\'s own format. Stock restic opens, checks and restores it:')
   await command(shell, 'restic', ['snapshots', '--compact'], signal)
@@ -230,8 +252,8 @@ async function tellRestic({ story, shell }: Stage, signal: AbortSignal): Promise
   story.say('To look around with restic, from anywhere:')
   const { folder } = shell
   const options = `-r ${join(folder, 'repository')} -p ${join(folder, 'password')}`
-  story.say(`$ restic ${options} ls latest --host tiny`)
-  story.say(`$ restic ${options} dump latest --host tiny /RESTORE.txt`)
+  story.say(`$ restic ${options} ls latest --host ${kind}`)
+  story.say(`$ restic ${options} dump latest --host ${kind} /RESTORE.txt`)
 }
 
 const rowCount = (guest: RunningGuest): number => guest.witness.lastAcknowledged('rows')?.id ?? 0

@@ -1,6 +1,7 @@
 /** The data disks of a guest: blank file systems in sparse files, made without mounting. */
 
-import { open, rm } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { copyFile, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { runProgram } from '../base/program.ts'
 
@@ -13,8 +14,8 @@ export interface GuestDiskOptions {
   readonly format?: DiskFormat
   /** An existing image; the guest writes to it. Left out: a blank one is made. */
   readonly path?: string
-  /** A qcow2 image that is only read: what the guest writes goes into a new overlay of it. */
-  readonly backing?: string
+  /** An image of the same format to start from; the guest writes to a copy. */
+  readonly copyOf?: string
   /** Of a blank disk; default 512 MiB, of which nearly nothing is allocated. */
   readonly sizeBytes?: number
   readonly fileSystem?: 'ext4' | 'xfs' | 'btrfs'
@@ -31,6 +32,8 @@ export interface GuestDisk {
 }
 
 export const DEFAULT_DISKS: readonly GuestDiskOptions[] = [{ id: 'disk0' }, { id: 'disk1' }]
+/** Shares the blocks where the file system can; a file that is there already is a fault. */
+const COPY_FLAGS = constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL
 const DEFAULT_SIZE_BYTES = 512 * 1024 * 1024
 
 /** Quiet, without work left for the guest to finish in the background. */
@@ -45,14 +48,9 @@ export async function makeDisk(
   options: GuestDiskOptions, folder: string, signal: AbortSignal): Promise<GuestDisk> {
   const { id, format = 'qcow2' } = options
   const path = options.path ?? join(folder, `${id}.${format}`)
-  if (options.backing !== undefined) await makeOverlay(options.backing, path, signal)
+  if (options.copyOf !== undefined) await copyFile(options.copyOf, path, COPY_FLAGS)
   else if (options.path === undefined) await makeBlank(options, format, path, signal)
   return { id, path, format, nodeName: id, deviceId: `virtio-${id}` }
-}
-
-async function makeOverlay(backing: string, path: string, signal: AbortSignal): Promise<void> {
-  const args = ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', backing, path]
-  await runProgram('qemu-img', args, { signal })
 }
 
 async function makeBlank(

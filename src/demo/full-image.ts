@@ -1,11 +1,11 @@
 /**
- * The full guest: Debian with PostgreSQL and SQLite on a root disk and a data disk of its own,
- * started by the tiny guest's kernel and initramfs, without systemd.
+ * The disks of the full guest: Debian with PostgreSQL and SQLite, and the database's data on a disk
+ * of its own. The tiny guest's kernel and initramfs start it; their scripts come along in /run.
  */
 
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
-import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Fault } from '../base/fault.ts'
@@ -16,8 +16,6 @@ import type { GuestDiskOptions } from './disk-images.ts'
 
 const SUITE = 'bookworm'
 const PACKAGES = ['busybox-static', 'postgresql', 'qemu-guest-agent', 'sqlite3']
-const SCRIPTS = fileURLToPath(new URL('./guest/', import.meta.url))
-const SCRIPT_NAMES = ['start-full', 'serve', 'hook', 'postgresql.conf']
 /** What no guest reads: manuals, translations, packages that are installed already. */
 const UNREAD = ['usr/share/doc', 'usr/share/man', 'usr/share/locale', 'var/cache/apt/archives',
   'var/lib/apt/lists']
@@ -26,15 +24,15 @@ const DATA_BYTES = 1024 ** 3
 
 /**
  * The disks of a full guest, built (one to three minutes, 150 MB of downloads) unless the cache
- * has them. They are bases: a guest writes to overlays of them. Only root can build them, because
- * the files on them belong to several users. Faults: `program-missing`, `program-failed`,
+ * has them. A guest writes to copies of them. Only root can build them, because the files on them
+ * belong to several users. Faults: `program-missing`, `program-failed`,
  * `unsupported`.
  */
 export async function buildFullGuest(
   cacheDir: string, signal: AbortSignal): Promise<readonly GuestDiskOptions[]> {
   const folder = imageFolder(cacheDir)
   await builtOnce(folder, (unfinished) => build(unfinished, signal), signal)
-  return ['root', 'data'].map((id) => ({ id, backing: join(folder, `${id}.qcow2`) }))
+  return ['root', 'data'].map((id) => ({ id, copyOf: join(folder, `${id}.qcow2`) }))
 }
 
 /** True if `buildFullGuest` would return at once. */
@@ -44,7 +42,6 @@ export function hasFullGuest(cacheDir: string): boolean {
 
 function imageFolder(cacheDir: string): string {
   const recipe = createHash('sha256').update(JSON.stringify([SUITE, PACKAGES, UNREAD]))
-  for (const name of SCRIPT_NAMES) recipe.update(readFileSync(join(SCRIPTS, name)))
   recipe.update(readFileSync(fileURLToPath(import.meta.url)))
   return join(cacheDir, `full-${recipe.digest('hex').slice(0, 12)}-${packageListsStamp()}`)
 }
@@ -60,8 +57,6 @@ async function build(folder: string, signal: AbortSignal): Promise<void> {
     '--quiet', '--variant=minbase', '--mode=root', '--format=directory', include, SUITE, root,
   ], { signal })
   for (const unread of UNREAD) await rm(join(root, unread), { recursive: true, force: true })
-  await mkdir(join(root, 'guest'))
-  for (const name of SCRIPT_NAMES) await cp(join(SCRIPTS, name), join(root, 'guest', name))
   await mkdir(join(root, 'var/lib/stillpoint'))
   // Debian made the database cluster when it installed the package; it moves to the data disk.
   const data = join(folder, 'data')

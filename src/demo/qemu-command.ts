@@ -96,8 +96,9 @@ function escaped(value: string): string {
 /** Leaves out what an emulated processor spends a second of booting on. */
 const FAST_BOOT = ['quiet', 'mitigations=off', 'cryptomgr.notests', 'nokaslr']
 
-export function kernelParameters(diskCount: number): readonly string[] {
-  return ['console=ttyS0', 'panic=-1', ...FAST_BOOT, `sp.disks=${diskCount}`]
+export function kernelParameters(kind: string, diskCount: number): readonly string[] {
+  return ['console=ttyS0', 'panic=-1', ...FAST_BOOT, `sp.kind=${kind}`,
+    `sp.disks=${diskCount}`]
 }
 
 /** The one line that the guest waits for on its witness port before it starts to work. */

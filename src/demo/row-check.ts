@@ -9,7 +9,7 @@ export interface CaptureWindow {
 }
 
 export interface RowExpectation {
-  /** Table by table: `rows` first of all. */
+  /** The table on the first disk, then the one on the second that follows it, if any. */
   readonly tables: readonly string[]
   /** What the guest acknowledged while it ran. */
   readonly witness: Pick<Witness, 'lastAcknowledgedBy'>
@@ -37,7 +37,7 @@ export function checkRows(boot: BootReport, expected: RowExpectation): readonly 
       ? [{ holds: false, claim: `Table ${name}: it is there`, detail: 'it is not' }]
       : checkTable(name, found, expected)
   })
-  return [...tables, ...checkCanary(boot), ...checkDisks(boot, expected)]
+  return [...tables, ...checkCanary(boot, expected), ...checkDisks(boot, expected)]
 }
 
 function checkTable(
@@ -65,10 +65,9 @@ function checkTable(
   ]
 }
 
-/** Number n reaches disk1 only after it is durable on disk0, and the next waits for it. */
-function checkCanary(boot: BootReport): readonly Finding[] {
-  const rows = boot.tables.get('rows')?.maxId
-  const canary = boot.tables.get('canary')?.maxId
+/** Row n reaches the second disk only when it is durable on the first, and the next waits. */
+function checkCanary(boot: BootReport, { tables }: RowExpectation): readonly Finding[] {
+  const [rows, canary] = tables.map((table) => boot.tables.get(table)?.maxId)
   if (rows === undefined || canary === undefined) return []
   return [{
     holds: canary === rows || canary === rows - 1,

@@ -16,17 +16,24 @@ import {
   kernelParameters, qemuArguments, settingsLine, socketsIn, type AgentMode, type HookOptions,
   type QemuCommand,
 } from './qemu-command.ts'
+import { buildFullGuest } from './full-image.ts'
 import { buildTinyGuest } from './tiny-image.ts'
 import { connectWitness, WitnessLog, type Witness } from './witness.ts'
 
+/**
+ * `tiny`: SQLite on `disk0` (table `rows`) and on `disk1` (`canary`), up in seconds. `full`: Debian
+ * with SQLite on its disk `root` (`rows`) and PostgreSQL on `data` (`orders`).
+ */
+export type GuestKind = 'tiny' | 'full'
+
 export interface GuestOptions {
-  readonly kind: 'tiny'
+  readonly kind: GuestKind
   /**
    * An existing folder of the caller's with a short path, for sockets, disks and logs. The guest
    * removes nothing from it.
    */
   readonly folder: string
-  /** Default: two blank ext4 disks, `disk0` with the rows and `disk1` with the canary. */
+  /** Default: new disks of the kind; those of a tiny guest are blank ext4. */
   readonly disks?: readonly GuestDiskOptions[]
   /**
    * `answers` (default); `silent`: the port is there and nobody reads it; `disabled`: the agent
@@ -69,8 +76,8 @@ export interface RunningGuest extends AsyncDisposable {
 
 /** For QEMU to open its sockets; for a guest to boot under emulation on a busy host. */
 const START_LIMIT_MS = 20_000
-const READY_LIMIT_MS = 90_000
-const MEMORY_MIB = 256
+const READY_LIMIT_MS = { tiny: 90_000, full: 300_000 }
+const MEMORY_MIB = { tiny: 256, full: 640 }
 
 /**
  * Builds the image if need be, makes the disks and starts QEMU. The guest is killed when it is
@@ -85,27 +92,42 @@ export async function startGuest(
   const accelerator = wanted !== 'auto' ? wanted : await chooseAccelerator(
     cacheDir, (limit) => probeKvm(cacheDir, clock, limit), clock, signal)
   const disks: GuestDisk[] = []
-  for (const disk of options.disks ?? DEFAULT_DISKS) {
+  for (const disk of options.disks ?? await newDisks(options.kind, cacheDir, signal)) {
     disks.push(await makeDisk(disk, options.folder, signal))
   }
   const agent = options.agent ?? 'answers'
   return launch({
     name: options.name ?? options.kind,
     accelerator,
-    memoryMiB: MEMORY_MIB,
+    memoryMiB: MEMORY_MIB[options.kind],
     ...image,
-    kernelParameters: kernelParameters(disks.length),
+    kernelParameters: kernelParameters(options.kind, disks.length),
     disks,
     hasAgentPort: agent !== 'absent',
     sockets: socketsIn(options.folder),
     serialLog: join(options.folder, 'serial.log'),
     extra: options.qemuArguments ?? [],
-  }, join(options.folder, 'qemu.log'),
-  settingsLine(agent, options.hook ?? {}, options.load ?? true), clock, signal)
+  }, {
+    qemuLog: join(options.folder, 'qemu.log'),
+    settings: settingsLine(agent, options.hook ?? {}, options.load ?? true),
+    readyLimitMs: READY_LIMIT_MS[options.kind],
+  }, clock, signal)
+}
+
+function newDisks(
+  kind: GuestKind, cacheDir: string, signal: AbortSignal): Promise<readonly GuestDiskOptions[]> {
+  return kind === 'tiny' ? Promise.resolve(DEFAULT_DISKS) : buildFullGuest(cacheDir, signal)
+}
+
+interface Launch {
+  readonly qemuLog: string
+  /** What the guest is told on the witness port. */
+  readonly settings: string
+  readonly readyLimitMs: number
 }
 
 async function launch(
-  command: QemuCommand, qemuLog: string, settings: string, clock: Clock,
+  command: QemuCommand, { qemuLog, settings, readyLimitMs }: Launch, clock: Clock,
   signal: AbortSignal): Promise<RunningGuest> {
   throwIfAborted(signal)
   const qemu = spawnQemu(command, qemuLog)
@@ -138,7 +160,7 @@ async function launch(
     qemuLog,
     ended,
     waitUntilReady: async (signal) => {
-      using limit = deadline(clock, READY_LIMIT_MS, `booting the guest ${command.name}`, signal)
+      using limit = deadline(clock, readyLimitMs, `booting the guest ${command.name}`, signal)
       await witness.until('it was ready', ({ isReady }) => isReady, limit.signal)
     },
     kill,

@@ -1,5 +1,5 @@
 /**
- * The tiny guest: one initramfs with busybox, SQLite and QEMU's guest agent, and Debian's cloud
+ * The tiny guest, and what starts the full one: one initramfs with busybox, SQLite and QEMU's guest agent, and Debian's cloud
  * kernel. All comes from Debian packages that are unpacked, not installed.
  */
 
@@ -28,6 +28,7 @@ const PACKAGES = [
 ]
 const KERNEL = 'linux-image-cloud-amd64'
 const PROGRAMS = ['usr/sbin/qemu-ga', 'usr/bin/sqlite3']
+const SCRIPT_NAMES = ['init', 'serve', 'hook', 'start-full', 'postgresql.conf']
 const SCRIPTS = fileURLToPath(new URL('./guest/', import.meta.url))
 /** Modules by the occasion on which the guest's init loads them: `boot`, or a file system's. */
 const MODULE_SETS: Readonly<Record<string, readonly string[]>> = {
@@ -53,7 +54,7 @@ export function hasTinyGuest(cacheDir: string): boolean {
 
 function imageFolder(cacheDir: string): string {
   const recipe = createHash('sha256').update(JSON.stringify([PACKAGES, KERNEL, MODULE_SETS]))
-  for (const name of ['init', 'serve', 'hook']) recipe.update(readFileSync(join(SCRIPTS, name)))
+  for (const name of SCRIPT_NAMES) recipe.update(readFileSync(join(SCRIPTS, name)))
   for (const name of ['tiny-image.ts', 'kernel.ts', 'cpio.ts']) {
     const source = fileURLToPath(new URL(`./${name}`, import.meta.url))
     if (existsSync(source)) recipe.update(readFileSync(source))
@@ -134,12 +135,9 @@ async function librariesOf(
   return found
 }
 
-async function scriptEntries(): Promise<readonly CpioEntry[]> {
-  return [
-    await fileEntry('init', join(SCRIPTS, 'init'), true),
-    await fileEntry('guest/serve', join(SCRIPTS, 'serve'), true),
-    await fileEntry('guest/hook', join(SCRIPTS, 'hook'), true),
-  ]
+function scriptEntries(): Promise<readonly CpioEntry[]> {
+  return Promise.all(SCRIPT_NAMES.map((name) =>
+    fileEntry(name === 'init' ? name : `guest/${name}`, join(SCRIPTS, name), true)))
 }
 
 async function moduleEntries(folder: string): Promise<readonly CpioEntry[]> {
