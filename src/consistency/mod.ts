@@ -1,3 +1,7 @@
+export { FULL_REASONS } from './change-tracking.ts'
+export type {
+  DiskBase, FullReason, SetTracking, TrackingRequest,
+} from './change-tracking.ts'
 export { holdAndCommit, type HoldOutcome, type HoldRequest } from './coordinator.ts'
 export { coverageOf } from './coverage.ts'
 export type { Coverage, CoverageResult, DiskLeftOut, LeftOutReason } from './coverage.ts'

@@ -6,6 +6,7 @@
  */
 
 import type { BlockSource } from '../disk/mod.ts'
+import type { SetTracking, TrackingRequest } from './change-tracking.ts'
 import type { DiskLeftOut } from './coverage.ts'
 import type { FileSystemFreezer } from './freezer.ts'
 
@@ -21,6 +22,8 @@ export interface PrepareRequest {
   readonly pointId: string
   /** Disk ids the operator excluded, reported as left out with the reason `excluded`. */
   readonly exclude: readonly string[]
+  /** Left out: changes are neither asked for nor recorded for this run. */
+  readonly tracking?: TrackingRequest
 }
 
 export interface Provider {
@@ -42,6 +45,8 @@ interface PreparedSetBase extends AsyncDisposable {
   readonly leftOut: readonly DiskLeftOut[]
   /** The machine's power at prepare. `paused` and `off` need no freeze (DESIGN §4). */
   readonly power: PowerState
+  /** There if the request asked for tracking and the platform can do it. */
+  readonly tracking?: SetTracking
   /**
    * Reads the machine's disks again after the hold: what was added or removed meanwhile
    * (`hot-added`, `hot-removed`). Empty if nothing changed.

@@ -101,8 +101,9 @@ function weakerFiles(evidence: Evidence): Weaker {
         volumes: fileSystems.volumes.with(at, { ...volume, sign: 'silent' }) })] as const] : [],
       [`${volume.where} hibernates`, put({
         volumes: fileSystems.volumes.with(at, { ...volume, hibernation: 'present' }) })] as const,
-      [`one more beside ${volume.where}`, put({
-        volumes: [...fileSystems.volumes, { ...volume, sign: 'silent' }] })] as const,
+      // Of a type that no list has: another might be what a listed one was missing.
+      [`one more beside ${volume.where}`, put({ volumes: [...fileSystems.volumes, {
+        ...volume, type: 'unheard-of', role: 'file-system', sign: 'silent' }] })] as const,
     ]),
   ]
 }

@@ -1,0 +1,49 @@
+/**
+ * Change tracking: what a platform knows of a disk's changes since an earlier point (DESIGN §5).
+ *
+ * Tracking belongs to one repository and names the point it began at, so that two repositories
+ * never disturb one another and a change record is never applied to the wrong base.
+ */
+
+export interface TrackingRequest {
+  /** Of the repository that the point goes to: 64 hexadecimal digits. */
+  readonly repositoryId: string
+  /** UUIDs of the machine's points that are sealed there, oldest first. */
+  readonly sealed: readonly string[]
+}
+
+/** Since when the changes of a disk are known, or why all of it has to be read. */
+export type DiskBase =
+  | { readonly since: string }
+  | { readonly full: FullReason }
+
+export const FULL_REASONS = {
+  'asked-for': 'a full read was asked for',
+  'first-backup': 'this is the first backup of the disk into this repository',
+  'not-tracked': 'the platform does not track the changes of this disk',
+  'other-repository': 'its changes were tracked for another repository only',
+  'bitmap-gone': 'the record of its changes is gone',
+  'bitmap-inconsistent': 'the record of its changes was not saved when the machine was killed',
+  'base-gone': 'the point that the record of its changes began at is not in the repository',
+  'base-damaged': 'the point that the record of its changes began at cannot be read whole',
+  'disk-replaced': 'the point that the record of its changes began at does not hold this disk',
+  'disk-resized': 'the size of the disk has changed',
+  'audit-failed': 'a sample showed changes that the record of its changes does not have',
+} as const satisfies Record<string, string>
+
+export type FullReason = keyof typeof FULL_REASONS
+
+/**
+ * A prepared set's change tracking. From the instant on, changes since the new point are recorded
+ * beside those since the base.
+ */
+export interface SetTracking {
+  /** By disk id; for every disk of the set. A disk's source has `changes` if it has a base. */
+  readonly bases: ReadonlyMap<string, DiskBase>
+  /**
+   * Tells that the new point is sealed: it is the base from now on. Without this, disposing the
+   * set puts the tracking back as if there had been no run; after a kill the next `prepare` does
+   * either, by what `sealed` says. Never throws: what it cannot do now, the next `prepare` does.
+   */
+  sealed(signal: AbortSignal): Promise<void>
+}
