@@ -46,12 +46,14 @@ class DiskImage implements BlockSource {
     const stop = AbortSignal.any([signal, this.#closed.signal])
     const bytes = new Uint8Array(length)
     const range = between(offset, offset + length)
-    for await (const chunk of this.#chunks.in(range, stop)) {
-      if (this.#chunks.isZero(chunk.id)) continue
-      const plain = await this.#readChunk(chunk, stop)
-      const from = Math.max(offset, chunk.offset)
-      const to = Math.min(endOf(range), endOf(chunk))
-      bytes.set(plain.subarray(from - chunk.offset, to - chunk.offset), from - offset)
+    for await (const chunks of this.#chunks.in(range, stop)) {
+      for (const chunk of chunks) {
+        if (this.#chunks.isZero(chunk.id)) continue
+        const plain = await this.#readChunk(chunk, stop)
+        const from = Math.max(offset, chunk.offset)
+        const to = Math.min(endOf(range), endOf(chunk))
+        bytes.set(plain.subarray(from - chunk.offset, to - chunk.offset), from - offset)
+      }
     }
     return bytes
   }
@@ -60,15 +62,17 @@ class DiskImage implements BlockSource {
     checkInside(this, range.offset, range.length)
     const stop = AbortSignal.any([signal, this.#closed.signal])
     let open: Extent | undefined
-    for await (const chunk of this.#chunks.in(range, stop)) {
-      const kind = this.#chunks.isZero(chunk.id) ? 'zero' : 'data'
-      const start = Math.max(range.offset, chunk.offset)
-      const end = Math.min(endOf(range), endOf(chunk))
-      if (open !== undefined && open.kind !== kind) {
-        yield open
-        open = undefined
+    for await (const chunks of this.#chunks.in(range, stop)) {
+      for (const chunk of chunks) {
+        const kind = this.#chunks.isZero(chunk.id) ? 'zero' : 'data'
+        const start = Math.max(range.offset, chunk.offset)
+        const end = Math.min(endOf(range), endOf(chunk))
+        if (open !== undefined && open.kind !== kind) {
+          yield open
+          open = undefined
+        }
+        open = { kind, ...between(open?.offset ?? start, end) }
       }
-      open = { kind, ...between(open?.offset ?? start, end) }
     }
     if (open !== undefined) yield open
   }

@@ -14,7 +14,7 @@ import type { Tree } from './tree.ts'
 export const DEFAULT_CHUNK_BYTES = 512 * 1024
 export const SEGMENT_BYTES = 256 * 1024 * 1024
 export const SEGMENTS_PER_GROUP = 64
-/** The names have room for 160 TiB. */
+/** The names have room for 156 TiB. */
 export const MAX_GROUPS = 10_000
 
 /** What must be known to read a disk's tree, and what machine.json records. */

@@ -88,13 +88,15 @@ async function* plannedReads(
   const chunks = new DiskChunks(tree)
   let stretch: DiskChunk[] = []
   let end = STRETCH_BYTES
-  for await (const chunk of chunks.in(between(0, tree.layout.sizeBytes), signal)) {
-    if (chunk.offset >= end) {
-      yield* planReads(repository.index, stretch)
-      stretch = []
-      end = chunk.offset + STRETCH_BYTES
+  for await (const segment of chunks.in(between(0, tree.layout.sizeBytes), signal)) {
+    for (const chunk of segment) {
+      if (chunk.offset >= end) {
+        yield* planReads(repository.index, stretch)
+        stretch = []
+        end = chunk.offset + STRETCH_BYTES
+      }
+      if (!chunks.isZero(chunk.id)) stretch.push(chunk)
     }
-    if (!chunks.isZero(chunk.id)) stretch.push(chunk)
   }
   yield* planReads(repository.index, stretch)
 }
