@@ -101,6 +101,7 @@ test('the summaries of all commands parse and name their command', async () => {
   const bench = createBench()
   const commands = [
     ['init'], ['machines', ...ON], ['backup', ...ON], ['points'], ['show', 'latest'], ['check'],
+    ['unlock'],
   ]
   for (const args of commands) {
     const { code, lines } = await bench.runJson(...args)
@@ -185,7 +186,8 @@ test('colours are for terminals alone', async () => {
 
 test('--help of each command names its options and gives examples, and ends with 0', async () => {
   const bench = createBench()
-  for (const name of ['init', 'machines', 'backup', 'points', 'show', 'restore', 'check', 'demo']) {
+  for (const name of ['init', 'machines', 'backup', 'points', 'show', 'restore', 'check', 'unlock',
+    'demo']) {
     const { code, stdout, stderr } = await bench.run(name, '--help')
     assert.equal(code, 0)
     assert.equal(stderr, '')

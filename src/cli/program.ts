@@ -9,6 +9,7 @@ import { addMachines } from './commands/machines.ts'
 import { addPoints } from './commands/points.ts'
 import { addRestore } from './commands/restore.ts'
 import { addShow } from './commands/show.ts'
+import { addUnlock } from './commands/unlock.ts'
 import { reportError } from './errors.ts'
 import { Output } from './output.ts'
 import { createSession, type ExitCode, type GlobalOptions, type Run } from './session.ts'
@@ -99,6 +100,7 @@ function createProgram(world: World, run: Run): Command {
   addShow(program, run)
   addRestore(program, run)
   addCheck(program, run)
+  addUnlock(program, run)
   addDemo(program, run)
   return program
 }

@@ -93,7 +93,7 @@ async function runIn(
     barStream: undefined,
     environment: options.environment ??
       { RESTIC_REPOSITORY: '/memory', RESTIC_PASSWORD: 'secret' },
-    workingDir: options.workingDir ?? '/nowhere',
+    workingDir: options.workingDir ?? '/usr',
     hostname: 'host1', username: 'user1', version: '0.0.0',
     clock, random: seededRandom(1), registry,
     askPassword: options.answers === undefined ? undefined : async (question) => {
