@@ -5,6 +5,7 @@ import { systemClock } from '../base/clock.ts'
 import { systemRandom } from '../base/random.ts'
 import { systemRegistry } from '../engine/mod.ts'
 import { askPasswordOn } from './ask-password.ts'
+import { errorText, reportOf } from './errors.ts'
 import { listenToSignals } from './signals.ts'
 import { runCli } from './program.ts'
 import { readVersion } from './version.ts'
@@ -28,6 +29,14 @@ const stderr = sinkOf(process.stderr)
 const canDraw = process.stderr.isTTY && process.env['TERM'] !== 'dumb'
 const environment = Object.fromEntries(
   Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined))
+
+// A mistake of ours in something that nobody waits for. The guardian thaws what is held.
+process.on('uncaughtException', (error) => {
+  const report = reportOf(error)
+  if (report !== undefined) stderr.write(`${errorText(report)}\n`)
+  if (process.argv.includes('--verbose')) stderr.write(`${error.stack ?? ''}\n`)
+  process.exit(1)
+})
 
 process.exitCode = await runCli(process.argv.slice(2), {
   stdout: sinkOf(process.stdout),
