@@ -1,4 +1,4 @@
-/** The QEMU provider on a real guest under load: instants, freezes, and requestors killed anywhere. */
+/** The QEMU provider on a real guest under load: instants, freezes, requestors killed anywhere. */
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -226,7 +226,8 @@ async function findBusy(s: Scene, t: TestContext): Promise<void> {
 async function killAtSteps(s: Scene, t: TestContext): Promise<void> {
   for (const waitAt of ['prepare', 'freeze', 'held', 'captured', 'thawed', 'reading']) {
     await t.test(waitAt, async (t) => {
-      using requestor = new StubProcess('stub-backup', { options: s.options, limits: LIMITS, waitAt })
+      using requestor = new StubProcess(
+        'stub-backup', { options: s.options, limits: LIMITS, waitAt })
       await requestor.line(waitAt)
       await requestor.kill()
       await expectReleased(s, clock.monotonicMs(), t)

@@ -128,7 +128,8 @@ const address = {
 
 test('file systems are parsed with their disks, with or without serial', () => {
   const parsed = parseFileSystems([
-    { name: 'vda1', mountpoint: '/', type: 'ext4', disk: [{ ...address, serial: 'S', dev: '/dev' }] },
+    { name: 'vda1', mountpoint: '/', type: 'ext4',
+      disk: [{ ...address, serial: 'S', dev: '/dev' }] },
     { name: 'dm-0', mountpoint: '/srv', type: 'xfs', disk: [address, address], 'used-bytes': 1 },
     { name: 'tmp', mountpoint: '/x', type: 'xfs' },
   ])

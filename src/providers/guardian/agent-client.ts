@@ -75,7 +75,7 @@ export class AgentClient implements AsyncDisposable {
     }
   }
 
-  /** Answers meant for earlier clients, and the agent's complaint about the sentinel, come first. */
+  /** Answers to earlier clients, and the agent's complaint about the sentinel, come first. */
   async #sync(limitMs: number, signal: AbortSignal): Promise<void> {
     const id = Math.floor(this.#clock.nowMs()) % 0x7fff_ffff
     const { promise, resolve, reject } = Promise.withResolvers<void>()
@@ -93,8 +93,8 @@ export class AgentClient implements AsyncDisposable {
       if (!(cause instanceof Fault) || cause.code !== 'timed-out') throw cause
       throw new Fault('agent-unreachable',
         `the agent at ${printable(this.path)} does not answer within ${limitMs} ms`,
-        { cause, retry: 'later', advice: 'Check that qemu-ga runs in the guest, and that no other ' +
-          'program holds this socket: only its first client is served.' })
+        { cause, retry: 'later', advice: 'Check that qemu-ga runs in the guest, ' +
+          'and that no other program holds this socket: only its first client is served.' })
     } finally {
       this.#syncing = undefined
     }

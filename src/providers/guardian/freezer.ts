@@ -80,7 +80,8 @@ class GuardedAttempt implements FreezeAttempt {
     if (release.state === 'unknown') return release
     // A hold that was acknowledged and is found released was released behind our back.
     if (release.state === 'not-frozen' && !this.#wasHeld) return release
-    const { count, early } = release.state === 'thawed' ? release : { count: undefined, early: true }
+    const { count, early } =
+      release.state === 'thawed' ? release : { count: undefined, early: true }
     return {
       state: 'thawed',
       count,

@@ -98,7 +98,7 @@ export class Guard implements AsyncDisposable {
     return release
   }
 
-  /** Says that the machine is about to be stopped; only then may it be. Faults: `guardian-failed`. */
+  /** Says that the machine is about to be stopped: only then may it. Faults: `guardian-failed`. */
   async stopping(): Promise<void> {
     await this.#guardian.ask({ do: 'stopping' }, 2 * GRACE_MS)
   }
@@ -120,7 +120,8 @@ export class Guard implements AsyncDisposable {
       try {
         this.#guardian = GuardianProcess.start(this.#options.clock, this.#options.settings)
         const value = await this.#guardian.ask(
-          { do: 'recover', recordFile, nodePrefix, limitMs: RECOVER_MS }, RECOVER_MS + 10 * GRACE_MS)
+          { do: 'recover', recordFile, nodePrefix, limitMs: RECOVER_MS },
+          RECOVER_MS + 10 * GRACE_MS)
         return parseRelease(value)
       } catch (error) {
         return { state: 'unknown', detail: error instanceof Error ? error.message : String(error) }

@@ -75,7 +75,8 @@ test('a requestor killed during a freeze: thawed right after the agent answers i
 test('a requestor killed while the machine is stopped: it runs again and is thawed', async () => {
   await using s = await scene()
   const { sockets, recordFile } = s
-  using requestor = new StubProcess('stub-requestor', { sockets, recordFile, limits: LIMITS, stop: true })
+  using requestor = new StubProcess(
+    'stub-requestor', { sockets, recordFile, limits: LIMITS, stop: true })
   await requestor.line('stopped')
   assert.equal(s.qmp.status, 'paused')
   await requestor.kill()
@@ -98,7 +99,7 @@ test('a guardian that is told to end thaws first, and the hold is void', async (
   assert.ok(outcome.state === 'thawed' && outcome.early)
 })
 
-test('a guardian that is killed is replaced at once; the hold is void and the guest thawed', async () => {
+test('a guardian that is killed is replaced at once, and the hold is void', async () => {
   await using s = await scene()
   await using guard = new Guard({ ...s, nodePrefix: '', clock: systemClock, settings: {} })
   await guard.open(5_000)
@@ -113,7 +114,7 @@ test('a guardian that is killed is replaced at once; the hold is void and the gu
   assert.equal(existsSync(s.recordFile), false)
 })
 
-test('a guardian killed during a freeze: the freeze is a fault and is thawed when it comes', async () => {
+test('a guardian killed during a freeze: the freeze is a fault and is thawed', async () => {
   await using s = await scene()
   const gate = Promise.withResolvers<void>()
   s.agent.behaviour.beforeFreeze = () => gate.promise
@@ -145,7 +146,7 @@ test('a guardian that hangs is killed and replaced, and the freeze is a fault', 
   assert.equal(s.agent.status, 'thawed')
 })
 
-test('a requestor that hangs is not waited for: the guest is thawed at the hold limit', async () => {
+test('a requestor that hangs: the guest is thawed at the hold limit', async () => {
   await using s = await scene()
   const { sockets, recordFile } = s
   using requestor = new StubProcess('stub-requestor',
@@ -170,7 +171,8 @@ test('a guardian that died before the hold makes the freeze a fault', async () =
 test('with requestor and guardian both killed the next prepare thaws and resumes', async () => {
   await using s = await scene()
   const { sockets, recordFile } = s
-  using requestor = new StubProcess('stub-requestor', { sockets, recordFile, limits: LIMITS, stop: true })
+  using requestor = new StubProcess(
+    'stub-requestor', { sockets, recordFile, limits: LIMITS, stop: true })
   const guardianPid = Number(await requestor.line('guardian'))
   await requestor.line('stopped')
   process.kill(guardianPid, 'SIGKILL')

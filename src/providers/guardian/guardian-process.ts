@@ -60,9 +60,8 @@ export class GuardianProcess implements AsyncDisposable {
   /** Starts a guardian in a session and process group of its own. Faults: `guardian-failed`. */
   static start(clock: Clock, settings: GuardianSettings = {}): GuardianProcess {
     const program = siblingModule('./guardian-main', import.meta)
-    const { PATH = '/usr/bin:/bin' } = process.env
     const child = spawn(process.execPath, [program, JSON.stringify(settings)], {
-      detached: true, stdio: ['pipe', 'pipe', 'inherit'], env: { PATH, LC_ALL: 'C' }, cwd: '/' })
+      detached: true, stdio: ['pipe', 'pipe', 'inherit'], env: { LC_ALL: 'C' }, cwd: '/' })
     return new GuardianProcess(child, clock)
   }
 
@@ -124,7 +123,7 @@ export class GuardianProcess implements AsyncDisposable {
   #end(): void {
     this.#dead ??= new Fault('guardian-failed',
       'the process that guarantees the thaw ended unexpectedly',
-      { retry: 'later', advice: 'Look for what ended it (out of memory, an operator) and try again.' })
+      { retry: 'later', advice: 'Look for what ended it (memory, an operator) and try again.' })
     for (const waiting of this.#waiting.values()) waiting.reject(this.#dead)
     this.#waiting.clear()
     this.#ended.resolve()

@@ -61,7 +61,7 @@ test('the record is there before the freeze is sent and gone after the thaw is s
   assert.deepEqual(await s.guardian.handle({ do: 'file-systems' }), [])
 })
 
-test('after the thaw the agent is soon free for others, and is asked anew when needed', async () => {
+test('after the thaw the agent is soon free for others, and can be asked anew', async () => {
   await using s = await scene({ idleMs: 5 })
   await s.guardian.handle({ do: 'freeze', limits: LIMITS })
   await s.guardian.handle({ do: 'thaw', thawMs: 5_000 })
@@ -105,7 +105,7 @@ test('a thaw that is not shown in time is unknown, and goes on', async () => {
   assert.equal(existsSync(s.recordFile), false)
 })
 
-test('a freeze that the agent refuses is a fault, and an agent that is thawed is left alone', async () => {
+test('a freeze that the agent refuses is a fault, and no thaw follows', async () => {
   await using s = await scene()
   s.agent.behaviour.freezeHookStatus = 7
   await assert.rejects(s.guardian.handle({ do: 'freeze', limits: LIMITS }),
@@ -170,7 +170,7 @@ test('a machine that we did not stop is not touched', async () => {
   assert.deepEqual(s.qmp.journal, [])
 })
 
-test('a requestor that leaves the machine stopped too long is killed, and the machine runs', async () => {
+test('a requestor that leaves the machine stopped too long is killed', async () => {
   await using s = await scene({ stopMs: 10 })
   s.qmp.status = 'paused'
   await s.guardian.handle({ do: 'stopping' })

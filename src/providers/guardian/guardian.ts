@@ -269,7 +269,9 @@ export class Guardian {
     this.#resuming ??= (async () => {
       const { clock, times, shout } = this.#ports
       const found = await resumeMachine(path, times, clock)
-      if (found === 'unknown') return shout(`the machine behind ${path} may still be STOPPED: run cont`)
+      if (found === 'unknown') {
+        return shout(`the machine behind ${path} may still be STOPPED: run cont`)
+      }
       this.#stoppedSinceMs = undefined
       this.#note()
     })()

@@ -146,8 +146,8 @@ async function ioThreadOf(
 }
 
 /**
- * What the operator called it: the device's id, else its drive's (QEMU makes up `virtio0`, `ide0-hd0`
- * for a legacy -drive), else the block node's if the operator named that.
+ * What the operator called it: the device's id, else its drive's (QEMU makes up `virtio0` for a
+ * legacy -drive), else the block node's if the operator named that.
  */
 function nameOf(entry: BlockEntry, qdev: string): string {
   const id = /^\/machine\/peripheral\/([^/]+)/.exec(qdev)?.[1]

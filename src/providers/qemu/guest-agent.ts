@@ -6,7 +6,8 @@ import { ask } from './qmp-replies.ts'
 
 /**
  * `held`: another client has the host's end; `unopened`: nobody in the guest has its end open: no
- * agent runs, or it has only just begun to; `unknown`: QEMU has no such channel, the socket may be another program's.
+ * agent runs, or it has only just begun to; `unknown`: QEMU has no such channel, the socket may be
+ * another program's.
  */
 export type AgentChannel = 'free' | 'held' | 'unopened' | 'unknown'
 

@@ -15,6 +15,7 @@ test('what cannot be understood is a usage fault with the form as advice', () =>
     `qmp=/${'x'.repeat(107)}`,
   ]
   for (const row of rows) {
-    assert.throws(() => parseQemuTarget(row), { code: 'usage', advice: /^Write qemu:qmp=PATH/ }, row)
+    assert.throws(
+      () => parseQemuTarget(row), { code: 'usage', advice: /^Write qemu:qmp=PATH/ }, row)
   }
 })

@@ -20,7 +20,7 @@ export interface QemuTarget {
 }
 
 export interface QemuOptions extends QemuTarget {
-  /** Sockets and guardian records, mode 0700; default `defaultRunDir()`. */
+  /** Sockets and hold records, mode 0700; default `/run/stillpoint` or `/run/user/UID/stillpoint`. */
   readonly runDir?: string
   /** Free scratch space to begin with; default a share of the disks' size. */
   readonly leastScratchBytes?: number
@@ -43,7 +43,8 @@ const KEYS: ReadonlyMap<string, keyof QemuTarget> = new Map([
 const SOCKETS: ReadonlySet<keyof QemuTarget> = new Set(['qmp', 'guardianQmp', 'agent'])
 
 /**
- * Parses `qmp=PATH[,agent=PATH][,guardian-qmp=PATH][,name=NAME][,scratch=DIR]`, what follows `qemu:`.
+ * Parses what follows `qemu:`:
+ * `qmp=PATH[,agent=PATH][,guardian-qmp=PATH][,name=NAME][,scratch=DIR]`.
  * A comma inside a value is written twice, as on QEMU's own command line. Faults: `usage`.
  */
 export function parseQemuTarget(text: string): QemuTarget {

@@ -88,7 +88,7 @@ class QemuPlatform implements Platform {
 
   provider(name: string): Provider {
     this.#check(name)
-    const { runDir = defaultRunDir(process.env) } = this.#options
+    const { runDir = defaultRunDir(process.getuid?.() ?? 0) } = this.#options
     return new QemuProvider({
       options: this.#options, runDir, qmp: this.#qmp, context: this.#context })
   }

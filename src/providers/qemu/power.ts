@@ -15,7 +15,7 @@ const POWER: ReadonlyMap<string, PowerState> = new Map([
 ])
 
 const ADVICE: ReadonlyMap<string, string> = new Map([
-  ['io-error', 'A disk of the machine failed or its host ran out of space: cure that, then run cont.'],
+  ['io-error', 'A disk failed or its host ran out of space: cure that, then run cont.'],
   ['guest-panicked', 'The guest crashed: look at its console, then reset it.'],
   ['internal-error', 'QEMU met an error of its own: look at its log, then reset the machine.'],
   ['watchdog', 'The guest\'s watchdog fired: look at its console.'],

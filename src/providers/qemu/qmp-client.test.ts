@@ -62,7 +62,7 @@ test('a socket that is held by another client is told with advice', async () => 
   // The deadline is set when the client's own end has connected, a moment later.
   const ticking = setInterval(() => clock.advance(QMP_LIMITS.greetingMs), 1)
   await assert.rejects(second, (error: Error & { code?: string; advice?: string }) =>
-    error.code === 'platform-unreachable' && error.advice?.includes('one client at a time') === true)
+    error.code === 'platform-unreachable' && /one client at a time/.test(error.advice ?? ''))
   clearInterval(ticking)
 })
 
@@ -93,7 +93,7 @@ test('an abort ends the wait', async () => {
   assert.ok(!server.journal.includes('cont'))
 })
 
-test('a lost connection ends what is under way and what comes later with machine-lost', async () => {
+test('a lost connection ends what is under way and what comes later', async () => {
   await using folder = await temporaryFolder()
   await using server = await FakeQmpServer.start(join(folder.path, 'qmp'))
   server.handlers.set('hang', () => undefined)

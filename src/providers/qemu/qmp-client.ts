@@ -100,7 +100,8 @@ export class QmpClient implements AsyncDisposable {
     } catch (cause) {
       if (!(cause instanceof Fault) || cause.code !== 'timed-out') throw cause
       throw new Fault('platform-unreachable',
-        `the QMP socket ${printable(this.path)} does not greet within ${this.#limits.greetingMs} ms`,
+        `the QMP socket ${printable(this.path)} does not greet within ${
+          this.#limits.greetingMs} ms`,
         { cause, retry: 'later', advice: 'A QMP socket serves one client at a time: ' +
           'end the other client, or give the machine a second -qmp socket.' })
     }

@@ -21,7 +21,8 @@ const context = { clock: systemClock, random: systemRandom, log: silentLog }
 /** Disks on three kinds of controllers, with and without ids, and drives that are left out. */
 const ARGUMENTS = (folder: string): readonly string[] => [
   '-machine', 'q35', '-name', 'db1', '-uuid', '11111111-2222-4333-8444-555555555555',
-  '-device', 'virtio-scsi-pci,id=scsi0', '-netdev', 'user,id=u', '-device', 'virtio-net-pci,mac=52:54:00:12:34:56,id=net0,netdev=u',
+  '-device', 'virtio-scsi-pci,id=scsi0',
+  '-netdev', 'user,id=u', '-device', 'virtio-net-pci,mac=52:54:00:12:34:56,id=net0,netdev=u',
   '-blockdev', `driver=qcow2,node-name=na,file.driver=file,file.filename=${folder}/a.qcow2`,
   '-device', 'virtio-blk-pci,id=Root,drive=na,serial=SERA',
   '-drive', `if=virtio,file=${folder}/b.qcow2,format=qcow2`,
@@ -89,7 +90,7 @@ async function readAll(source: BlockSource): Promise<Uint8Array> {
   return Buffer.concat(parts)
 }
 
-test('disks of each kind are found, with stable ids, and drives without one are named', async (t) => {
+test('disks of each kind are found by stable ids, and what is left out is named', async (t) => {
   await using s = await scene(t)
   if (s === undefined) return
   const [machine] = await s.platform.machines(signal)
@@ -107,8 +108,9 @@ test('the machine is described in portable words, without secrets', async (t) =>
   await using s = await scene(t)
   if (s === undefined) return
   const { machine, documents } = await s.platform.describe('db1', signal)
+  const disks = machine.disks.map(({ id, bus, serial }) => `${id} ${bus} ${serial}`).toSorted()
   assert.deepEqual(
-    { ...machine, disks: machine.disks.map(({ id, bus, serial }) => `${id} ${bus} ${serial}`).toSorted() },
+    { ...machine, disks },
     {
       version: 1, name: 'db1', platformId: '11111111-2222-4333-8444-555555555555',
       platform: 'qemu', architecture: 'x86_64', cpuCount: 1, memoryBytes: 64 * MIB,

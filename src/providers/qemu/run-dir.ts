@@ -1,14 +1,15 @@
 /** The run directory: sockets and hold records, for our eyes alone. */
 
 import { lstat, mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { Fault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
 
-/** `$XDG_RUNTIME_DIR/stillpoint` where that is set, else `/run/stillpoint` (FHS, XDG basedir). */
-export function defaultRunDir(environment: Readonly<Record<string, string | undefined>>): string {
-  const { XDG_RUNTIME_DIR: runtime } = environment
-  return runtime === undefined || runtime === '' ? '/run/stillpoint' : join(runtime, 'stillpoint')
+/**
+ * `/run/stillpoint` for root, else the user's own (FHS 3.15; systemd keeps `/run/user/UID`). The
+ * same for every run, whatever its environment: the next run must find what a killed one recorded.
+ */
+export function defaultRunDir(userId: number): string {
+  return userId === 0 ? '/run/stillpoint' : `/run/user/${userId}/stillpoint`
 }
 
 /**

@@ -19,7 +19,7 @@ const MOST_BYTES = 8 * 1024 * 1024 * 1024
 /** Below this a scratch file system counts as full: QEMU writes clusters of 64 KiB. */
 const FULL_BYTES = 1024 * 1024
 
-/** The folder for a disk's overlay: the operator's, or that of the image, as a rule large enough. */
+/** The folder for a disk's overlay: the operator's, or the image's, as a rule large enough. */
 export async function scratchFolder(
   disk: QemuDisk, configured: string | undefined): Promise<string> {
   if (configured !== undefined) return configured
@@ -85,7 +85,7 @@ export function watchScratch(
       if (free < keepBytes) {
         isOver = true
         return onShort(new Fault('scratch-full',
-          `the capture was given up because ${printable(folder)} has only ${formatBytes(free)} left`,
+          `the capture was given up: ${printable(folder)} has only ${formatBytes(free)} left`,
           { retry: 'later', advice: 'Free space there, or name a larger scratch folder.' }))
       }
     }

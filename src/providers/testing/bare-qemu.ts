@@ -1,4 +1,4 @@
-/** A real QEMU without a guest: its firmware idles, and a test writes to its disks as a guest would. */
+/** A real QEMU without a guest: its firmware idles, and a test writes as a guest would. */
 
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -85,8 +85,8 @@ export class BareQemu implements AsyncDisposable {
   /** The raw content of an image, read past QEMU; write nothing meanwhile. */
   async rawContent(name: string): Promise<Uint8Array> {
     const raw = join(this.#folder, `${name}.raw`)
-    await runProgram('qemu-img', ['convert', '-U', '-f', 'qcow2', '-O', 'raw', this.image(name), raw],
-      { signal })
+    await runProgram('qemu-img',
+      ['convert', '-U', '-f', 'qcow2', '-O', 'raw', this.image(name), raw], { signal })
     const content = await readFile(raw)
     await rm(raw)
     return content
