@@ -20,7 +20,7 @@ export interface QemuTarget {
 }
 
 export interface QemuOptions extends QemuTarget {
-  /** Sockets and hold records, mode 0700; default `/run/stillpoint` or `/run/user/UID/stillpoint`. */
+  /** Sockets and hold records, 0700; default `/run/stillpoint`, `/run/user/UID/stillpoint`. */
   readonly runDir?: string
   /** Free scratch space to begin with; default a share of the disks' size. */
   readonly leastScratchBytes?: number
