@@ -2,15 +2,16 @@
 
 import type { MachineDescription, PlatformDocument, StoredMachine } from '../catalog/mod.ts'
 import {
-  gradeOf, heldMs, judge, outlookOf, stalledMs, type CommittedSet, type Evidence,
+  FULL_REASONS, gradeOf, heldMs, judge, outlookOf, stalledMs, type CommittedSet, type Evidence,
   type GradeResult, type Judgement, type ReadingEvidence,
 } from '../consistency/mod.ts'
 import type { BlockSource } from '../disk/mod.ts'
 import {
-  beginWrite, DEFAULT_CHUNK_BYTES, SEGMENT_BYTES, storeDisk, type BlobId, type StoredDisk,
-  type WriteCounts, type WriteSession,
+  beginWrite, DEFAULT_CHUNK_BYTES, SEGMENT_BYTES, storeDisk, type BlobId, type RepositoryLock,
+  type StoredDisk, type WriteCounts, type WriteSession,
 } from '../repository/mod.ts'
 import type { BackupSummary } from './backup-summary.ts'
+import { isUnchanged, type PlannedDisk } from './disk-bases.ts'
 import { probeSet } from './probe-set.ts'
 import type { BackupRequest } from './run-backup.ts'
 import { seal } from './seal.ts'
@@ -19,9 +20,23 @@ import type { TakenSet } from './snapshot-set.ts'
 interface OpenDisk {
   readonly id: string
   readonly source: BlockSource
+  readonly plan: PlannedDisk
 }
 
+/** A stored disk and what it was stored on. */
+type CapturedDisk = StoredDisk & Pick<PlannedDisk, 'base'>
+
 type Summary = Omit<BackupSummary, 'durationMs'>
+
+export interface CaptureWork {
+  readonly description: {
+    readonly machine: MachineDescription; readonly documents: readonly PlatformDocument[] }
+  readonly taken: TakenSet
+  /** By disk id. */
+  readonly plans: ReadonlyMap<string, PlannedDisk>
+  /** Held since before the plans were made: what they take over must not be pruned. */
+  readonly lock: RepositoryLock
+}
 
 /**
  * Opens the captured disks, looks at their file systems, judges before terabytes are read, reads
@@ -29,16 +44,13 @@ type Summary = Omit<BackupSummary, 'durationMs'>
  * reading, those of the repository; none leaves a point.
  */
 export async function capture(
-  request: BackupRequest,
-  description: {
-    readonly machine: MachineDescription; readonly documents: readonly PlatformDocument[] },
-  taken: TakenSet,
-  signal: AbortSignal,
-): Promise<Summary> {
+  request: BackupRequest, work: CaptureWork, signal: AbortSignal): Promise<Summary> {
+  const { description, taken, plans, lock } = work
   await using sources = new AsyncDisposableStack()
   const disks: OpenDisk[] = []
   for (const { id } of taken.evidence.instant.disks) {
-    disks.push({ id, source: sources.use(await taken.committed.open(id, signal)) })
+    const source = sources.use(await taken.committed.open(id, signal))
+    disks.push({ id, source, plan: await checkedPlan(request, plans.get(id), source, signal) })
   }
   const { before, after } = taken.evidence.fileSystems
   const probed: Evidence = {
@@ -50,7 +62,8 @@ export async function capture(
     return summarise(taken.committed, probed, outlook, early, notStored(outlook))
   }
 
-  const session = sources.use(await beginWrite(request.repository, request.write, signal))
+  const session = sources.use(
+    await beginWrite(request.repository, { ...request.write, lock }, signal))
   request.onEvent({ kind: 'phase', phase: 'reading' })
   const stored = await storeDisks(request, session, disks, signal)
   const reading = await readingOf(taken.committed, stored, signal)
@@ -73,31 +86,50 @@ export async function capture(
     taken.committed, evidence, result, judgement, { snapshotId }, session.counts)
 }
 
-async function storeDisks(
-  { onEvent }: BackupRequest, session: WriteSession, disks: readonly OpenDisk[],
+/** The plan, unless a sample shows that the platform's record of changes is wrong. */
+async function checkedPlan(
+  { repository, random, log }: BackupRequest, plan: PlannedDisk | undefined, source: BlockSource,
   signal: AbortSignal,
-): Promise<ReadonlyMap<string, StoredDisk>> {
-  const stored = new Map<string, StoredDisk>()
+): Promise<PlannedDisk> {
+  if (plan?.stored === undefined) {
+    return plan ?? { base: { full: 'not-tracked' }, stored: undefined }
+  }
+  if (await isUnchanged(repository, source, plan.stored, random, signal)) return plan
+  log.error('backup.audit-failed', { source: source.name })
+  return { base: { full: 'audit-failed' }, stored: undefined }
+}
+
+async function storeDisks(
+  { repository, onEvent }: BackupRequest, session: WriteSession, disks: readonly OpenDisk[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, CapturedDisk>> {
+  const stored = new Map<string, CapturedDisk>()
   let readBefore = 0
-  for (const { id, source } of disks) {
-    const disk = await storeDisk(session, source, { chunkBytes: DEFAULT_CHUNK_BYTES },
+  for (const { id, source, plan } of disks) {
+    const whole = { offset: 0, length: source.sizeBytes }
+    const options = {
+      chunkBytes: DEFAULT_CHUNK_BYTES,
+      ...(plan.stored === undefined || source.changes === undefined ? {} : { base: {
+        repository, treeId: plan.stored.treeId, changed: source.changes(whole, signal) } }),
+    }
+    const disk = await storeDisk(session, source, options,
       ({ doneBytes, sizeBytes, bytesRead }) => onEvent({
         kind: 'reading', diskId: id, doneBytes, sizeBytes,
         bytesRead: readBefore + bytesRead, bytesAdded: session.counts.bytesAdded,
       }), signal)
     readBefore += disk.bytesRead
-    stored.set(id, disk)
+    stored.set(id, { ...disk, base: plan.base })
   }
   return stored
 }
 
 async function readingOf(
-  committed: CommittedSet, stored: ReadonlyMap<string, StoredDisk>, signal: AbortSignal,
+  committed: CommittedSet, stored: ReadonlyMap<string, CapturedDisk>, signal: AbortSignal,
 ): Promise<ReadingEvidence> {
   return {
     state: 'finished',
     instant: await committed.stillIntact(signal),
-    disks: [...stored].map(([diskId, { bytesRead }]) => ({ diskId, bytesRead })),
+    disks: [...stored].map(([diskId, { bytesRead, base }]) => ({ diskId, bytesRead, base })),
   }
 }
 
@@ -132,10 +164,27 @@ function summarise(
     evidence,
     heldMs: heldMs(evidence.hold),
     stalledMs: stalledMs(evidence.hold),
-    mode: 'full',
-    modeReason: 'change tracking is not there yet: every backup reads all that is in use',
+    ...modeOf(evidence),
     sizeBytes: sizeOf(evidence),
     bytesRead: counts?.bytesRead ?? 0,
     bytesAdded: counts?.bytesAdded ?? 0,
   }
+}
+
+/** `incremental` if any disk's base was used; why for each disk that was read in full. */
+function modeOf({ reading }: Evidence): Pick<BackupSummary, 'mode' | 'modeReason'> {
+  if (reading.state === 'unfinished') return { mode: 'full', modeReason: 'nothing was read' }
+  const bases = reading.disks.map(({ diskId, base }) => ({ diskId, base }))
+  const since = bases.flatMap(({ base }) => 'since' in base ? [base.since.slice(0, 8)] : [])
+  const reasons = bases.flatMap(({ diskId, base }) =>
+    'full' in base ? [{ diskId, words: FULL_REASONS[base.full] }] : [])
+  const [reason] = reasons
+  const isOneReason = reasons.every(({ words }) => words === reason?.words)
+  const whyFull = since.length === 0 && isOneReason
+    ? reason?.words ?? 'no disk was captured'
+    : reasons.map(({ diskId, words }) => `${diskId} in full: ${words}`).join('; ')
+  if (since.length === 0) return { mode: 'full', modeReason: whyFull }
+  const changes = `what changed since ${[...new Set(since)].join(', ')}`
+  return {
+    mode: 'incremental', modeReason: reasons.length === 0 ? changes : `${changes}; ${whyFull}` }
 }

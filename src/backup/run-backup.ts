@@ -3,12 +3,13 @@
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import { uuid, type RandomBytes } from '../base/random.ts'
-import type { Platform } from '../catalog/mod.ts'
-import type { FreezeLimits, Grade, PolicySettings } from '../consistency/mod.ts'
+import { bestGradeSoFar, readRestorePoints, type Platform } from '../catalog/mod.ts'
+import type { FreezeLimits, PolicySettings } from '../consistency/mod.ts'
 import type { Repository, WriteOptions } from '../repository/mod.ts'
 import type { BackupEvent } from './backup-events.ts'
 import type { BackupSummary } from './backup-summary.ts'
 import { capture } from './capture.ts'
+import { planDisk, sealedPoints, type PlannedDisk } from './disk-bases.ts'
 import { takeSnapshotSet } from './snapshot-set.ts'
 
 export interface BackupRequest {
@@ -16,8 +17,8 @@ export interface BackupRequest {
   readonly platform: Platform
   readonly machine: string
   readonly settings: PolicySettings
-  /** The best grade of the machine's points so far; undefined before the first. */
-  readonly bestSoFar: Grade | undefined
+  /** Read all of each disk, whatever is known of its changes. */
+  readonly full: boolean
   /** Disk ids to leave out. */
   readonly exclude: readonly string[]
   /** The operator says that nothing on the machine keeps durable data. */
@@ -45,11 +46,24 @@ export async function runBackup(
   const running = AbortSignal.any([signal, lock.lost])
 
   onEvent({ kind: 'phase', phase: 'preparing' })
+  const points = await readRestorePoints(repository, running)
   const description = await platform.describe(request.machine, running)
-  await using prepared = await platform.provider(request.machine)
-    .prepare({ pointId, exclude: request.exclude }, running)
-  const taken = await takeSnapshotSet(request, pointId, description.machine, prepared, running)
-  const summary = await capture(request, description, taken, running)
+  const { name } = description.machine
+  const sealed = sealedPoints(points, name)
+  await using prepared = await platform.provider(request.machine).prepare({
+    pointId, exclude: request.exclude,
+    tracking: { repositoryId: repository.id, sealed: sealed.map((point) => point.pointId) },
+  }, running)
+  const plans = new Map<string, PlannedDisk>()
+  for (const disk of prepared.disks) {
+    plans.set(disk.id, await planDisk(
+      repository, sealed, disk, prepared.tracking, request.full, running))
+  }
+  const taken = await takeSnapshotSet(
+    request, { pointId, machine: description.machine, bestSoFar: bestGradeSoFar(points, name) },
+    prepared, running)
+  const summary = await capture(request, { description, taken, plans, lock }, running)
+  if ('snapshotId' in summary.stored) prepared.tracking?.sealed()
   onEvent({ kind: 'phase', phase: 'releasing' })
   return { ...summary, durationMs: clock.monotonicMs() - startedMs }
 }

@@ -3,7 +3,7 @@
 import type { MachineDescription } from '../catalog/mod.ts'
 import {
   holdAndCommit, predictGrade, resolvePolicy, type ApplicationsEvidence, type CommittedSet,
-  type Evidence, type HoldEvent, type HoldOutcome, type PreparedSet,
+  type Evidence, type Grade, type HoldEvent, type HoldOutcome, type PreparedSet,
 } from '../consistency/mod.ts'
 import type { BackupRequest } from './run-backup.ts'
 
@@ -13,14 +13,22 @@ export interface TakenSet {
   readonly evidence: Evidence
 }
 
+/** What one run is about. */
+export interface BackupRun {
+  readonly pointId: string
+  readonly machine: MachineDescription
+  /** The best grade of the machine's points so far; undefined before the first. */
+  readonly bestSoFar: Grade | undefined
+}
+
 /**
  * Runs the hold, then asks for the machine's disks again and fills in the policy's defaults from
  * what was known before the hold. Faults: those of `holdAndCommit`.
  */
 export async function takeSnapshotSet(
-  request: BackupRequest, pointId: string, machine: MachineDescription, set: PreparedSet,
-  signal: AbortSignal,
+  request: BackupRequest, run: BackupRun, set: PreparedSet, signal: AbortSignal,
 ): Promise<TakenSet> {
+  const { pointId, machine, bestSoFar } = run
   const { clock, limits, exclude: excludes } = request
   const startedAt = new Date(clock.nowMs()).toISOString()
   const events: HoldEvent[] = []
@@ -42,14 +50,14 @@ export async function takeSnapshotSet(
     machine: { name: machine.name, platform: machine.platform },
     observedBy: { program: 'stillpoint', version: request.programVersion },
     startedAt,
-    power: { before: set.power, after: 'unknown' },
+    power: { before: set.power, after: await set.powerNow?.(signal) ?? 'unknown' },
     hold: outcome.hold,
     instant: outcome.instant,
     fileSystems: { ...outcome.lists, probes: [], volumes: [] },
     coverage: { leftOut, excludes, rechecked: true },
     applications,
     reading: { state: 'unfinished' },
-    policy: resolvePolicy(request.settings, request.bestSoFar, predicted.grade),
+    policy: resolvePolicy(request.settings, bestSoFar, predicted.grade),
   }
   return { committed: outcome.committed, evidence }
 }

@@ -24,6 +24,12 @@ export interface RepositoryLock extends AsyncDisposable {
   readonly kind: LockKind
   /** Aborts with a `lock-lost` Fault once others may no longer respect the lock: stop the work. */
   readonly lost: AbortSignal
+  /**
+   * Rejects with that Fault unless the lock holds at this moment: by the clocks, because a host
+   * that was suspended is told late, and, every few seconds, by the lock's file in the store. Call
+   * it before each step that would do harm without the lock. Faults: `lock-lost`, the store's.
+   */
+  confirm(signal: AbortSignal): Promise<void>
 }
 
 /** What a lock needs of the repository. */
@@ -45,6 +51,9 @@ const TICK_MS = 60_000
 
 /** Others take a lock for stale after 30 min; restic's clients stop themselves 7.5 min before. */
 const LOST_AFTER_MS = 22.5 * 60_000
+
+/** How long it counts that the lock's file was seen: a listing before each removal is dear. */
+const CONFIRMED_FOR_MS = 10_000
 
 /** Longest time that one attempt to refresh, or the release, may take. */
 const STEP_LIMIT_MS = 60_000
@@ -122,7 +131,7 @@ async function readLock(
   } catch (error) {
     if (!isFault(error, 'repository-damaged')) throw error
     throw new Fault('repository-damaged', `${what} cannot be read, so nobody knows who holds it`, {
-      cause: error, advice: 'If no other client is at work, run "stillpoint unlock --all".' })
+      cause: error, advice: 'If no other client is at work, run "stillpoint unlock --remove-all".' })
   }
 }
 
@@ -137,6 +146,7 @@ class HeldLock implements RepositoryLock {
   readonly #files = new Set<FileId>()
   #refreshedAtMs = 0
   #refreshedAtMonotonicMs = 0
+  #confirmedAtMonotonicMs = -Infinity
   #timer: Disposable | undefined
   #tick: Promise<void> = Promise.resolve()
   #isReleased = false
@@ -182,6 +192,20 @@ class HeldLock implements RepositoryLock {
     })
   }
 
+  async confirm(signal: AbortSignal): Promise<void> {
+    throwIfAborted(signal)
+    const nowMs = this.#context.clock.monotonicMs()
+    if (this.#ageMs() > LOST_AFTER_MS) this.#lose('could not be refreshed in time')
+    else if (nowMs - this.#confirmedAtMonotonicMs > CONFIRMED_FOR_MS) {
+      // Twice: a refresh during the first listing may hide both the new file and the old.
+      const isThere = await this.#isStored(this.#files, signal) ||
+        await this.#isStored(this.#files, signal)
+      if (isThere) this.#confirmedAtMonotonicMs = nowMs
+      else this.#lose('was removed by somebody else')
+    }
+    throwIfAborted(this.lost)
+  }
+
   async #refreshIfDue(): Promise<void> {
     if (this.#ageMs() > LOST_AFTER_MS) return this.#lose('could not be refreshed in time')
     if (this.#ageMs() < REFRESH_EVERY_MS) return
@@ -189,7 +213,7 @@ class HeldLock implements RepositoryLock {
     using limit = deadline(clock, STEP_LIMIT_MS, 'refreshing the lock', this.#closing.signal)
     const old = this.#id
     try {
-      if (old !== undefined && !await this.#isStored(old, limit.signal)) {
+      if (old !== undefined && !await this.#isStored(new Set([old]), limit.signal)) {
         return this.#lose('was removed by somebody else')
       }
       await this.write(limit.signal)
@@ -210,14 +234,16 @@ class HeldLock implements RepositoryLock {
       clock.nowMs() - this.#refreshedAtMs, clock.monotonicMs() - this.#refreshedAtMonotonicMs)
   }
 
-  async #isStored(id: FileId, signal: AbortSignal): Promise<boolean> {
+  /** Whether any of `files` is there. */
+  async #isStored(files: ReadonlySet<string>, signal: AbortSignal): Promise<boolean> {
     for await (const { name } of this.#context.storage.list('locks', signal)) {
-      if (name === id) return true
+      if (files.has(name)) return true
     }
     return false
   }
 
   #lose(how: string): void {
+    if (this.#lost.signal.aborted) return
     this.#context.log.error('repository.lock-lost', { lock: this.#id, how })
     this.#lost.abort(new Fault('lock-lost', `the lock on the repository ${how}`, {
       retry: 'later', advice: 'Start again; what was stored so far is found and not sent twice.' }))

@@ -33,3 +33,8 @@ export type { CheckOptions, CheckReport } from './check.ts'
 export type {
   CheckCode, CheckEvent, CheckFinding, CheckPhase, OnCheckEvent,
 } from './check-findings.ts'
+export { pruneRepository } from './prune.ts'
+export type { OnPruneProgress, PruneOptions, PrunePhase, PruneReport } from './prune.ts'
+export { DEFAULT_MAX_UNUSED } from './prune-plan.ts'
+export type { MaxUnused } from './prune-plan.ts'
+export { whyNotWhole } from './whole-disk.ts'

@@ -39,7 +39,7 @@ export class OpenedRepository implements Repository {
   readonly random: RandomBytes
   readonly clock: Clock
   readonly log: Log
-  readonly index = new BlobIndex()
+  #index = new BlobIndex()
   readonly #holder: LockHolder
   readonly #knownSnapshots = new Set<FileId>()
   readonly #loadedIndexFiles = new Set<FileId>()
@@ -101,15 +101,25 @@ export class OpenedRepository implements Repository {
       advice: 'Give more digits of the id.' })
   }
 
+  get index(): BlobIndex {
+    return this.#index
+  }
+
   async loadIndex(signal: AbortSignal): Promise<void> {
     const ids = await listIds(this.storage, 'index', signal)
+    const stored = new Set(ids)
+    if ([...this.#loadedIndexFiles].some((id) => !stored.has(id))) {
+      // A prune replaced them: what they named may be gone, and must not count as stored.
+      this.#index = new BlobIndex()
+      this.#loadedIndexFiles.clear()
+    }
     const missing = ids.filter((id) => !this.#loadedIndexFiles.has(id))
     const read = async (id: FileId): Promise<{ id: FileId; json: Uint8Array | undefined }> =>
       ({ id, json: await readUnpackedIfThere(this.storage, this.masterKey, 'index', id, signal) })
     const bounds = { inFlight: INDEX_FILES_IN_FLIGHT }
     for await (const { id, json } of mapBounded(missing, bounds, read)) {
       if (json === undefined) continue
-      for (const pack of parseIndexFile(json, `index/${id}`)) this.index.addPack(pack)
+      for (const pack of parseIndexFile(json, `index/${id}`)) this.#index.addPack(pack)
       this.#loadedIndexFiles.add(id)
     }
     this.#isIndexLoaded = true

@@ -11,6 +11,8 @@ export interface PackSinkOptions {
   readonly storage: Storage
   readonly key: MasterKey
   readonly random: RandomBytes
+  /** Rejects before an index file is written if packs of ours may have been removed meanwhile. */
+  readonly confirm: () => Promise<void>
   /** Told of each pack once it is durable. */
   readonly onStored: (pack: FinishedPack) => void
   /** Told of each pack once an index file names it: only now may others refer to its blobs. */
@@ -59,7 +61,8 @@ export class PackSink {
 
   async #writeIndexFile(packs: readonly IndexedPack[]): Promise<void> {
     if (packs.length === 0) return
-    const { storage, key, random, signal, onIndexed } = this.#options
+    const { storage, key, random, signal, confirm, onIndexed } = this.#options
+    await confirm()
     await writeUnpacked(storage, key, 'index', encodeIndexFile(packs), random, signal)
     for (const pack of packs) onIndexed(pack)
   }

@@ -75,10 +75,14 @@ export interface Repository extends AsyncDisposable {
   /** The one snapshot whose id begins with `prefix`. Fault: `point-not-found`. */
   resolveSnapshot(prefix: string, signal: AbortSignal): Promise<StoredSnapshot>
 
-  /** Reads the index files that are not loaded yet. Fault: `repository-damaged`. */
+  /**
+   * Reads the index files that are not loaded yet, or all of them where one is gone that was: a
+   * prune came between. Call it under the lock that the work is done under; what was loaded before
+   * the lock was held may name packs that are gone. Fault: `repository-damaged`.
+   */
   loadIndex(signal: AbortSignal): Promise<void>
 
-  /** Empty until `loadIndex`. A writer adds the packs it has stored. */
+  /** Empty until `loadIndex`, which may put another in its place. A writer adds what it stored. */
   readonly index: BlobIndex
 
   /**

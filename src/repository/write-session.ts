@@ -9,6 +9,7 @@ import { ChunkPool } from './chunk-pool.ts'
 import type { HashedRun } from './chunk-sealer.ts'
 import { blobIdOf, type BlobId, type FileId } from './id.ts'
 import type { IndexedPack } from './index-file.ts'
+import type { RepositoryLock } from './lock.ts'
 import { PackBuilder, type FinishedPack } from './pack.ts'
 import { PackSink } from './pack-sink.ts'
 import type { Repository } from './repository.ts'
@@ -24,6 +25,11 @@ export interface WriteOptions {
   readonly zstdLevel?: number
   /** Open each blob again after sealing it and compare its hash, before it is stored. Default. */
   readonly verify?: boolean
+  /**
+   * The lock that the session is under. It is confirmed before each index file and the snapshot: a
+   * host that was suspended must not refer to packs that a prune has removed meanwhile.
+   */
+  readonly lock?: RepositoryLock
 }
 
 /** What a session has done so far. */
@@ -84,6 +90,7 @@ export class WriteSession implements AsyncDisposable {
     const { storage, masterKey: key, random } = repository
     this.#sink = new PackSink({
       storage, key, random, signal: this.#stop.signal,
+      confirm: async () => options.lock?.confirm(this.#stop.signal),
       onStored: (pack) => this.#noteStored(pack),
       onIndexed: (pack) => this.#noteIndexed(pack),
     })
@@ -161,6 +168,7 @@ export class WriteSession implements AsyncDisposable {
     this.#stop.signal.throwIfAborted()
     const { storage, masterKey, random } = this.#repository
     const json = encodeSnapshotFile(snapshot)
+    await this.#options.lock?.confirm(signal)
     return writeUnpacked(storage, masterKey, 'snapshots', json, random, signal)
   }
 

@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import { isFault } from '../../base/fault.ts'
 import type { Storage, StorageFile } from '../storage.ts'
 import {
-  faultyStorage, openMemoryStorage, recordingStorage, replay, storageContract, type FaultPlan,
+  crashStates, faultyStorage, openMemoryStorage, recordingStorage, replay, storageContract,
+  type FaultPlan,
 } from './mod.ts'
 
 const signal = new AbortController().signal
@@ -77,4 +78,18 @@ test('any prefix of recorded operations can be looked at again', async () => {
   assert.equal(Buffer.from(await before.get(file(1), {}, signal)).toString(), 'ab')
   const after = await replay(storage.operations)
   assert.deepEqual([await has(after, 1), await has(after, 2)], [false, true])
+})
+
+test('a crash leaves any of the changes under way, and all that were done', async () => {
+  const storage = recordingStorage(
+    faultyStorage(openMemoryStorage(), { seed: 3, maxDelayTurns: 3 }))
+  await storage.put(file(1), [Buffer.from('a')], signal)
+  await Promise.all([2, 3].map((n) => storage.put(file(n), [Buffer.from('b')], signal)))
+  await storage.remove(file(1), signal)
+  const states = new Set<string>()
+  for (const operations of crashStates(storage.operations, 0)) {
+    const names = await Array.fromAsync((await replay(operations)).list('data', signal))
+    states.add(names.map(({ name }) => Number.parseInt(name, 16)).sort().join(''))
+  }
+  assert.deepEqual([...states].sort(), ['', '1', '12', '123', '13', '23'])
 })
