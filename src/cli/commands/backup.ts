@@ -15,6 +15,9 @@ Examples:
   $ stillpoint backup --on qemu:qmp=/run/web1/qmp.sock,agent=/run/web1/agent.sock
   $ stillpoint backup web1 --require filesystem --on-weaker fail
 
+Only what has changed since the last backup is read, where the platform tells and a sample bears it
+out; else all of it, and the result says why. Each restore point is whole in any case.
+
 The machine works on; its writes are held for the instant of the snapshot. What is required is the
 best grade that the machine has had, unless --require or the configuration says otherwise. If the
 result is weaker, the exit code is 3; --on-weaker says whether it is stored all the same.`
@@ -23,6 +26,7 @@ interface BackupOptions {
   readonly on?: string
   readonly require?: Grade
   readonly onWeaker?: 'keep' | 'fail'
+  readonly full?: true
 }
 
 export function addBackup(program: Command, run: Run): void {
@@ -34,12 +38,14 @@ export function addBackup(program: Command, run: Run): void {
       .choices([...GRADES].reverse()))
     .addOption(new Option('--on-weaker <what>', 'what to do with a weaker result (default keep)')
       .choices(['keep', 'fail']))
+    .option('--full', 'read all of each disk, not only what has changed')
     .addHelpText('after', EXAMPLES)
     .action((machine: string | undefined, options: BackupOptions) =>
       run(async ({ output, repository, signal, world, openContext }) => {
         const summary = await backupMachine({
           repository, machine,
           on: options.on, require: options.require, onWeaker: options.onWeaker,
+          full: options.full === true,
           onEvent: backupProgress(output, world.clock),
         }, await openContext(), signal)
         output.summary('backup', backupJson(summary))

@@ -3,7 +3,8 @@
 import { formatBytes, formatMs, printable } from '../../base/text.ts'
 import type { RestorePoint } from '../../catalog/mod.ts'
 import {
-  capOf, GRADES, isWeaker, type Evidence, type GradeReason, type HoldEvidence,
+  capOf, FULL_REASONS, GRADES, isWeaker, type DiskBase, type Evidence, type GradeReason,
+  type HoldEvidence,
 } from '../../consistency/mod.ts'
 import { noPaint, type Paint } from '../paint.ts'
 import { drawSpans, holdSpans } from './hold-line.ts'
@@ -126,7 +127,8 @@ function disksOf({ disks, evidence, result }: RestorePoint): readonly string[] {
   const readOf = (id: string): string => {
     const disk = reading.state === 'finished'
       ? reading.disks.find(({ diskId }) => diskId === id) : undefined
-    return disk === undefined ? '' : `, ${formatBytes(disk.bytesRead)} read`
+    return disk === undefined
+      ? '' : `, ${formatBytes(disk.bytesRead)} read (${baseWords(disk.base)})`
   }
   return [
     `disks: ${result.coverage.kind === 'whole' ? 'all of the machine' : 'NOT ALL of the machine'}`,
@@ -139,6 +141,11 @@ function disksOf({ disks, evidence, result }: RestorePoint): readonly string[] {
     ...result.coverage.rechecked ? []
       : ['  it is not known whether disks were added or removed during the snapshot'],
   ]
+}
+
+function baseWords(base: DiskBase): string {
+  return 'since' in base
+    ? `what had changed since point ${shortId(base.since)}` : `in full: ${FULL_REASONS[base.full]}`
 }
 
 function restoreOf({ snapshotId, disks }: RestorePoint): readonly string[] {

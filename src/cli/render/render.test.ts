@@ -191,8 +191,8 @@ applications
   redis: application; held still, recovers by itself
 
 disks: all of the machine
-  vda  1.0 GiB, 1.0 GiB read
-  vdb  1.0 MiB, 1.0 MiB read
+  vda  1.0 GiB, 1.0 GiB read (in full: this is the first backup of the disk into this repository)
+  vdb  1.0 MiB, 1.0 MiB read (what had changed since point 0b5e7a52)
 
 to restore it
   stillpoint restore ${id} --to FOLDER
