@@ -12,7 +12,7 @@ Examples:
   $ stillpoint points web1
 
 The newest comes last. HELD is how long writes were held for it, SIZE what its disks have, ADDED
-what its backup added to the repository. The ids are those that "restic snapshots" shows.`
+what its backup added to the repository, SNAPSHOT the id that restic knows it by.`
 
 export function addPoints(program: Command, run: Run): void {
   program.command('points')

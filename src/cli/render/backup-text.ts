@@ -13,7 +13,8 @@ export function renderBackup(summary: BackupSummary, paint: Paint = noPaint): st
   const { result, machine, stored } = summary
   const name = printable(machine, 64)
   const title = 'snapshotId' in stored
-    ? `restore point ${shortId(stored.snapshotId)} of ${name} is stored`
+    ? `restore point ${shortId(summary.pointId)} of ${name} is stored (restic snapshot ${
+      shortId(stored.snapshotId)})`
     : paint('red', `NOT STORED: ${name} has no new restore point`)
   return [
     title,

@@ -31,14 +31,14 @@ export function renderPoint(point: RestorePoint, nowMs: number, paint: Paint = n
 function headOf(point: RestorePoint, nowMs: number): readonly string[] {
   const { machine, evidence } = point
   return [
-    `restore point ${shortId(point.snapshotId)} of ${printable(machine.name, 64)}`,
+    `restore point ${shortId(point.pointId)} of ${printable(machine.name, 64)}`,
     ...renderPairs([
       ['taken', `${wallTime(point.timeMs)} UTC, ${ageWords(point.timeMs, nowMs)}`],
       ['machine', `${machine.platform}, ${machine.cpuCount} CPU, ${
         formatBytes(machine.memoryBytes)} memory, ${machine.firmware} firmware, was ${
         POWER_WORDS[evidence.power.before]}`],
-      ['snapshot', point.snapshotId],
       ['point', point.pointId],
+      ['snapshot', `${point.snapshotId} (for restic)`],
       ['size', `${formatBytes(point.sizeBytes)}; its backup added ${
         sizeOrDash(point.bytesAdded)} to the repository`],
     ], '  '),
@@ -148,12 +148,12 @@ function baseWords(base: DiskBase): string {
     ? `what had changed since point ${shortId(base.since)}` : `in full: ${FULL_REASONS[base.full]}`
 }
 
-function restoreOf({ snapshotId, disks }: RestorePoint): readonly string[] {
+function restoreOf({ pointId, snapshotId, disks }: RestorePoint): readonly string[] {
   const id = shortId(snapshotId)
   return [
     'to restore it',
-    `  stillpoint restore ${id} --to FOLDER`,
-    'to restore it with restic alone (restic dump ' + id + ' /RESTORE.txt says more)',
+    `  stillpoint restore ${shortId(pointId)} --to FOLDER`,
+    `to restore it with restic alone (restic dump ${id} /RESTORE.txt says more)`,
     ...disks.flatMap((disk) => [
       `  restic dump ${id} /disks/${disk.id} | tar -xOf - |`,
       `    dd of=./${disk.id}.raw bs=512K iflag=fullblock conv=sparse status=none &&`,

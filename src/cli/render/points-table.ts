@@ -9,7 +9,7 @@ import { counted, GRADE_COLOUR, msOrDash, shortId, sizeOrDash, wallTime } from '
 const COLUMNS = [
   { title: 'POINT' }, { title: 'TAKEN (UTC)' }, { title: 'MACHINE' }, { title: 'GRADE' },
   { title: 'DISKS' }, { title: 'HELD', align: 'right' }, { title: 'SIZE', align: 'right' },
-  { title: 'ADDED', align: 'right' },
+  { title: 'ADDED', align: 'right' }, { title: 'SNAPSHOT' },
 ] as const
 
 /** Points come oldest first, so that the newest stands next to the prompt. */
@@ -27,13 +27,17 @@ export function renderPoints(points: readonly ListedPoint[], paint: Paint = noPa
 
 function rowOf(point: ListedPoint): readonly string[] {
   if (point.state === 'damaged') {
-    return [shortId(point.snapshotId), wallTime(point.timeMs), point.machineName, 'DAMAGED']
+    return [
+      '-', wallTime(point.timeMs), point.machineName, 'DAMAGED', '', '', '', '',
+      shortId(point.snapshotId),
+    ]
   }
   const { machine, result, heldMs, sizeBytes, bytesAdded } = point
   return [
-    shortId(point.snapshotId), wallTime(point.timeMs), printable(machine.name, 64),
+    shortId(point.pointId), wallTime(point.timeMs), printable(machine.name, 64),
     isWeakerThanClaimed(point) ? `${result.grade} (!)` : result.grade, result.coverage.kind,
     msOrDash(heldMs), sizeOrDash(sizeBytes), sizeOrDash(bytesAdded),
+    shortId(point.snapshotId),
   ]
 }
 
@@ -42,8 +46,10 @@ function isWeakerThanClaimed({ claimed, result }: RestorePoint): boolean {
 }
 
 function notesOn(point: ListedPoint): readonly string[] {
-  const id = shortId(point.snapshotId)
-  if (point.state === 'damaged') return [`${id} is damaged: ${point.reason}`]
+  if (point.state === 'damaged') {
+    return [`snapshot ${shortId(point.snapshotId)} is damaged: ${point.reason}`]
+  }
+  const id = shortId(point.pointId)
   if (!isWeakerThanClaimed(point)) return []
   const claim = point.claimed === undefined ? 'carries no grade' : `is tagged ${point.claimed}`
   return [`${id} ${claim}, but its evidence supports "${point.result.grade}"`]

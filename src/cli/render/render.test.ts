@@ -17,6 +17,7 @@ import { renderTable } from './table.ts'
 import { ageWords } from './words.ts'
 
 const MIB = 1024 * 1024
+const SNAPSHOT = SAMPLE_SNAPSHOT_ID.slice(0, 8)
 
 const NO_AGENT: Partial<Evidence> = {
   hold: { by: 'nobody', reason: 'agent-silent', detail: 'no answer in 5 s' },
@@ -44,7 +45,7 @@ test('a table is as wide as its cells, without blanks at the ends', () => {
 
 test('a backup of the best grade', () => {
   assert.equal(renderBackup(summaryOf({})), `\
-restore point ${SAMPLE_SNAPSHOT_ID.slice(0, 8)} of db1 is stored
+restore point 0b5e7a52 of db1 is stored (restic snapshot ${SNAPSHOT})
   disks  1.0 GiB, whole
   held   writes for 30 ms (55 ms from the request to the guest's last answer)
   read   800 MiB (full: its first backup)
@@ -57,7 +58,7 @@ grade: application. There is no higher one.`)
 
 test('a backup that is weaker than the machine has been says so before its grade', () => {
   assert.equal(renderBackup(summaryOf(NO_AGENT, { heldMs: null, stalledMs: null })), `\
-restore point ${SAMPLE_SNAPSHOT_ID.slice(0, 8)} of db1 is stored
+restore point 0b5e7a52 of db1 is stored (restic snapshot ${SNAPSHOT})
   disks  1.0 GiB, whole
   held   nothing; the disks were captured by qmp-transaction
   read   800 MiB (full: its first backup)
@@ -107,15 +108,14 @@ test('points, a damaged one and one that claims too much among them', () => {
       reason: 'machine.json is missing',
     },
   ]
-  const id = SAMPLE_SNAPSHOT_ID.slice(0, 8)
   assert.equal(renderPoints(points), `\
-POINT     TAKEN (UTC)          MACHINE  GRADE        DISKS   HELD     SIZE    ADDED
-${id}  2026-08-01 10:00:01  db1      application  whole  30 ms  1.0 GiB  300 MiB
-${id}  2026-08-01 10:00:01  db1      crash (!)    whole      -  1.0 GiB        -
-${id}  unknown              db2      DAMAGED
+POINT     TAKEN (UTC)          MACHINE  GRADE        DISKS   HELD     SIZE    ADDED  SNAPSHOT
+0b5e7a52  2026-08-01 10:00:01  db1      application  whole  30 ms  1.0 GiB  300 MiB  ${SNAPSHOT}
+0b5e7a52  2026-08-01 10:00:01  db1      crash (!)    whole      -  1.0 GiB        -  ${SNAPSHOT}
+-         unknown              db2      DAMAGED                                      ${SNAPSHOT}
 
-${id} is tagged application, but its evidence supports "crash"
-${id} is damaged: machine.json is missing
+0b5e7a52 is tagged application, but its evidence supports "crash"
+snapshot ${SNAPSHOT} is damaged: machine.json is missing
 
 3 restore points`)
   assert.equal(renderPoints([]), 'no restore point yet')
@@ -157,14 +157,13 @@ test('spans are drawn where they were, the short ones one character wide', () =>
 })
 
 test('a point of the best grade, on one page', () => {
-  const id = SAMPLE_SNAPSHOT_ID.slice(0, 8)
   const point = samplePoint()
   assert.equal(renderPoint(point, point.timeMs + 3 * 3_600_000), `\
-restore point ${id} of db1
+restore point 0b5e7a52 of db1
   taken     2026-08-01 10:00:01 UTC, 3 hours ago
   machine   qemu, 2 CPU, 2.0 GiB memory, uefi firmware, was running
-  snapshot  ${SAMPLE_SNAPSHOT_ID}
   point     0b5e7a52-3f0e-4b8c-9a3d-2f6f1f0c7d11
+  snapshot  ${SAMPLE_SNAPSHOT_ID} (for restic)
   size      1.0 GiB; its backup added 300 MiB to the repository
 
 grade: application (each known application held still, or recovers from this instant by itself)
@@ -195,12 +194,12 @@ disks: all of the machine
   vdb  1.0 MiB, 1.0 MiB read (what had changed since point 0b5e7a52)
 
 to restore it
-  stillpoint restore ${id} --to FOLDER
-to restore it with restic alone (restic dump ${id} /RESTORE.txt says more)
-  restic dump ${id} /disks/vda | tar -xOf - |
+  stillpoint restore 0b5e7a52 --to FOLDER
+to restore it with restic alone (restic dump ${SNAPSHOT} /RESTORE.txt says more)
+  restic dump ${SNAPSHOT} /disks/vda | tar -xOf - |
     dd of=./vda.raw bs=512K iflag=fullblock conv=sparse status=none &&
     truncate -s 1073741824 ./vda.raw
-  restic dump ${id} /disks/vdb | tar -xOf - |
+  restic dump ${SNAPSHOT} /disks/vdb | tar -xOf - |
     dd of=./vdb.raw bs=512K iflag=fullblock conv=sparse status=none &&
     truncate -s 1048576 ./vdb.raw`)
 })

@@ -14,7 +14,7 @@ export function renderRestore(
   const name = printable(machine.name, 64)
   return [
     `restored ${name} as it was at ${wallTime(point.timeMs)} UTC (point ${
-      shortId(point.snapshotId)})`,
+      shortId(point.pointId)})`,
     ...renderPairs([
       ...restored.disks.map(({ id, path, sizeBytes }): readonly [string, string] =>
         [id, `${path} (${formatBytes(sizeBytes)})`]),
