@@ -1,6 +1,7 @@
 /**
  * One disk into a repository or out of it, for repository-write.ts to measure:
- * `store REPO IMAGE [--no-verify] [--level N] [--workers N]` prints the disk's tree;
+ * `store REPO IMAGE [--no-verify] [--level N] [--workers N]` prints the disk's tree; with
+ * `--base TREE --changed OFFSET,…` it reads only those blocks of 64 KiB;
  * `restore REPO TREE SIZE IMAGE`.
  */
 
@@ -24,6 +25,8 @@ const { values, positionals } = parseArgs({
     'no-verify': { type: 'boolean', default: false },
     level: { type: 'string', default: '3' },
     workers: { type: 'string' },
+    base: { type: 'string' },
+    changed: { type: 'string', default: '' },
   },
 })
 const [command, place = '', ...rest] = positionals
@@ -43,7 +46,11 @@ async function store(repository: Repository, image: string): Promise<void> {
   await using session = await beginWrite(repository, {
     verify: !values['no-verify'], zstdLevel: Number(values.level), ...workers,
   }, lock.lost)
-  const options = { chunkBytes: DEFAULT_CHUNK_BYTES }
+  const changed = values.changed.split(',').map((at) => ({ offset: Number(at), length: 65_536 }))
+  const base = values.base === undefined
+    ? {}
+    : { base: { repository, treeId: values.base as BlobId, changed } }
+  const options = { chunkBytes: DEFAULT_CHUNK_BYTES, ...base }
   const { treeId } = await storeDisk(session, source, options, () => {}, signal)
   const tree = await session.saveTree({ nodes: [dirNode('disk', treeId)] })
   await session.flush(signal)

@@ -1,16 +1,19 @@
 /**
- * A full backup and a restore of the reference image, ours beside restic's, in one run.
- * `tools/node bench/repository-write.ts [--mib 1024] [--reps 3] [--dir /tmp]`
- * restic 0.14 does not read back what it sealed; newer ones do. Ours is measured both ways.
+ * A full backup, a restore and an increment of the reference image, ours beside restic's, in one
+ * run: `tools/node bench/repository-write.ts [--mib 4096] [--reps 3] [--dir /tmp]`.
+ *
+ * restic 0.14 does not read back what it sealed, newer ones do: ours is measured both ways, and
+ * held against the budgets (budgets.json) without. The walls mean something only on a machine that
+ * does nothing else; the first round fills the page cache and is not counted.
  */
 
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { folderBytes, measure, median, row, type Cost, type Measured } from './measure.ts'
-import { writeReferenceImage } from './reference-image.ts'
+import { changeImage, writeReferenceImage } from './reference-image.ts'
 
 const { values } = parseArgs({ options: {
   mib: { type: 'string', default: '1024' },
@@ -21,83 +24,118 @@ const { values } = parseArgs({ options: {
 const sizeBytes = Number(values.mib) * 1024 * 1024
 const folder = mkdtempSync(join(values.dir, 'stillpoint-bench-'))
 const disk = join(import.meta.dirname, 'repository-disk.ts')
-const image = join(folder, 'image')
-const out = join(folder, 'out')
+const [repo, image, later, out] = ['repo', 'image', 'later', 'out'].map((name) =>
+  join(folder, name)) as [string, string, string, string]
 const env = {
   RESTIC_PASSWORD: 'bench', RESTIC_CACHE_DIR: join(folder, 'cache'), HOME: folder,
-  NODE_NO_WARNINGS: '1',
+  RESTIC_REPOSITORY: repo, NODE_NO_WARNINGS: '1',
 }
+const STEPS = ['store', 'restore', 'increment'] as const
+type Step = (typeof STEPS)[number]
 
 interface Way {
   readonly name: string
-  /** What `restore` needs is kept between the two. */
-  store(repo: string): Cost
-  restore(repo: string): Cost
+  /** Called in the order of `STEPS`; `restore` writes `out`. */
+  readonly run: (step: Step) => Cost
+  readonly costs: Record<Step, Cost[]>
+  repositoryBytes: number
 }
 
-const restic: Way = {
-  name: 'restic',
-  store: (repo) => measure('restic', ['-r', repo, 'backup', image], env),
-  restore: (repo) => measure('restic', ['-r', repo, 'restore', 'latest', '-t', out], env),
-}
+const way = (name: string, run: (step: Step) => Cost): Way =>
+  ({ name, run, costs: { store: [], restore: [], increment: [] }, repositoryBytes: NaN })
+
+const restic = way('restic', (step) => {
+  switch (step) {
+    case 'store': return measure('restic', ['backup', image], env)
+    case 'restore': return measure('restic', ['restore', 'latest', '-t', out], env)
+    case 'increment': return measure('restic', ['backup', later], env)
+    default: return step satisfies never
+  }
+})
 
 function ours(name: string, ...flags: readonly string[]): Way {
-  const run = (...args: readonly string[]): Measured =>
+  const node = (...args: readonly string[]): Measured =>
     measure(process.execPath, [disk, ...args, ...flags], env)
-  let treeId = ''
-  return {
-    name,
-    store: (repo) => {
-      const measured = run('store', repo, image)
-      treeId = measured.stdout.trim()
-      return measured
-    },
-    restore: (repo) => run('restore', repo, treeId, String(sizeBytes), out),
-  }
+  let tree = ''
+  return way(name, (step) => {
+    switch (step) {
+      case 'store': {
+        const measured = node('store', repo, image)
+        tree = measured.stdout.trim()
+        return measured
+      }
+      case 'restore': return node('restore', repo, tree, String(sizeBytes), out)
+      case 'increment':
+        return node('store', repo, later, '--base', tree, '--changed', changed.join(','))
+      default: return step satisfies never
+    }
+  })
 }
 
-const ways = [restic, ours('ours, not verifying', '--no-verify'), ours('ours, verifying')]
-const stored = new Map<Way, Cost[]>(ways.map((way) => [way, []]))
-const restored = new Map<Way, Cost[]>(ways.map((way) => [way, []]))
-const repoBytes = new Map<Way, number>()
+const plain = ours('ours, not verifying', '--no-verify')
+const ways = [restic, plain, ours('ours, verifying')]
+let changed: readonly number[] = []
 
 try {
   await writeReferenceImage(image, sizeBytes, Number(values.seed))
-  for (let rep = 0; rep < Number(values.reps); rep++) {
-    for (const way of ways) {
-      const repo = join(folder, 'repo')
-      execFileSync('restic', ['-r', repo, 'init'], { env: { ...process.env, ...env } })
-      stored.get(way)?.push(way.store(repo))
-      repoBytes.set(way, folderBytes(repo))
-      restored.get(way)?.push(way.restore(repo))
-      if (way !== restic) execFileSync('cmp', [image, out])
-      for (const path of [repo, out, join(folder, 'cache')]) {
-        rmSync(path, { recursive: true, force: true })
-      }
-    }
-  }
+  copyFileSync(image, later)
+  changed = await changeImage(later, sizeBytes, 0.01, Number(values.seed) + 1)
+  for (let rep = 0; rep <= Number(values.reps); rep++) for (const way of ways) round(way, rep > 0)
   report()
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }
 
+function round(way: Way, counts: boolean): void {
+  execFileSync('restic', ['init'], { env: { ...process.env, ...env } })
+  for (const step of STEPS) {
+    const cost = way.run(step)
+    if (counts) way.costs[step].push(cost)
+    if (step === 'store') way.repositoryBytes = folderBytes(repo)
+    if (step === 'restore' && way !== restic) execFileSync('cmp', [image, out])
+    rmSync(out, { recursive: true, force: true })
+  }
+  for (const path of [repo, join(folder, 'cache')]) rmSync(path, { recursive: true, force: true })
+}
+
 function report(): void {
   console.log(`${values.mib} MiB, medians of ${values.reps}          wall s   CPU s RSS MiB`)
-  for (const [title, costs] of [['store', stored], ['restore', restored]] as const) {
-    const theirs = median(costs.get(restic) ?? [])
-    const theirBytes = repoBytes.get(restic) ?? NaN
+  for (const step of STEPS) {
+    const theirs = median(restic.costs[step])
     for (const way of ways) {
-      const cost = median(costs.get(way) ?? [])
-      const bytes = repoBytes.get(way) ?? NaN
-      const size = `repository ${(bytes / 2 ** 20).toFixed(0)} MiB`
+      const cost = median(way.costs[step])
       const notes = [
         `wall ${(cost.wallS / theirs.wallS).toFixed(2)} ×`,
         `CPU ${(cost.cpuS / theirs.cpuS).toFixed(2)} ×`,
-        title === 'store'
-          ? `${size}, ${(bytes / theirBytes).toFixed(3)} ×`
-          : `${(Number(values.mib) / cost.wallS).toFixed(0)} MiB/s`,
+        ...(step === 'store' ? [`${(way.repositoryBytes / 2 ** 20).toFixed(0)} MiB stored`] : []),
+        ...(step === 'restore' ? [`${(Number(values.mib) / cost.wallS).toFixed(0)} MiB/s`] : []),
       ]
-      console.log(row(`${title} ${way.name}`, cost, notes.join(', ')))
+      console.log(row(`${step} ${way.name}`, cost, notes.join(', ')))
     }
   }
+  const kept = Object.entries(budgets()).map(([what, [value, limit]]) => {
+    const isKept = value <= limit
+    console.log(`${isKept ? 'kept' : 'BROKEN'}: ${what} ${value.toFixed(2)} of ${limit}`)
+    return isKept
+  })
+  if (kept.includes(false)) process.exitCode = 1
+}
+
+/** What was measured and what is allowed; see DESIGN's budgets. */
+function budgets(): Readonly<Record<string, readonly [number, number]>> {
+  const limits = JSON.parse(readFileSync(join(import.meta.dirname, 'budgets.json'), 'utf8')) as
+    { 'repository-write': Record<string, number> }
+  const ratio = (step: Step, pick: (cost: Cost) => number): number =>
+    pick(median(plain.costs[step])) / pick(median(restic.costs[step]))
+  const peaks = ways.slice(1).flatMap((way) => STEPS.flatMap((step) => way.costs[step]))
+  const measured: Record<string, number> = {
+    storeWallOfRestic: ratio('store', ({ wallS }) => wallS),
+    storeCpuOfRestic: ratio('store', ({ cpuS }) => cpuS),
+    repositoryOfRestic: plain.repositoryBytes / restic.repositoryBytes,
+    restoreWallOfRestic: ratio('restore', ({ wallS }) => wallS),
+    incrementWallOfRestic: ratio('increment', ({ wallS }) => wallS),
+    peakMiB: Math.max(...peaks.map(({ peakMiB }) => peakMiB)),
+  }
+  return Object.fromEntries(Object.entries(limits['repository-write']).map(([what, limit]) =>
+    [what, [measured[what] ?? NaN, limit]]))
 }

@@ -11,7 +11,7 @@ import type { BlobId } from './id.ts'
 import type { FinishedPack } from './pack.ts'
 
 export interface ChunkPoolOptions extends ChunkWorkerSettings {
-  /** How many threads; at least 1. */
+  /** How many threads at most; at least 1. */
   readonly workers: number
   /** True once for each id that is to be stored: the caller notes it as taken. */
   readonly claim: (id: BlobId) => boolean
@@ -38,7 +38,8 @@ interface PendingRun extends PromiseWithResolvers<HashedRun> {
  */
 export class ChunkPool implements AsyncDisposable {
   readonly #options: ChunkPoolOptions
-  readonly #lanes: readonly Lane[]
+  readonly #settings: ChunkWorkerSettings
+  readonly #lanes: Lane[] = []
   readonly #storing = new Set<Promise<void>>()
   #failure: { readonly error: unknown } | undefined = undefined
   #lastRun = 0
@@ -46,8 +47,7 @@ export class ChunkPool implements AsyncDisposable {
   constructor(options: ChunkPoolOptions) {
     this.#options = options
     const { key, zstdLevel, verify } = options
-    const settings: ChunkWorkerSettings = { key, zstdLevel, verify }
-    this.#lanes = Array.from({ length: options.workers }, () => this.#startLane(settings))
+    this.#settings = { key, zstdLevel, verify }
   }
 
   /**
@@ -56,8 +56,7 @@ export class ChunkPool implements AsyncDisposable {
    */
   add(bytes: Uint8Array<ArrayBuffer>, chunkBytes: number): Promise<HashedRun> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure.error)
-    const lane = this.#lanes.reduce((best, other) =>
-      other.runs.size < best.runs.size ? other : best)
+    const lane = this.#chooseLane()
     const run = ++this.#lastRun
     const pending: PendingRun = { ...Promise.withResolvers<HashedRun>(), hashed: undefined }
     lane.runs.set(run, pending)
@@ -100,12 +99,23 @@ export class ChunkPool implements AsyncDisposable {
     if (this.#failure !== undefined) throw this.#failure.error
   }
 
-  #startLane(settings: ChunkWorkerSettings): Lane {
-    const worker = startWorker('./chunk-worker', import.meta, { workerData: settings })
+  /** The least busy one. Threads are started as they are needed: a small run needs but one. */
+  #chooseLane(): Lane {
+    const [first, ...others] = this.#lanes
+    if (first === undefined) return this.#startLane()
+    const best = others.reduce((best, other) =>
+      other.runs.size < best.runs.size ? other : best, first)
+    const startsOne = best.runs.size > 0 && this.#lanes.length < this.#options.workers
+    return startsOne ? this.#startLane() : best
+  }
+
+  #startLane(): Lane {
+    const worker = startWorker('./chunk-worker', import.meta, { workerData: this.#settings })
     const lane: Lane = { worker, runs: new Map(), tail: undefined }
     worker.on('message', (message: FromChunkWorker) => this.#receive(lane, message))
     worker.on('error', (cause) => this.fail(workerFault(cause)))
     worker.on('exit', (code) => this.fail(workerFault(new Error(`it ended with code ${code}`))))
+    this.#lanes.push(lane)
     return lane
   }
 

@@ -15,19 +15,22 @@ interface Lane {
 
 /** Sealed ranges go in, plaintexts come out. A thread that dies fails every call from then on. */
 export class OpenPool implements AsyncDisposable {
-  readonly #lanes: readonly Lane[]
+  readonly #key: Uint8Array
+  readonly #workers: number
+  readonly #lanes: Lane[] = []
   #failure: Fault | undefined
   #lastTask = 0
 
+  /** `workers` threads at most; at least 1. */
   constructor(key: MasterKey, workers: number) {
-    this.#lanes = Array.from({ length: workers }, () => this.#startLane(key.toBytes()))
+    this.#key = key.toBytes()
+    this.#workers = workers
   }
 
   /** Takes the buffer of `bytes` away. Faults: `repository-damaged`, `worker-failed`. */
   async open(bytes: Uint8Array<ArrayBuffer>, blobs: readonly BlobInRange[]): Promise<Plaintexts> {
     if (this.#failure !== undefined) throw this.#failure
-    const lane = this.#lanes.reduce((best, other) =>
-      other.tasks.size < best.tasks.size ? other : best)
+    const lane = this.#chooseLane()
     const task = ++this.#lastTask
     const pending = Promise.withResolvers<Plaintexts>()
     lane.tasks.set(task, pending)
@@ -41,8 +44,18 @@ export class OpenPool implements AsyncDisposable {
     await Promise.all(this.#lanes.map((lane) => lane.worker.terminate()))
   }
 
-  #startLane(key: Uint8Array): Lane {
-    const worker = startWorker('./open-worker', import.meta, { workerData: key })
+  /** The least busy one; threads are started as they are needed. */
+  #chooseLane(): Lane {
+    const [first, ...others] = this.#lanes
+    if (first === undefined) return this.#startLane()
+    const best = others.reduce((best, other) =>
+      other.tasks.size < best.tasks.size ? other : best, first)
+    const startsOne = best.tasks.size > 0 && this.#lanes.length < this.#workers
+    return startsOne ? this.#startLane() : best
+  }
+
+  #startLane(): Lane {
+    const worker = startWorker('./open-worker', import.meta, { workerData: this.#key })
     const lane: Lane = { worker, tasks: new Map() }
     const died = (cause: unknown): void => this.#fail(
       new Fault('worker-failed', 'a worker thread that opens chunks ended unexpectedly', {
@@ -50,6 +63,7 @@ export class OpenPool implements AsyncDisposable {
     worker.on('message', (reply: OpenReply) => receive(lane, reply))
     worker.on('error', died)
     worker.on('exit', (code) => died(new Error(`it ended with code ${code}`)))
+    this.#lanes.push(lane)
     return lane
   }
 
