@@ -1,17 +1,18 @@
 /** Backs a machine up. */
 
 import { runBackup, type BackupEvent, type BackupSummary } from '../backup/mod.ts'
-import { bestGradeSoFar, readRestorePoints } from '../catalog/mod.ts'
 import type { Grade } from '../consistency/mod.ts'
 import type { EngineContext, RepositoryOptions } from './context.ts'
 import { findMachine, openMachine, type MachineChoice } from './find-machine.ts'
-import { withLock, withRepository } from './open-repository.ts'
+import { withRepository } from './open-repository.ts'
 
 export interface MachineBackup extends MachineChoice {
   readonly repository: RepositoryOptions
   /** As the command line says; undefined: as the configuration says, else the default. */
   readonly require: Grade | undefined
   readonly onWeaker: 'keep' | 'fail' | undefined
+  /** Read all of each disk, whatever is known of its changes. */
+  readonly full: boolean
   readonly onEvent: (event: BackupEvent) => void
 }
 
@@ -28,15 +29,13 @@ export async function backupMachine(
     await using opened = await openMachine(place, context, signal)
     const { platform, machine } = opened
     const settings = place.settings ?? config.machines.get(machine)
-    const points = await withLock(repository, 'shared', signal, (signal) =>
-      readRestorePoints(repository, signal))
     return await runBackup({
       repository, platform, machine,
       settings: {
         require: request.require ?? settings?.require,
         onWeaker: request.onWeaker ?? settings?.onWeaker,
       },
-      bestSoFar: bestGradeSoFar(points, machine),
+      full: request.full,
       exclude: settings?.exclude ?? [],
       declaredNoApplications: settings?.applications === 'none',
       limits: settings?.limits ?? config.limits,
