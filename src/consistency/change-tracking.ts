@@ -41,9 +41,9 @@ export interface SetTracking {
   /** By disk id; for every disk of the set. A disk's source has `changes` if it has a base. */
   readonly bases: ReadonlyMap<string, DiskBase>
   /**
-   * Tells that the new point is sealed: it is the base from now on. Without this, disposing the
-   * set puts the tracking back as if there had been no run; after a kill the next `prepare` does
-   * either, by what `sealed` says. Never throws: what it cannot do now, the next `prepare` does.
+   * Tells that the new point is sealed: disposing the set makes it the base. Without this,
+   * disposing puts the tracking back as if there had been no run. After a kill the next `prepare`
+   * does one or the other, by what its request says is sealed.
    */
-  sealed(signal: AbortSignal): Promise<void>
+  sealed(): void
 }

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { canonicalJson } from '../base/canonical-json.ts'
 import { checked } from '../base/checked.ts'
 import { parseJson } from '../base/json.ts'
+import { FULL_REASONS, type FullReason } from './change-tracking.ts'
 import type { Evidence } from './evidence.ts'
 
 /**
@@ -188,6 +189,11 @@ const applications = z.strictObject({
   ]),
 })
 
+const diskBase = z.union([
+  z.strictObject({ since: uuid }),
+  z.strictObject({ full: z.enum(Object.keys(FULL_REASONS) as readonly FullReason[]) }),
+])
+
 const reading = z.discriminatedUnion('state', [
   z.strictObject({ state: z.literal('unfinished') }),
   z.strictObject({
@@ -195,7 +201,8 @@ const reading = z.discriminatedUnion('state', [
     instant: z.union([
       z.strictObject({ intact: z.literal(true) }), z.strictObject({ broken: text }),
     ]),
-    disks: z.array(z.strictObject({ diskId, bytesRead: bytes })).max(EVIDENCE_MAX.disks),
+    disks: z.array(z.strictObject({ diskId, bytesRead: bytes, base: diskBase }))
+      .max(EVIDENCE_MAX.disks),
   }),
 ])
 

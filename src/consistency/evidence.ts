@@ -7,6 +7,7 @@
  * zero that all of one record share; only `…At` fields are wall time (ISO 8601, UTC).
  */
 
+import type { DiskBase } from './change-tracking.ts'
 import type { DiskLeftOut } from './coverage.ts'
 import type { FreezeLimits, GuestFileSystem } from './freezer.ts'
 import type { FreezerMissing, PowerState, QuiesceDocument } from './provider.ts'
@@ -297,8 +298,15 @@ export type ReadingEvidence =
       readonly state: 'finished'
       /** What `stillIntact` answered after the last read. */
       readonly instant: { readonly intact: true } | { readonly broken: string }
-      readonly disks: readonly { readonly diskId: string; readonly bytesRead: number }[]
+      readonly disks: readonly DiskReading[]
     }
+
+export interface DiskReading {
+  readonly diskId: string
+  readonly bytesRead: number
+  /** The point whose chunks were taken over where nothing had changed since; or why none was. */
+  readonly base: DiskBase
+}
 
 export interface PolicyEvidence {
   readonly require: 'application' | 'filesystem' | 'crash' | 'torn'

@@ -48,7 +48,8 @@ export function gradeOf(evidence: Evidence): GradeResult {
 
 /** The grade this evidence will have if every read still shows the instant: for `judge`. */
 export function outlookOf(evidence: Evidence): GradeResult {
-  const disks = evidence.instant.disks.map(({ id }) => ({ diskId: id, bytesRead: 0 }))
+  const disks = evidence.instant.disks.map(({ id }) => ({
+        diskId: id, bytesRead: 0, base: { full: 'asked-for' as const } }))
   return gradeOf({
     ...evidence, reading: { state: 'finished', instant: { intact: true }, disks },
   })

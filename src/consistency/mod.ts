@@ -12,7 +12,7 @@ export { heldMs, stalledMs } from './evidence.ts'
 export type {
   ApplicationData, ApplicationEvidence, ApplicationsEvidence, CoverageEvidence, DiscoveryEvidence,
   ProbeEvidence, Durability, Evidence, FileSystemEvidence, FileSystemList, FreezeEvidence,
-  HoldEvidence, InstantEvidence, LogPositions, NoHold, NoHoldReason, NoWriterReason,
+  DiskReading, HoldEvidence, InstantEvidence, LogPositions, NoHold, NoHoldReason, NoWriterReason,
   PlatformHold, PolicyEvidence, PowerEvidence, VolumeEvidence,
   ReadingEvidence, RequestorHold, StepFault, ThawEvidence, VolumeSign, WriterEvidence,
   WriterFreezeEvidence, WriterHold, WriterThawEvidence,

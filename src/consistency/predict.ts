@@ -47,7 +47,8 @@ export function predictGrade(prospect: Prospect): GradeResult {
     applications: prospect.applications,
     reading: {
       state: 'finished', instant: { intact: true },
-      disks: prospect.disks.map(({ id }) => ({ diskId: id, bytesRead: 0 })),
+      disks: prospect.disks.map(({ id }) => ({
+        diskId: id, bytesRead: 0, base: { full: 'asked-for' as const } })),
     },
   })
 }

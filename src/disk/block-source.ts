@@ -26,6 +26,13 @@ export interface BlockSource extends AsyncDisposable {
    * that cannot tell leaves the method out: read everything.
    */
   extents?(range: Range, signal: AbortSignal): AsyncIterable<Extent>
+
+  /**
+   * The parts of `range` that may differ from the disk at an earlier instant, which whoever opened
+   * the source knows: ordered, neither overlapping nor touching; all else is certainly the same.
+   * Left out where there is no such instant.
+   */
+  changes?(range: Range, signal: AbortSignal): AsyncIterable<Range>
 }
 
 /**

@@ -13,7 +13,7 @@ import { silentLog } from '../../src/base/log.ts'
 import { systemRandom as random } from '../../src/base/random.ts'
 import { Secret } from '../../src/base/secret.ts'
 import {
-  bestGradeSoFar, readRestorePoints, type ListedPoint, type Platform,
+  readRestorePoints, type ListedPoint, type Platform,
 } from '../../src/catalog/mod.ts'
 import type { PreparedSet, RequestorHeldSet } from '../../src/consistency/mod.ts'
 import { startGuest, type GuestOptions, type RunningGuest } from '../../src/demo/mod.ts'
@@ -73,6 +73,7 @@ export interface BackupWishes {
   readonly limits?: BackupRequest['limits']
   readonly declaredNoApplications?: boolean
   readonly exclude?: readonly string[]
+  readonly full?: boolean
   readonly scratchDir?: string
   /** False: no agent channel is configured. */
   readonly agent?: boolean
@@ -95,13 +96,12 @@ export async function backup(t: TestContext, wishes: BackupWishes): Promise<Back
         ? {} : { agent: guest.agentSocket }),
       ...(wishes.scratchDir === undefined ? {} : { scratchDir: wishes.scratchDir }),
     }, { clock, random, log: silentLog }, signal)
-    const points = await readRestorePoints(repository, signal)
     return await runBackup({
       repository,
       platform: wishes.wrap?.(platform) ?? platform,
       machine: 'tiny',
       settings: wishes.settings ?? { require: undefined, onWeaker: undefined },
-      bestSoFar: bestGradeSoFar(points, 'tiny'),
+      full: wishes.full ?? false,
       exclude: wishes.exclude ?? [],
       declaredNoApplications: wishes.declaredNoApplications ?? false,
       limits: wishes.limits ?? LIMITS,

@@ -5,6 +5,7 @@
  */
 
 import fc from 'fast-check'
+import type { DiskBase } from '../change-tracking.ts'
 import type {
   ApplicationEvidence, Evidence, FileSystemList, HoldEvidence, VolumeEvidence, WriterEvidence,
 } from '../evidence.ts'
@@ -162,7 +163,9 @@ const parts: { readonly [K in keyof Evidence]: fc.Arbitrary<Evidence[K]> } = {
       state: fc.constant('finished' as const),
       instant: fc.oneof(
         fc.constant({ intact: true } as const), fc.record({ broken: text })),
-      disks: fc.array(fc.record({ diskId, bytesRead: fc.nat() }), { maxLength: 3 }) })),
+      disks: fc.array(fc.record({
+        diskId, bytesRead: fc.nat(), base: fc.constantFrom<DiskBase>(
+          { full: 'first-backup' }, { since: SAMPLE_POINT_ID }) }), { maxLength: 3 }) })),
   policy: fc.record({
     require: fc.constantFrom('application', 'filesystem', 'crash', 'torn'),
     origin: fc.constantFrom('operator', 'best-so-far', 'predicted'),

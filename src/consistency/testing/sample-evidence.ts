@@ -94,7 +94,10 @@ export function sampleEvidence(changes: Partial<Evidence> = {}): Evidence {
     },
     reading: {
       state: 'finished', instant: { intact: true },
-      disks: [{ diskId: 'vda', bytesRead: 1 << 30 }, { diskId: 'vdb', bytesRead: 1 << 20 }],
+      disks: [
+        { diskId: 'vda', bytesRead: 1 << 30, base: { full: 'first-backup' } },
+        { diskId: 'vdb', bytesRead: 1 << 20, base: { since: SAMPLE_POINT_ID } },
+      ],
     },
     policy: { require: 'application', origin: 'best-so-far', onWeaker: 'keep' },
     ...changes,

@@ -58,7 +58,7 @@ test('a QEMU that can break the capture instead of the guest makes it in one tra
       return {}
     })
     await s.method.prepare(DISKS, signal)
-    assert.deepEqual(await s.method.commit(DISKS, 'running', signal),
+    assert.deepEqual(await s.method.commit(DISKS, 'running', [], signal),
       { method: 'qmp-transaction', stoppedMs: 0 })
     assert.deepEqual(s.qmp.journal, ['transaction'])
     assert.deepEqual(actions, ['a', 'b'].map((id, index) => ({ type: 'blockdev-backup', data: {
@@ -70,7 +70,7 @@ test('a QEMU that can break the capture instead of the guest makes it in one tra
 test('a transaction that QEMU refuses is a failed snapshot', async () => {
   await using s = await scene(true)
   s.qmp.handlers.set('transaction', () => { throw new FakeQmpError('GenericError', 'busy') })
-  await assert.rejects(s.method.commit(DISKS, 'running', signal), { code: 'snapshot-failed' })
+  await assert.rejects(s.method.commit(DISKS, 'running', [], signal), { code: 'snapshot-failed' })
 })
 
 test('an older QEMU is stopped, switched and resumed, with the guardian told before', async () => {
@@ -78,7 +78,7 @@ test('an older QEMU is stopped, switched and resumed, with the guardian told bef
   await s.method.prepare(DISKS, signal)
   assert.deepEqual(s.qmp.journal, ['blockdev-add', 'blockdev-add'])
   s.qmp.journal.length = 0
-  const { method } = await s.method.commit(DISKS, 'running', signal)
+  const { method } = await s.method.commit(DISKS, 'running', [], signal)
   assert.equal(method, 'stop-window')
   assert.deepEqual(s.qmp.journal,
     ['query-status', 'stop', 'query-status', 'qom-set', 'qom-set', 'cont', 'query-status'])
@@ -99,7 +99,7 @@ test('the time stood still is taken from QEMU\u2019s own events', async () => {
     event('RESUME', 4_500)
     return {}
   })
-  assert.equal((await s.method.commit(DISKS, 'running', signal)).stoppedMs, 3.5)
+  assert.equal((await s.method.commit(DISKS, 'running', [], signal)).stoppedMs, 3.5)
 })
 
 test('a switch that fails is a failed snapshot, and the machine runs', async () => {
@@ -109,7 +109,7 @@ test('a switch that fails is a failed snapshot, and the machine runs', async () 
     if (++calls === 2) throw new FakeQmpError('GenericError', 'no such node')
     return {}
   })
-  await assert.rejects(s.method.commit(DISKS, 'running', signal), { code: 'snapshot-failed' })
+  await assert.rejects(s.method.commit(DISKS, 'running', [], signal), { code: 'snapshot-failed' })
   assert.equal(s.qmp.status, 'running')
   assert.deepEqual(s.watched, ['stopping', 'resumed'])
 })
@@ -122,14 +122,14 @@ test('a machine that does not run after cont is told again to', async () => {
     s.qmp.status = 'running'
     return {}
   })
-  await assert.rejects(s.method.commit(DISKS, 'running', signal), { code: 'snapshot-failed' })
+  await assert.rejects(s.method.commit(DISKS, 'running', [], signal), { code: 'snapshot-failed' })
   assert.equal(s.qmp.status, 'running')
 })
 
 test('a machine that does not stop is no instant', async () => {
   await using s = await scene(false)
   s.qmp.handlers.set('stop', () => ({}))
-  await assert.rejects(s.method.commit(DISKS, 'running', signal),
+  await assert.rejects(s.method.commit(DISKS, 'running', [], signal),
     { code: 'snapshot-failed', message: /did not stand still/ })
 })
 
@@ -141,20 +141,21 @@ test('an abort in the window still ends with a machine that runs', async () => {
     controller.abort()
     return {}
   })
-  await assert.rejects(s.method.commit(DISKS, 'running', controller.signal), { code: 'interrupted' })
+  await assert.rejects(
+    s.method.commit(DISKS, 'running', [], controller.signal), { code: 'interrupted' })
   assert.equal(s.qmp.status, 'running')
 })
 
 test('without a guardian that knows of it nothing is stopped', async () => {
   await using s = await scene(false, { stopping: () => Promise.reject(new Error('dead')) })
-  await assert.rejects(s.method.commit(DISKS, 'running', signal), /dead/)
+  await assert.rejects(s.method.commit(DISKS, 'running', [], signal), /dead/)
   assert.ok(!s.qmp.journal.includes('stop'))
 })
 
 test('a machine at rest is neither stopped nor resumed', async () => {
   await using s = await scene(false)
   s.qmp.status = 'paused'
-  await s.method.commit(DISKS, 'paused', signal)
+  await s.method.commit(DISKS, 'paused', [], signal)
   assert.deepEqual(s.qmp.journal, ['query-status', 'qom-set', 'qom-set', 'query-status'])
   assert.deepEqual(s.watched, [])
 })
@@ -167,7 +168,7 @@ test('a machine that begins to run during its capture is no instant', async () =
       s.qmp.emit(event)
       return {}
     })
-    await assert.rejects(s.method.commit(DISKS, 'paused', signal),
+    await assert.rejects(s.method.commit(DISKS, 'paused', [], signal),
       { code: 'snapshot-failed', retry: 'now' })
   }
 })

@@ -9,6 +9,7 @@
 
 import { Fault, isFault } from '../../base/fault.ts'
 import type { PowerState } from '../../consistency/mod.ts'
+import type { TransactionAction } from './bitmaps.ts'
 import type { QemuDisk } from './disks.ts'
 import type { RunNames } from './names.ts'
 import type { QmpClient, QmpCommand, QmpOutcome } from './qmp-client.ts'
@@ -27,8 +28,13 @@ export interface CaptureMethod {
   readonly name: Captured['method']
   /** Adds what can be added before the instant. Faults: `platform-refused`, `machine-lost`. */
   prepare(disks: readonly QemuDisk[], signal: AbortSignal): Promise<void>
-  /** Makes the instant. Faults: `snapshot-failed`, `machine-lost`, `guardian-failed`. */
-  commit(disks: readonly QemuDisk[], power: PowerState, signal: AbortSignal): Promise<Captured>
+  /**
+   * Makes the instant; `tracking` is carried out at it. Faults: `snapshot-failed`,
+   * `machine-lost`, `guardian-failed`.
+   */
+  commit(
+    disks: readonly QemuDisk[], power: PowerState, tracking: readonly TransactionAction[],
+    signal: AbortSignal): Promise<Captured>
 }
 
 /** Tells the guardian around the time in which the machine is stopped. */
@@ -63,9 +69,11 @@ class Transaction implements CaptureMethod {
   }
 
   async commit(
-    disks: readonly QemuDisk[], _power: PowerState, signal: AbortSignal): Promise<Captured> {
+    disks: readonly QemuDisk[], _power: PowerState, tracking: readonly TransactionAction[],
+    signal: AbortSignal,
+  ): Promise<Captured> {
     const names = this.#names
-    const actions = disks.map((disk, index) => ({
+    const backups = disks.map((disk, index) => ({
       type: 'blockdev-backup',
       data: {
         'job-id': names.job(index), device: disk.node, target: names.target(index), sync: 'none',
@@ -73,7 +81,8 @@ class Transaction implements CaptureMethod {
       },
     }))
     try {
-      await this.#client.execute('transaction', { actions }, signal)
+      await this.#client.execute(
+        'transaction', { actions: [...tracking, ...backups] }, signal)
     } catch (cause) {
       throw failed('QEMU did not begin the capture of all disks', cause)
     }
@@ -108,11 +117,17 @@ class StopWindow implements CaptureMethod {
   }
 
   async commit(
-    disks: readonly QemuDisk[], power: PowerState, signal: AbortSignal): Promise<Captured> {
-    const switches = disks.map((disk, index) => ({
-      execute: 'qom-set',
-      arguments: { path: disk.path, property: 'drive', value: this.#names.filter(index) },
-    }))
+    disks: readonly QemuDisk[], power: PowerState, tracking: readonly TransactionAction[],
+    signal: AbortSignal,
+  ): Promise<Captured> {
+    const switches = [
+      ...disks.map((disk, index) => ({
+        execute: 'qom-set',
+        arguments: { path: disk.path, property: 'drive', value: this.#names.filter(index) },
+      })),
+      ...(tracking.length === 0
+        ? [] : [{ execute: 'transaction', arguments: { actions: tracking } }]),
+    ]
     if (power === 'running') {
       const [{ running }] = await Promise.all(
         [ask(this.#client, 'query-status', signal), this.#watch.stopping()])

@@ -3,7 +3,7 @@
 import type { Clock } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
-import { connectNbd, type BlockSource, type Extent } from '../../disk/mod.ts'
+import { connectNbd, type BlockSource } from '../../disk/mod.ts'
 import { isFull } from './scratch.ts'
 
 export interface CapturedDiskOptions {
@@ -13,6 +13,8 @@ export interface CapturedDiskOptions {
   readonly sizeBytes: number
   /** Where its overlay lies, to tell a full scratch file from other losses. */
   readonly scratchFolder: string
+  /** The exported bitmap with what changed since the disk's base; undefined without a base. */
+  readonly bitmap: string | undefined
   /** Why we gave the capture up ourselves, once we have. */
   readonly givenUp: () => Fault | undefined
 }
@@ -24,8 +26,11 @@ export interface CapturedDiskOptions {
  */
 export async function openCapturedDisk(
   options: CapturedDiskOptions, clock: Clock, signal: AbortSignal): Promise<BlockSource> {
-  const source = await connectNbd(
-    { socketPath: options.socketPath, exportName: options.id }, clock, signal)
+  const { bitmap } = options
+  const context = `qemu:dirty-bitmap:${bitmap}`
+  const source = await connectNbd({
+    socketPath: options.socketPath, exportName: options.id,
+    ...(bitmap === undefined ? {} : { contexts: [context] }) }, clock, signal)
   if (source.sizeBytes !== options.sizeBytes) {
     await source[Symbol.asyncDispose]()
     throw new Fault('snapshot-failed', `disk ${options.id} changed its size while it was captured`,
@@ -37,6 +42,10 @@ export async function openCapturedDisk(
     name: `disk ${options.id} as captured`,
     sizeBytes: source.sizeBytes,
     read: (offset, length, signal) => explained(source.read(offset, length, signal)),
+    ...(bitmap === undefined ? {} : {
+      changes: (range, signal) =>
+        eachExplained(source.dirtyExtents(context, range, signal), explained),
+    }),
     [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
   }
   if (source.extents === undefined) return disk
@@ -44,10 +53,10 @@ export async function openCapturedDisk(
   return { ...disk, extents: (range, signal) => eachExplained(extents(range, signal), explained) }
 }
 
-async function* eachExplained(
-  extents: AsyncIterable<Extent>, explained: <T>(work: Promise<T>) => Promise<T>,
-): AsyncGenerator<Extent, void, undefined> {
-  const found = extents[Symbol.asyncIterator]()
+async function* eachExplained<Found>(
+  items: AsyncIterable<Found>, explained: <T>(work: Promise<T>) => Promise<T>,
+): AsyncGenerator<Found, void, undefined> {
+  const found = items[Symbol.asyncIterator]()
   try {
     for (;;) {
       const next = await explained(found.next())
@@ -68,7 +77,7 @@ async function explain(error: unknown, options: CapturedDiskOptions): Promise<un
     return new Fault('scratch-full',
       `the scratch space in ${printable(scratchFolder)} ran out before disk ${id} was read`, {
         cause: error, retry: 'later',
-        advice: 'The machine went on undisturbed. Free space there, or name a larger scratch folder.',
+        advice: 'The machine went on undisturbed. Free space there, or name a larger folder.',
       })
   }
   return new Fault('snapshot-broken', `the captured instant of disk ${id} can no longer be read`, {

@@ -19,6 +19,7 @@ import type { QmpConnection } from './qmp-connection.ts'
 import { ask } from './qmp-replies.ts'
 import { watchScratch, type ScratchSpace } from './scratch.ts'
 import { sweepMachine } from './sweep.ts'
+import type { QemuTracking } from './tracking.ts'
 
 /** For the machine to be as it was; I/O under way may have to end first. */
 const RELEASE_MS = 60_000
@@ -36,6 +37,7 @@ export interface PreparedParts {
   readonly scratchFolders: readonly string[]
   readonly scratchSpaces: readonly ScratchSpace[]
   readonly nbd: OwnNbdServer
+  readonly tracking: QemuTracking | undefined
   readonly clock: Clock
   readonly log: Log
 }
@@ -46,6 +48,7 @@ export class QemuPreparedSet implements RequestorHeldSet {
   readonly leftOut: readonly DiskLeftOut[]
   readonly power: PowerState
   readonly freezer: FileSystemFreezer | FreezerMissing
+  declare readonly tracking?: QemuTracking
   readonly #parts: PreparedParts
   #published: Promise<void> | undefined
   #watching: Disposable | undefined
@@ -59,11 +62,12 @@ export class QemuPreparedSet implements RequestorHeldSet {
     this.leftOut = parts.leftOut
     this.power = parts.power
     this.freezer = parts.freezer
+    if (parts.tracking !== undefined) this.tracking = parts.tracking
   }
 
   async commit(signal: AbortSignal): Promise<CommittedSet> {
-    const { method, disks, power, scratchSpaces, clock } = this.#parts
-    const captured = await method.commit(disks, power, signal)
+    const { method, disks, power, scratchSpaces, tracking, clock } = this.#parts
+    const captured = await method.commit(disks, power, tracking?.switchActions ?? [], signal)
     this.#watching = watchScratch(scratchSpaces, clock, (fault) => this.#giveUp(fault))
     return {
       method: captured.method,
@@ -74,7 +78,7 @@ export class QemuPreparedSet implements RequestorHeldSet {
   }
 
   async #open(captured: Captured, diskId: string, signal: AbortSignal): Promise<BlockSource> {
-    const { disks, scratchFolders, nbd, clock } = this.#parts
+    const { disks, scratchFolders, nbd, tracking, clock } = this.#parts
     const index = disks.findIndex(({ id }) => id === diskId)
     const disk = disks[index]
     if (disk === undefined) throw new Fault('not-found', `no disk ${diskId} in the captured set`)
@@ -84,7 +88,8 @@ export class QemuPreparedSet implements RequestorHeldSet {
     await abortable(this.#published, signal)
     return openCapturedDisk({
       socketPath: nbd.socketPath, id: disk.id, sizeBytes: disk.sizeBytes,
-      scratchFolder: scratchFolders[index] ?? '/', givenUp: () => this.#givenUp }, clock, signal)
+      scratchFolder: scratchFolders[index] ?? '/', bitmap: tracking?.bitmapOf(disk.id),
+      givenUp: () => this.#givenUp }, clock, signal)
   }
 
   /**
@@ -99,7 +104,7 @@ export class QemuPreparedSet implements RequestorHeldSet {
 
   /** Adds the nodes that show the instant and exports them, read-only. */
   async #publish(captured: Captured, signal: AbortSignal): Promise<void> {
-    const { qmp, names, disks, log } = this.#parts
+    const { qmp, names, disks, tracking, log } = this.#parts
     log.info('qemu.captured', {
       method: captured.method, stoppedMs: captured.stoppedMs, disks: disks.length })
     const client = await qmp.client(signal)
@@ -107,8 +112,11 @@ export class QemuPreparedSet implements RequestorHeldSet {
       const access = names.access(index)
       await client.execute('blockdev-add',
         { driver: 'snapshot-access', 'node-name': access, file: names.filter(index) }, signal)
-      await client.execute('block-export-add',
-        { type: 'nbd', id: access, 'node-name': access, name: disk.id, writable: false }, signal)
+      const bitmap = tracking?.bitmapOf(disk.id)
+      await client.execute('block-export-add', {
+        type: 'nbd', id: access, 'node-name': access, name: disk.id, writable: false,
+        ...(bitmap === undefined ? {} : { bitmaps: [{ node: disk.node, name: bitmap }] }),
+      }, signal)
     }
   }
 
@@ -166,16 +174,18 @@ export class QemuPreparedSet implements RequestorHeldSet {
   }
 }
 
-type MachineParts = Pick<PreparedParts, 'qmp' | 'names' | 'nbd' | 'clock' | 'log'>
+type MachineParts = Pick<PreparedParts, 'qmp' | 'names' | 'nbd' | 'tracking' | 'clock' | 'log'>
 
 /** What a prepared machine is given back by; never throws. Also for a prepare that fails midway. */
-export async function releaseMachine(parts: MachineParts & { readonly guard: Guard }): Promise<void> {
+export async function releaseMachine(
+  parts: MachineParts & { readonly guard: Guard }): Promise<void> {
   await removeFromMachine(parts)
   await rm(parts.nbd.socketPath, { force: true }).catch(() => {})
   await parts.guard[Symbol.asyncDispose]()
 }
 
-async function removeFromMachine({ qmp, names, nbd, clock, log }: MachineParts): Promise<void> {
+async function removeFromMachine(
+  { qmp, names, nbd, tracking, clock, log }: MachineParts): Promise<void> {
   using limit = deadline(clock, RELEASE_MS, 'giving the machine back')
   try {
     const client = await qmp.client(limit.signal)
@@ -183,6 +193,7 @@ async function removeFromMachine({ qmp, names, nbd, clock, log }: MachineParts):
     const sweep = await sweepMachine(client, names.prefix, stopNbd, clock, limit.signal)
     if (sweep.removed.includes('NBD server')) nbd.isStarted = false
     if (sweep.problems.length > 0) log.error('qemu.leftovers', { problems: sweep.problems })
+    await tracking?.settle(client, limit.signal) // an exported bitmap cannot be changed
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error)
     log.error('qemu.leftovers', { problems: [problem] })

@@ -28,6 +28,7 @@ import {
   checkScratchSpace, createScratch, removeScratch, scratchFolder, scratchSpaces,
 } from './scratch.ts'
 import { sweepMachine } from './sweep.ts'
+import { QemuTracking } from './tracking.ts'
 
 /** For the agent to answer before the hold: a guest under emulation needs a second. */
 const AGENT_ANSWER_MS = 10_000
@@ -75,7 +76,8 @@ export class QemuProvider implements Provider {
       clock, settings: {} })
     const nbd = plannedNbdServer(runDir, options.qmp, names.run)
     await using undo = new AsyncDisposableStack()
-    undo.defer(() => releaseMachine({ qmp, guard, names, nbd, clock, log }))
+    let tracking: QemuTracking | undefined
+    undo.defer(() => releaseMachine({ qmp, guard, names, nbd, tracking, clock, log }))
     const freezer = await this.#freezer({ client, guard, power, disks, unreleased }, signal)
     const method = await chooseMethod(client, names, guard, signal)
     await startNbdServer(client, nbd, runDir, signal)
@@ -87,9 +89,13 @@ export class QemuProvider implements Provider {
     await checkScratchSpace(spaces)
     await addTargets(client, names, disks, scratchFolders, signal)
     await method.prepare(disks, signal)
+    if (request.tracking !== undefined) {
+      tracking = await QemuTracking.begin(
+        client, disks, request.tracking, request.pointId, log, signal)
+    }
     undo.move() // the set releases from here on
     return new QemuPreparedSet({ qmp, guard, method, names, disks, leftOut, power, freezer,
-      scratchFolders, scratchSpaces: spaces, nbd, clock, log })
+      scratchFolders, scratchSpaces: spaces, nbd, tracking, clock, log })
   }
 
   /** A hold that cannot be shown to be released makes the agent useless for this run. */

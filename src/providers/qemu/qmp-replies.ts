@@ -16,7 +16,12 @@ const list = <T extends z.ZodType>(item: T): z.ZodArray<T> => z.array(item).max(
 const image = z.object({ 'virtual-size': size })
 const inserted = z.object({
   'node-name': text.default(''), drv: text, ro: z.boolean(), file: text, image })
-const node = z.object({ 'node-name': text.default(''), drv: text, file: text, image })
+const dirtyBitmap = z.object({
+  name: text.optional(), recording: z.boolean(), inconsistent: z.boolean().optional() })
+const node = z.object({
+  'node-name': text.default(''), drv: text, file: text, image,
+  'dirty-bitmaps': list(dirtyBitmap).optional(),
+})
 
 interface PciDevice {
   readonly bus: number
