@@ -2,7 +2,7 @@
 # Both install what they need first (tools/setup.sh); Node and npm of any recent version exist.
 DEMO ?= tiny
 
-.PHONY: setup test check demo clean
+.PHONY: setup test test-long check demo clean
 
 setup: # everything for working on the project
 	@tools/setup.sh tests
@@ -11,11 +11,14 @@ test: setup # what CI runs
 	@tools/node tools/check.ts
 	@tools/node tools/run-tests.ts
 
+test-long: setup # what takes minutes: the full guest, built and demonstrated
+	@tools/node --test --test-reporter=spec 'test/long/*.long.ts'
+
 check: # types, lint, text rules: no guest is started
 	@tools/node tools/check.ts
 
 demo: # DEMO=tiny (default) or DEMO=full
-	@tools/setup.sh demo
+	@tools/setup.sh demo-$(DEMO)
 	@bin/stillpoint demo --guest $(DEMO)
 
 clean: # what was built; installed packages stay

@@ -1,17 +1,18 @@
 #!/bin/bash
 # Installs what a checkout needs: Debian packages and npm packages (Node 24 is one of them).
-# Usage: tools/setup.sh demo|tests. Quick when nothing is missing; safe to run again.
+# Usage: tools/setup.sh demo-tiny|demo-full|tests. Quick when nothing is missing; safe to run again.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
 # What the program and its demonstration call.
 packages=(qemu-system-x86 qemu-utils e2fsprogs lz4 restic)
 case ${1:-tests} in
-  demo) ;;
+  demo-tiny) ;;
+  demo-full) packages+=(mmdebstrap) ;; # builds the guest's root file system
   # The peers that tests compare with, and what makes their disks.
   tests) packages+=(
     btrfs-progs cpio dosfstools fdisk git libnbd-bin mmdebstrap nbdkit sqlite3 xfsprogs) ;;
-  *) echo 'error: write tools/setup.sh demo or tools/setup.sh tests' >&2; exit 2 ;;
+  *) echo 'error: write tools/setup.sh demo-tiny, demo-full or tests' >&2; exit 2 ;;
 esac
 
 fail() { # what, what to do

@@ -18,8 +18,9 @@ export async function chooseAccelerator(
   probe: (signal: AbortSignal) => Promise<void>,
   clock: Clock,
   signal: AbortSignal,
+  device = '/dev/kvm',
 ): Promise<Accelerator> {
-  if (!await isUsable('/dev/kvm')) return 'tcg'
+  if (!await isUsable(device)) return 'tcg'
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()
   const answerFile = join(cacheDir, `kvm-${bootId}`)
   const known = await readFile(answerFile, 'utf8').catch(() => '')

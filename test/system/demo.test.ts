@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdtemp, readFile, readdir, rename, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readFile, readdir, rename, rm } from 'node:fs/promises'
 import { test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { systemClock as clock } from '../../src/base/clock.ts'
 import { systemRandom as random } from '../../src/base/random.ts'
-import { buildTinyGuest, defaultCacheDir, runDemo, startGuest } from '../../src/demo/mod.ts'
+import { runDemo } from '../../src/demo/mod.ts'
+import { readyGuest } from './rig.ts'
 
 const LIMITS = { timeout: 240_000 }
 const PROGRAM = fileURLToPath(new URL('../../bin/stillpoint', import.meta.url))
@@ -54,7 +53,6 @@ function tell(onStory: (story: string, interrupt: () => void) => void): Promise<
 
 test('the demonstration shows what it promises and leaves a repository and nothing else',
   LIMITS, async (t) => {
-    await buildTinyGuest(defaultCacheDir(), t.signal)
     const { story, stderr, code } = await tell(() => {})
     const folder = folderOf(story, t)
     assert.equal(code, 0, story + stderr)
@@ -95,10 +93,9 @@ test('a stale disk in the restored machine fails the demonstration', LIMITS, asy
 
 /** The first disk of a guest that was killed after its first rows. */
 async function staleDisk(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'sp-stale-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
-  await using guest = await startGuest({ kind: 'tiny', folder }, clock, t.signal)
+  const guest = await readyGuest(t)
   await guest.witness.until('two rows', (witness) =>
     (witness.lastAcknowledged('rows')?.id ?? 0) >= 2, t.signal)
-  return join(folder, 'disk0.qcow2')
+  await guest.kill()
+  return guest.disks[0]?.path ?? ''
 }

@@ -1,27 +1,12 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { deadline, systemClock as clock } from '../../src/base/clock.ts'
-import { startGuest, type GuestOptions, type RunningGuest } from '../../src/demo/mod.ts'
+import { startGuest, type RunningGuest } from '../../src/demo/mod.ts'
 import { connectGuestAgent, type GuestAgent } from './guest-agent.ts'
-
-/** A guest in a folder of its own, ready, and both gone when the test is over. */
-async function readyGuest(
-  t: TestContext, options: Omit<GuestOptions, 'kind' | 'folder'> = {}): Promise<RunningGuest> {
-  const folder = await mkdtemp(join(tmpdir(), 'sp-guest-'))
-  const guest = await startGuest({ kind: 'tiny', folder, ...options }, clock, t.signal)
-  t.after(async () => {
-    await guest.kill()
-    await rm(folder, { recursive: true, force: true })
-  })
-  await guest.waitUntilReady(t.signal)
-  return guest
-}
+import { readyGuest, testFolder } from './rig.ts'
 
 async function agentOf(guest: RunningGuest, t: TestContext): Promise<GuestAgent> {
   assert.ok(guest.agentSocket !== undefined)
@@ -103,8 +88,7 @@ test('a disabled agent answers and refuses to freeze', limits, async (t) => {
 })
 
 test('QEMU dies with the process that started it', limits, async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'sp-guest-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
+  const folder = await testFolder(t)
   const demo = fileURLToPath(new URL('../../src/demo/mod.ts', import.meta.url))
   const clockFile = fileURLToPath(new URL('../../src/base/clock.ts', import.meta.url))
   const script = `
@@ -129,8 +113,7 @@ test('QEMU dies with the process that started it', limits, async (t) => {
 })
 
 test('a QEMU that cannot start is a fault that says why', limits, async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'sp-guest-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
+  const folder = await testFolder(t)
   await assert.rejects(
     startGuest({ kind: 'tiny', folder, qemuArguments: ['-device', 'nonesuch'] }, clock, t.signal),
     { code: 'program-failed', message: /nonesuch/ })
