@@ -1,7 +1,7 @@
 /** What a check finds and how far it is. */
 
 import { throwIfAborted } from '../base/clock.ts'
-import { isFault, type Fault } from '../base/fault.ts'
+import { isFault, type Fault, type FaultCode } from '../base/fault.ts'
 
 export type CheckCode =
   | 'index-damaged' | 'snapshot-damaged'
@@ -30,16 +30,30 @@ export type OnCheckEvent = (event: CheckEvent) => void
 /** A repository that lost a disk may have millions. */
 export const MAX_KEPT_FINDINGS = 1000
 
+/** Faults that say something of what is stored. */
+const DAMAGE = ['repository-damaged', 'not-found', 'point-not-found'] as const
+
+/** For a check, an answer that does not come is a finding too. */
+const CHECK_FINDINGS: readonly FaultCode[] = [...DAMAGE, 'storage-failed']
+
 export class CheckFindings {
   readonly kept: CheckFinding[] = []
   errors = 0
   warnings = 0
   readonly #onEvent: OnCheckEvent
   readonly #signal: AbortSignal
+  readonly #codes: readonly FaultCode[]
 
-  constructor(onEvent: OnCheckEvent, signal: AbortSignal) {
+  constructor(
+    onEvent: OnCheckEvent, signal: AbortSignal, codes: readonly FaultCode[] = CHECK_FINDINGS) {
     this.#onEvent = onEvent
     this.#signal = signal
+    this.#codes = codes
+  }
+
+  /** As a prune needs them, which shall fail with the store's fault where the store fails. */
+  static ofDamage(onEvent: OnCheckEvent, signal: AbortSignal): CheckFindings {
+    return new CheckFindings(onEvent, signal, DAMAGE)
   }
 
   add(severity: CheckFinding['severity'], code: CheckCode, message: string): void {
@@ -61,9 +75,7 @@ export class CheckFindings {
       return await step()
     } catch (error) {
       throwIfAborted(this.#signal)
-      const isFinding = isFault(
-        error, 'repository-damaged', 'not-found', 'point-not-found', 'storage-failed')
-      if (isFinding) return error
+      if (isFault(error, ...this.#codes)) return error
       throw error
     }
   }

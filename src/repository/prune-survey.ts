@@ -50,7 +50,7 @@ export async function surveyRepository(
   const snapshots = await repository.snapshots(signal)
   onProgress('snapshots', snapshots.length, snapshots.length)
   const { index, indexFiles } = await readIndex(repository, onProgress, signal)
-  const findings = new CheckFindings((event) => {
+  const findings = CheckFindings.ofDamage((event) => {
     if (event.kind === 'progress') onProgress('trees', event.done, event.total)
   }, signal)
   const { used } = await checkTrees(repository, index, snapshots, findings, signal)

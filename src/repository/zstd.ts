@@ -31,8 +31,9 @@ export function zstdDecompress(
     return zstdDecompressSync(compressed, {
       maxOutputLength: Math.max(1, maxBytes),
       params: { [constants.ZSTD_d_windowLogMax]: windowLog },
-      // A little over the whole, so that a text of the expected size comes in one piece.
-      chunkSize: Math.min(maxBytes + 64, 16 * 1024 * 1024),
+      // A little over the whole, so that a blob of the expected size comes in one piece; but where
+      // `maxBytes` is only a bound, not that much for every small file.
+      chunkSize: Math.min(maxBytes + 64, Math.max(1024 * 1024, compressed.length * 16)),
     })
   } catch (cause) {
     throw new Fault('repository-damaged', `${what} cannot be decompressed`, { cause })
