@@ -72,3 +72,11 @@ test('wall times turn into ISO text and back; finer digits are dropped, other te
   assert.equal(isoTimeMs('2023-11-14T23:13:20.120999999+01:00'), 1_700_000_000_120)
   assert.ok(Number.isNaN(isoTimeMs('yesterday')))
 })
+
+test('what is aborted already hides the failure of its promise', async () => {
+  const reason = new Fault('timed-out', 'enough')
+  // An unhandled rejection would end the test run.
+  await assert.rejects(
+    abortable(Promise.reject(new Error('unheard')), AbortSignal.abort(reason)), reason)
+  await new Promise(setImmediate)
+})

@@ -88,6 +88,7 @@ export function throwIfAborted(signal: AbortSignal): void {
 
 /** `promise`, or the signal's reason if that comes first; the promise itself goes on unheard. */
 export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  promise.catch(() => {}) // if it is aborted already, nobody else will hear of its failure
   throwIfAborted(signal)
   let onAbort = (): void => {}
   const aborted = new Promise<never>((_resolve, reject) => {

@@ -1,6 +1,7 @@
 /** Stores a disk: reads what must be read, and builds the tree that disk-layout.ts describes. */
 
 import { mapBounded } from '../base/bounded.ts'
+import { abortable } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import {
   alignRangesOutward, between, dataRanges, endOf, mergeExtents, type BlockSource, type Range,
@@ -185,7 +186,9 @@ class DiskStore {
           throw new Fault('disk-unreadable',
             `${this.#source.name} gave ${bytes.length} bytes instead of ${piece.length}`)
         }
-        const { ids } = await this.#session.addRun(bytes, this.#layout.chunkBytes)
+        // A store that does not answer holds runs back: an abort need not wait for it.
+        const storing = this.#session.addRun(bytes, this.#layout.chunkBytes)
+        const { ids } = await abortable(storing, signal)
         return { piece, ids }
       }
       case 'zero':

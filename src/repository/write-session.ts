@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { availableParallelism } from 'node:os'
-import { reasonOf } from '../base/clock.ts'
+import { abortable, reasonOf } from '../base/clock.ts'
 import { plaintextLength, sealBlob, type BlobKind } from './blob.ts'
 import type { PackTail } from './chunk-messages.ts'
 import { ChunkPool } from './chunk-pool.ts'
@@ -149,11 +149,7 @@ export class WriteSession implements AsyncDisposable {
     signal.addEventListener('abort', onAbort, { once: true })
     try {
       if (signal.aborted) onAbort()
-      for (const tail of await this.#pool?.finish() ?? []) await this.#addTail(tail)
-      await this.#finishPack('data')
-      await this.#finishPack('tree')
-      await this.#sink.flush()
-      this.#isFlushed = true
+      await abortable(this.#flush(), this.#stop.signal)
     } catch (error) {
       this.#fail(error)
       throw this.#stop.signal.reason
@@ -168,14 +164,23 @@ export class WriteSession implements AsyncDisposable {
     this.#stop.signal.throwIfAborted()
     const { storage, masterKey, random } = this.#repository
     const json = encodeSnapshotFile(snapshot)
-    await this.#options.lock?.confirm(signal)
-    return writeUnpacked(storage, masterKey, 'snapshots', json, random, signal)
+    const stop = AbortSignal.any([signal, this.#stop.signal])
+    await this.#options.lock?.confirm(stop)
+    return writeUnpacked(storage, masterKey, 'snapshots', json, random, stop)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopListening()
     this.#fail(reasonOf(AbortSignal.abort()))
     await this.#pool?.[Symbol.asyncDispose]()
+  }
+
+  async #flush(): Promise<void> {
+    for (const tail of await this.#pool?.finish() ?? []) await this.#addTail(tail)
+    await this.#finishPack('data')
+    await this.#finishPack('tree')
+    await this.#sink.flush()
+    this.#isFlushed = true
   }
 
   #startPool(): ChunkPool {
