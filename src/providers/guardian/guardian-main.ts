@@ -8,11 +8,13 @@
 import { systemClock } from '../../base/clock.ts'
 import { isJsonObject, parseJson } from '../../base/json.ts'
 import { LineSplitter } from '../channel/lines.ts'
+import { leaveControlGroup } from './cgroup.ts'
 import { Guardian } from './guardian.ts'
 import { MAX_MESSAGE_BYTES, parseRequest, plainFault, type GuardianMessage } from './protocol.ts'
 import { RELEASE_TIMES, type ReleaseTimes } from './release.ts'
 
 const requestorPid = process.ppid
+leaveControlGroup(process.pid) // staying is worse, and no reason not to guard
 const settings = parseSettings(process.argv[2])
 let ending: Promise<void> | undefined
 

@@ -1,10 +1,11 @@
 /**
  * A requestor that a test kills: starts a guard, freezes, says how far it is, and stays.
  *
- * Argument: `{sockets, recordFile, limits, stop?}` as JSON. Prints `guardian PID`, `freezing`,
+ * Argument: `{sockets, recordFile, limits, group?, stop?}` as JSON. Prints `guardian PID`, `freezing`,
  * `held COUNT`, `stopped`.
  */
 
+import { writeFileSync } from 'node:fs'
 import { systemClock } from '../../base/clock.ts'
 import type { FreezeLimits } from '../../consistency/mod.ts'
 import { GuardedFreezer } from '../guardian/freezer.ts'
@@ -16,6 +17,8 @@ interface Orders {
   readonly sockets: HoldSockets
   readonly recordFile: string
   readonly limits: FreezeLimits
+  /** The `cgroup.procs` of a control group to be in, guardian and all. */
+  readonly group?: string
   /** Stop the machine once the freeze is held. */
   readonly stop?: boolean
 }
@@ -23,6 +26,7 @@ interface Orders {
 const orders = JSON.parse(process.argv[2] ?? '') as Orders
 const say = (line: string): void => { process.stdout.write(`${line}\n`) }
 const { sockets, recordFile, limits } = orders
+if (orders.group !== undefined) writeFileSync(orders.group, String(process.pid))
 const signal = new AbortController().signal
 const guard = new Guard({ sockets, recordFile, nodePrefix: '', clock: systemClock, settings: {} })
 say(`guardian ${guard.pid}`)
