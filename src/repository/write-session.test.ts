@@ -111,7 +111,7 @@ test('an abort ends every call with its reason and leaves no snapshot', limits, 
   const inner = openMemoryStorage()
   const repository = await openTestRepository(inner, signal)
   const source = memorySource(diskB, { extentBytes: 'none' })
-  for (let reads = 0; reads < 13; reads += 3) {
+  for (let reads = 0; reads < 10; reads += 3) {
     const abort = new AbortController()
     const reason = new Fault('timed-out', 'enough')
     let count = 0
