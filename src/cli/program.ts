@@ -9,6 +9,7 @@ import { addMachines } from './commands/machines.ts'
 import { addPoints } from './commands/points.ts'
 import { addRestore } from './commands/restore.ts'
 import { addShow } from './commands/show.ts'
+import { addRecover } from './commands/recover.ts'
 import { addUnlock } from './commands/unlock.ts'
 import { reportError } from './errors.ts'
 import { Output } from './output.ts'
@@ -100,6 +101,7 @@ function createProgram(world: World, run: Run): Command {
   addShow(program, run)
   addRestore(program, run)
   addCheck(program, run)
+  addRecover(program, run)
   addUnlock(program, run)
   addDemo(program, run)
   return program

@@ -35,6 +35,12 @@ export interface Provider {
    * `no-space`, `unsupported`. An agent that does not answer is no fault: `freezer` says why.
    */
   prepare(request: PrepareRequest, signal: AbortSignal): Promise<PreparedSet>
+  /**
+   * Releases what a killed run left, as each `prepare` does first: holds, filters, exports, scratch
+   * files. Returns what was found and released, one sentence each. Faults: as `prepare`; one that
+   * says that something could not be released.
+   */
+  recover?(signal: AbortSignal): Promise<readonly string[]>
 }
 
 export type PreparedSet = RequestorHeldSet | PlatformHeldSet

@@ -98,6 +98,22 @@ export class QemuProvider implements Provider {
       scratchFolders, scratchSpaces: spaces, nbd, tracking, clock, log })
   }
 
+  async recover(signal: AbortSignal): Promise<readonly string[]> {
+    const { options, runDir, qmp, context: { clock } } = this.#parts
+    const sockets: HoldSockets = {
+      agent: options.agent, qmp: options.qmp, guardianQmp: options.guardianQmp }
+    await ensureRunDir(runDir)
+    await qmp.release() // a guardian may need our only QMP socket to resume the machine
+    const holds = await thawLeftovers(runDir, sockets, clock, {}, signal)
+    const stuck = holds.find(({ released }) => !released)
+    if (stuck !== undefined) throw notReleased(stuck.detail)
+    const removed = await this.#sweepLeftovers(await qmp.client(signal), signal)
+    return [
+      ...holds.map(({ record }) => `a hold ${sinceWhen(record.frozenSinceMs)} was released`),
+      ...removed.map((what) => `${what} was removed`),
+    ]
+  }
+
   /** A hold that cannot be shown to be released makes the agent useless for this run. */
   async #releaseLeftHolds(
     sockets: HoldSockets, signal: AbortSignal): Promise<FreezerMissing | undefined> {
@@ -116,11 +132,11 @@ export class QemuProvider implements Provider {
     return undefined
   }
 
-  async #sweepLeftovers(client: QmpClient, signal: AbortSignal): Promise<void> {
+  async #sweepLeftovers(client: QmpClient, signal: AbortSignal): Promise<readonly string[]> {
     const { clock, log } = this.#parts.context
     const sweep = await sweepMachine(client, OURS, 'if-found', clock, signal)
     if (sweep.removed.length > 0) log.warn('qemu.leftovers-removed', { removed: sweep.removed })
-    if (sweep.problems.length === 0) return
+    if (sweep.problems.length === 0) return sweep.removed
     throw new Fault('machine-busy', 'an earlier run left something in the machine that stays: ' +
       printable(sweep.problems.join('; ')), {
       advice: 'Remove the nodes named stillpoint-… with blockdev-del, or restart the machine.' })
@@ -159,6 +175,17 @@ export class QemuProvider implements Provider {
         : error.message }
     }
   }
+}
+
+function sinceWhen(frozenSinceMs: number | undefined): string {
+  return frozenSinceMs === undefined
+    ? 'of the stopped machine' : `since ${new Date(frozenSinceMs).toISOString()}`
+}
+
+function notReleased(detail: string): Fault {
+  return new Fault('thaw-failed',
+    `a hold of an earlier run cannot be shown to be released: ${printable(detail)}`, {
+      retry: 'later', advice: 'Run guest-fsfreeze-thaw through the agent, or restart the guest.' })
 }
 
 /** Makes the overlays and has QEMU open them: only then is it known that it may. */

@@ -256,6 +256,22 @@ test('what a killed run left is swept by the next one', async (t) => {
   await abandoned[Symbol.asyncDispose]()
 })
 
+test('recover releases what a killed run left and then finds nothing', async (t) => {
+  await using s = await scene(t)
+  if (s === undefined) return
+  const abandoned = await s.prepare()
+  const committed = await abandoned.commit(signal)
+  await using _source = await committed.open('root', signal)
+  const provider = s.platform.provider('db1')
+  assert.ok(provider.recover !== undefined)
+  const released = await provider.recover(signal)
+  assert.ok(released.some((what) => /^export stillpoint-\S+ was removed$/.test(what)))
+  assert.ok(released.some((what) => /^node stillpoint-\S+ was removed$/.test(what)))
+  assert.deepEqual(await s.qemu.leavings(), [])
+  assert.deepEqual(await provider.recover(signal), [])
+  await abandoned[Symbol.asyncDispose]()
+})
+
 test('an NBD server or a job of somebody else is a clear fault and stays as it is', async (t) => {
   await using s = await scene(t)
   if (s === undefined) return
