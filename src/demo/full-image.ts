@@ -52,9 +52,12 @@ async function build(folder: string, signal: AbortSignal): Promise<void> {
       advice: 'Run the demonstration once as root, or use the tiny guest.' })
   }
   const root = join(folder, 'root')
-  const include = `--include=${PACKAGES.join(',')}`
-  await runProgram('mmdebstrap', [
-    '--quiet', '--variant=minbase', '--mode=root', '--format=directory', include, SUITE, root,
+  // In name spaces of its own: killed half-way it takes its children and mounts with it, so that
+  // what is left can be removed without reaching into the host's /proc, /sys and /dev.
+  await runProgram('unshare', [
+    '--mount', '--pid', '--fork', '--kill-child', '--mount-proc',
+    'mmdebstrap', '--quiet', '--variant=minbase', '--mode=root', '--format=directory',
+    `--include=${PACKAGES.join(',')}`, SUITE, root,
   ], { signal })
   for (const unread of UNREAD) await rm(join(root, unread), { recursive: true, force: true })
   await mkdir(join(root, 'var/lib/stillpoint'))

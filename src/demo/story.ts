@@ -52,6 +52,25 @@ export class Story {
   /** Names on the left, as wide as the widest, and what was measured on the right. */
   figures(rows: readonly (readonly [name: string, value: string])[]): void {
     const width = Math.max(...rows.map(([name]) => name.length))
-    for (const [name, value] of rows) this.#write(`   ${name.padEnd(width)}  ${value}\n`)
+    for (const [name, value] of rows) {
+      wrapped(value, COLUMNS - width - 5).forEach((line, index) => {
+        this.#write(`   ${(index === 0 ? name : '').padEnd(width)}  ${line}\n`)
+      })
+    }
   }
+}
+
+const COLUMNS = 100
+
+/** `text` in lines of at most `width` characters, broken between words. */
+function wrapped(text: string, width: number): readonly string[] {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line)
+      line = word
+    } else line = line === '' ? word : `${line} ${word}`
+  }
+  return [...lines, line]
 }
