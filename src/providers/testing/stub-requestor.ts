@@ -1,8 +1,8 @@
 /**
  * A requestor that a test kills: starts a guard, freezes, says how far it is, and stays.
  *
- * Argument: `{sockets, recordFile, limits, group?, stop?}` as JSON. Prints `guardian PID`, `freezing`,
- * `held COUNT`, `stopped`.
+ * Argument: `{sockets, recordFile, limits, group?, stop?}` as JSON. Prints `guardian PID`,
+ * `freezing`, `held COUNT`, `stopped`.
  */
 
 import { writeFileSync } from 'node:fs'
