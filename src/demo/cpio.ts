@@ -37,7 +37,7 @@ function bodyOf(entry: CpioEntry): { mode: number; bytes: Uint8Array } {
 
 function header(inode: number, mode: number, size: number, path: string): Uint8Array {
   const name = Buffer.from(`${path}\0`)
-  // magic ino mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check
+  // ino mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check
   const numbers = [inode, mode, 0, 0, 1, 0, size, 0, 0, 0, 0, name.length, 0]
   const text = numbers.map((number) => number.toString(16).padStart(8, '0')).join('')
   return padded(Buffer.concat([Buffer.from(`070701${text}`), name]))

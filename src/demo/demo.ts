@@ -153,7 +153,7 @@ async function liveAndDie(stage: Stage, signal: AbortSignal): Promise<{
   const machine = [kind, '--on', 'qemu:qmp=first/qmp,guardian-qmp=first/qmp2,agent=first/agent']
   await stillpoint(shell, ['backup', ...machine], {}, signal)
   await moreRows(guest, signal)
-  story.say(`The machine has written on, to row ${rowCount(guest)}. Once more, for a program to read:`)
+  story.say(`The machine has written on, to row ${rowCount(guest)}. Once more, for programs to read:`)
   const figures = backupFigures(
     await stillpoint(shell, ['backup', ...machine, '--json'], { silent: true }, signal))
   await stillpoint(shell, ['points'], {}, signal)
@@ -164,7 +164,8 @@ async function liveAndDie(stage: Stage, signal: AbortSignal): Promise<{
   story.chapter('Disaster')
   await moreRows(guest, signal)
   await guest.kill()
-  story.say(`The machine is killed at row ${rowCount(guest)} (SIGKILL to QEMU) and its disks deleted.`)
+  story.say(`QEMU is killed (SIGKILL) when the machine is at row ${rowCount(guest)},`)
+  story.say('and its disks are deleted.')
   for (const { path } of guest.disks) await rm(path)
   return { witness: guest.witness, disks: guest.disks, evidence, figures }
 }
@@ -204,8 +205,8 @@ async function restore(
 }
 
 async function proveRestored(
-  { kind, story, clock, cacheDir, shell }: Stage, disks: readonly GuestDiskOptions[], witness: Witness,
-  evidence: Evidence, signal: AbortSignal): Promise<readonly Finding[]> {
+  { kind, story, clock, cacheDir, shell }: Stage, disks: readonly GuestDiskOptions[],
+  witness: Witness, evidence: Evidence, signal: AbortSignal): Promise<readonly Finding[]> {
   const folder = join(shell.folder, 'second')
   await mkdir(folder)
   await using guest = await startGuest({ kind, folder, disks, cacheDir }, clock, signal)
@@ -248,7 +249,8 @@ async function tellRestic({ kind, story, shell }: Stage, signal: AbortSignal): P
   await command(shell, 'restic', ['snapshots', '--compact'], signal)
   await command(shell, 'restic', ['check', '--read-data'], signal)
   story.say('')
-  story.say(`The repository stays in ${shell.folder}; remove that folder when you have seen enough.`)
+  story.say(`The repository stays in ${shell.folder};`)
+  story.say('remove that folder when you have seen enough.')
   story.say('To look around with restic, from anywhere:')
   const { folder } = shell
   const options = `-r ${join(folder, 'repository')} -p ${join(folder, 'password')}`

@@ -91,7 +91,8 @@ function checkDisks(boot: BootReport, { claimsFrozen }: RowExpectation): readonl
     ...(claimsFrozen ? [{
       holds: recovered.length === 0,
       claim: 'No file system had to recover: it was frozen, as the grade says',
-      detail: recovered.length === 0 ? 'no journal was replayed' : `recovered: ${recovered.join(', ')}`,
+      detail: recovered.length === 0
+        ? 'no journal was replayed' : `recovered: ${recovered.join(', ')}`,
     }] : []),
   ]
 }

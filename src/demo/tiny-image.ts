@@ -1,6 +1,6 @@
 /**
- * The tiny guest, and what starts the full one: one initramfs with busybox, SQLite and QEMU's guest agent, and Debian's cloud
- * kernel. All comes from Debian packages that are unpacked, not installed.
+ * The tiny guest, and what starts the full one: Debian's cloud kernel and one initramfs with
+ * busybox, SQLite and QEMU's guest agent, from Debian packages that are unpacked, not installed.
  */
 
 import { createHash } from 'node:crypto'
@@ -122,7 +122,8 @@ async function librariesOf(
   const folders = ['lib/x86_64-linux-gnu', 'usr/lib/x86_64-linux-gnu']
     .map((folder) => join(root, folder))
   const { stdout } = await runProgram(
-    loaderOf(root), ['--library-path', folders.join(':'), '--list', join(root, program)], { signal })
+    loaderOf(root), ['--library-path', folders.join(':'), '--list', join(root, program)],
+    { signal })
   const found = new Map<string, string>()
   for (const line of new TextDecoder().decode(stdout).split('\n')) {
     const [, name, file] = /^\s*(\S+) => (\S+)/.exec(line) ?? []

@@ -23,8 +23,8 @@ test('lines are taken as they come, cut anywhere, each with its time', () => {
 
 test('what is not understood proves nothing', () => {
   const witness = new WitnessLog(new ManualClock())
-  witness.feed('ack rows -1\nack rows 1e9\nack rows\nack rows 99999999999999999\ntable rows x 1 ok\n')
-  witness.feed('noise\n\n')
+  witness.feed('ack rows -1\nack rows 1e9\nack rows\nack rows 99999999999999999\n')
+  witness.feed('table rows x 1 ok\nnoise\n\n')
   assert.equal(witness.lastAcknowledged('rows'), undefined)
   assert.equal(witness.boot.tables.size, 0)
 })

@@ -75,7 +75,7 @@ export class WitnessLog implements Witness {
     this.#clock = clock
   }
 
-  /** Takes the next bytes of the port as text. Faults: `agent-protocol` on a line that never ends. */
+  /** Takes what the port said next. Faults: `agent-protocol` on a line that never ends. */
   feed(text: string): void {
     const lines = (this.#partial + text).split('\n')
     this.#partial = lines.pop() ?? ''
