@@ -10,10 +10,10 @@ import {
   beginWrite, DEFAULT_CHUNK_BYTES, SEGMENT_BYTES, storeDisk, type BlobId, type RepositoryLock,
   type StoredDisk, type WriteCounts, type WriteSession,
 } from '../repository/mod.ts'
+import type { BackupRequest } from './backup-request.ts'
 import type { BackupSummary } from './backup-summary.ts'
 import { isUnchanged, type PlannedDisk } from './disk-bases.ts'
 import { probeSet } from './probe-set.ts'
-import type { BackupRequest } from './run-backup.ts'
 import { seal } from './seal.ts'
 import type { TakenSet } from './snapshot-set.ts'
 

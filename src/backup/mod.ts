@@ -1,3 +1,4 @@
 export type { BackupEvent, BackupPhase } from './backup-events.ts'
+export type { BackupRequest } from './backup-request.ts'
 export type { BackupSummary } from './backup-summary.ts'
-export { runBackup, type BackupRequest } from './run-backup.ts'
+export { runBackup } from './run-backup.ts'

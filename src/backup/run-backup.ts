@@ -1,36 +1,12 @@
 /** The life of one backup, in its order (DESIGN §3, docs/architecture.md). */
 
-import type { Clock } from '../base/clock.ts'
-import type { Log } from '../base/log.ts'
-import { uuid, type RandomBytes } from '../base/random.ts'
-import { bestGradeSoFar, readRestorePoints, type Platform } from '../catalog/mod.ts'
-import type { FreezeLimits, PolicySettings } from '../consistency/mod.ts'
-import type { Repository, WriteOptions } from '../repository/mod.ts'
-import type { BackupEvent } from './backup-events.ts'
+import { uuid } from '../base/random.ts'
+import { bestGradeSoFar, readRestorePoints } from '../catalog/mod.ts'
+import type { BackupRequest } from './backup-request.ts'
 import type { BackupSummary } from './backup-summary.ts'
 import { capture } from './capture.ts'
 import { planDisk, sealedPoints, type PlannedDisk } from './disk-bases.ts'
 import { takeSnapshotSet } from './snapshot-set.ts'
-
-export interface BackupRequest {
-  readonly repository: Repository
-  readonly platform: Platform
-  readonly machine: string
-  readonly settings: PolicySettings
-  /** Read all of each disk, whatever is known of its changes. */
-  readonly full: boolean
-  /** Disk ids to leave out. */
-  readonly exclude: readonly string[]
-  /** The operator says that nothing on the machine keeps durable data. */
-  readonly declaredNoApplications: boolean
-  readonly limits: FreezeLimits
-  readonly write: WriteOptions
-  readonly programVersion: string
-  readonly clock: Clock
-  readonly random: RandomBytes
-  readonly log: Log
-  readonly onEvent: (event: BackupEvent) => void
-}
 
 /**
  * Backs one machine up. A result weaker than the policy allows is no fault: the summary says so,

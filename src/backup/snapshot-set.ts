@@ -5,7 +5,7 @@ import {
   holdAndCommit, predictGrade, resolvePolicy, type ApplicationsEvidence, type CommittedSet,
   type Evidence, type Grade, type HoldEvent, type HoldOutcome, type PreparedSet,
 } from '../consistency/mod.ts'
-import type { BackupRequest } from './run-backup.ts'
+import type { BackupRequest } from './backup-request.ts'
 
 /** A committed set, with the evidence so far: its file systems are not probed yet. */
 export interface TakenSet {
