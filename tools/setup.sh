@@ -55,10 +55,9 @@ guest_can_be_built() {
 install_debian_packages() {
   local missing
   mapfile -t missing < <(missing_packages)
-  [ ${#missing[@]} -gt 0 ] || guest_can_be_built || missing=()
   if [ ${#missing[@]} = 0 ] && guest_can_be_built; then return; fi
   if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
-    fail 'Debian packages are missing, and this is neither root nor is there sudo' \
+    fail "Debian packages are missing (${missing[*]:-lists}), and this is not root nor is there sudo" \
       "run as root: apt-get update; apt-get install --no-install-recommends ${missing[*]}"
   fi
   echo 'Reading the package lists …'

@@ -153,7 +153,7 @@ async function liveAndDie(stage: Stage, signal: AbortSignal): Promise<{
   const machine = [kind, '--on', 'qemu:qmp=first/qmp,guardian-qmp=first/qmp2,agent=first/agent']
   await stillpoint(shell, ['backup', ...machine], {}, signal)
   await moreRows(guest, signal)
-  story.say(`The machine has written on, to row ${rowCount(guest)}. Once more, for programs to read:`)
+  story.say(`The machine has written on, to row ${rowCount(guest)}. Again, for programs to read:`)
   const figures = backupFigures(
     await stillpoint(shell, ['backup', ...machine, '--json'], { silent: true }, signal))
   await stillpoint(shell, ['points'], {}, signal)

@@ -23,7 +23,7 @@ function untilRow(guest: RunningGuest, id: number, t: TestContext): Promise<void
 
 const limits = { timeout: 180_000 }
 
-test('a freeze holds the load, and what was acknowledged survives a hard kill', limits, async (t) => {
+test('a freeze holds the load; what was acknowledged survives a hard kill', limits, async (t) => {
   const guest = await readyGuest(t)
   const blank = { maxId: 0, count: 0, integrity: 'ok' }
   assert.deepEqual(guest.witness.boot.tables, new Map([['rows', blank], ['canary', blank]]))
