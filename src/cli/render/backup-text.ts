@@ -42,8 +42,11 @@ export function gradeLine(
   return `${shown} Why not higher: ${first.sentence}${more}`
 }
 
-function heldWords({ heldMs, stalledMs, method }: BackupSummary): string {
-  if (heldMs === null) return `nothing; the disks were captured by ${printable(method, 64)}`
+function heldWords({ heldMs, stalledMs, evidence }: BackupSummary): string {
+  if (heldMs === null) {
+    return evidence.instant.oneInstant
+      ? 'nothing; the disks were captured at one instant all the same' : 'nothing'
+  }
   const stalled = stalledMs === null
     ? '' : ` (${formatMs(stalledMs)} from the request to the guest's last answer)`
   return `writes for ${formatMs(heldMs)}${stalled}`

@@ -60,7 +60,7 @@ test('a backup that is weaker than the machine has been says so before its grade
   assert.equal(renderBackup(summaryOf(NO_AGENT, { heldMs: null, stalledMs: null })), `\
 restore point 0b5e7a52 of db1 is stored (restic snapshot ${SNAPSHOT})
   disks  1.0 GiB, whole
-  held   nothing; the disks were captured by qmp-transaction
+  held   nothing; the disks were captured at one instant all the same
   read   800 MiB (full: its first backup)
   added  300 MiB to the repository
   took   12.3 s
