@@ -11,7 +11,7 @@ test: setup # what CI runs
 	@tools/node tools/check.ts
 	@tools/node tools/run-tests.ts
 
-test-long: setup # what takes minutes: the full guest, built and demonstrated
+test-long: setup # what takes minutes: many seeds; the full guest, built and demonstrated
 	@tools/node --test --test-reporter=spec 'test/long/*.long.ts'
 
 check: # types, lint, text rules: no guest is started

@@ -81,6 +81,11 @@ export class BlobIndex {
     return this.#packNumbers.size
   }
 
+  /** The packs it knows blobs of, in the order they came. */
+  packIds(): Iterable<FileId> {
+    return this.#packNumbers.keys()
+  }
+
   /** Adds the blobs of a pack; those it has already at the same place are left out. */
   addPack(pack: IndexedPack): void {
     assert.ok(!this.#isAttached, 'an attached index cannot be added to')

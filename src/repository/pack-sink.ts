@@ -1,18 +1,14 @@
 /** Where finished packs go: into the store first, then into the index, file by file. */
 
-import type { RandomBytes } from '../base/random.ts'
-import type { Storage } from '../storage/mod.ts'
-import type { MasterKey } from './crypto.ts'
+import { writeConfirmed, type ConfirmedWriteContext } from './confirmed-write.ts'
 import { encodeIndexFile, MAX_BLOBS_PER_INDEX_FILE, type IndexedPack } from './index-file.ts'
+import type { RepositoryLock } from './lock.ts'
 import type { FinishedPack } from './pack.ts'
-import { writeUnpacked } from './unpacked-file.ts'
 
 export interface PackSinkOptions {
-  readonly storage: Storage
-  readonly key: MasterKey
-  readonly random: RandomBytes
-  /** Rejects before an index file is written if packs of ours may have been removed meanwhile. */
-  readonly confirm: () => Promise<void>
+  readonly repository: ConfirmedWriteContext
+  /** Without it nobody may prune meanwhile. */
+  readonly lock: RepositoryLock | undefined
   /** Told of each pack once it is durable. */
   readonly onStored: (pack: FinishedPack) => void
   /** Told of each pack once an index file names it: only now may others refer to its blobs. */
@@ -37,7 +33,7 @@ export class PackSink {
 
   /** Durable when it resolves. Faults: those of `Storage.put`. */
   async put(pack: FinishedPack): Promise<void> {
-    const { storage, signal, onStored } = this.#options
+    const { repository: { storage }, signal, onStored } = this.#options
     await storage.put({ kind: 'data', name: pack.id }, pack.parts, signal)
     onStored(pack)
     const isFull = this.#pendingBlobs + pack.blobs.length > MAX_BLOBS_PER_INDEX_FILE
@@ -61,9 +57,8 @@ export class PackSink {
 
   async #writeIndexFile(packs: readonly IndexedPack[]): Promise<void> {
     if (packs.length === 0) return
-    const { storage, key, random, signal, confirm, onIndexed } = this.#options
-    await confirm()
-    await writeUnpacked(storage, key, 'index', encodeIndexFile(packs), random, signal)
+    const { repository, lock, signal, onIndexed } = this.#options
+    await writeConfirmed(repository, lock, 'index', encodeIndexFile(packs), signal)
     for (const pack of packs) onIndexed(pack)
   }
 }

@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict'
 import { forEachBounded } from '../base/bounded.ts'
 import type { StorageFile } from '../storage/mod.ts'
+import { writeConfirmed } from './confirmed-write.ts'
 import { encodeIndexFile, MAX_BLOBS_PER_INDEX_FILE, type IndexedPack } from './index-file.ts'
 import type { RepositoryLock } from './lock.ts'
 import { packBytes, TARGET_PACK_BYTES } from './pack.ts'
@@ -15,7 +16,6 @@ import { choosePacks, type MaxUnused, type PackFate, type PackUse } from './prun
 import { repack } from './prune-repack.ts'
 import { surveyRepository, type StoredPack, type Survey } from './prune-survey.ts'
 import type { Repository } from './repository.ts'
-import { writeUnpacked } from './unpacked-file.ts'
 
 export interface PruneOptions {
   /** See `DEFAULT_MAX_UNUSED`. */
@@ -129,15 +129,13 @@ class Pruning {
   }
 
   async #repack(): Promise<Written> {
-    const { storage, masterKey: key, random } = this.#repository
     const { packs } = this.#survey
     const total = this.#fates
       .filter((fate, number) => packs[number] !== undefined && fate !== 'keep').length
     const written = { packs: 0, bytes: 0 }
     let done = 0
     const sink = new PackSink({
-      storage, key, random, signal: this.#signal,
-      confirm: () => this.#lock.confirm(this.#signal),
+      repository: this.#repository, lock: this.#lock, signal: this.#signal,
       onStored: ({ sizeBytes }) => {
         written.packs++
         written.bytes += sizeBytes
@@ -154,15 +152,13 @@ class Pruning {
 
   /** Index files of the packs that stay; those that are new have theirs. */
   async #writeIndex(): Promise<void> {
-    const { storage, masterKey, random } = this.#repository
     let pending: IndexedPack[] = []
     let blobs = 0
     let files = 0
     const write = async (): Promise<void> => {
       if (pending.length === 0) return
       const json = encodeIndexFile(pending)
-      await this.#lock.confirm(this.#signal)
-      await writeUnpacked(storage, masterKey, 'index', json, random, this.#signal)
+      await writeConfirmed(this.#repository, this.#lock, 'index', json, this.#signal)
       this.#onProgress('write-index', ++files, undefined)
       pending = []
       blobs = 0

@@ -7,6 +7,7 @@ import { plaintextLength, sealBlob, type BlobKind } from './blob.ts'
 import type { PackTail } from './chunk-messages.ts'
 import { ChunkPool } from './chunk-pool.ts'
 import type { HashedRun } from './chunk-sealer.ts'
+import { writeConfirmed } from './confirmed-write.ts'
 import { blobIdOf, type BlobId, type FileId } from './id.ts'
 import type { IndexedPack } from './index-file.ts'
 import type { RepositoryLock } from './lock.ts'
@@ -15,7 +16,6 @@ import { PackSink } from './pack-sink.ts'
 import type { Repository } from './repository.ts'
 import { encodeSnapshotFile, type SnapshotFile } from './snapshot-file.ts'
 import { encodeTree, type Tree } from './tree.ts'
-import { writeUnpacked } from './unpacked-file.ts'
 import { DEFAULT_ZSTD_LEVEL } from './zstd.ts'
 
 export interface WriteOptions {
@@ -26,7 +26,7 @@ export interface WriteOptions {
   /** Open each blob again after sealing it and compare its hash, before it is stored. Default. */
   readonly verify?: boolean
   /**
-   * The lock that the session is under. It is confirmed before each index file and the snapshot: a
+   * The lock that the session is under. It is confirmed around each index file and the snapshot: a
    * host that was suspended must not refer to packs that a prune has removed meanwhile.
    */
   readonly lock?: RepositoryLock
@@ -61,12 +61,26 @@ export async function beginWrite(
   repository: Repository, options: WriteOptions, signal: AbortSignal,
 ): Promise<WriteSession> {
   await repository.loadIndex(signal)
-  return new WriteSession(repository, options, signal)
+  const missing = await missingPacks(repository, signal)
+  return new WriteSession(repository, options, missing, signal)
+}
+
+/**
+ * Packs that an index file names and that are not stored. No program leaves such an index on
+ * purpose; but to store a blob once more is cheap beside a restore point without it.
+ */
+async function missingPacks(
+  { storage, index, log }: Repository, signal: AbortSignal): Promise<ReadonlySet<string>> {
+  const missing = new Set<string>(index.packIds())
+  for await (const { name } of storage.list('data', signal)) missing.delete(name)
+  if (missing.size > 0) log.error('repository.packs-missing', { packs: missing.size })
+  return missing
 }
 
 export class WriteSession implements AsyncDisposable {
   readonly #repository: Repository
   readonly #options: WriteOptions
+  readonly #missingPacks: ReadonlySet<string>
   readonly #stop = new AbortController()
   readonly #sink: PackSink
   /**
@@ -84,13 +98,15 @@ export class WriteSession implements AsyncDisposable {
   }
 
   /** Use `beginWrite`. */
-  constructor(repository: Repository, options: WriteOptions, signal: AbortSignal) {
+  constructor(
+    repository: Repository, options: WriteOptions, missingPacks: ReadonlySet<string>,
+    signal: AbortSignal,
+  ) {
     this.#repository = repository
+    this.#missingPacks = missingPacks
     this.#options = options
-    const { storage, masterKey: key, random } = repository
     this.#sink = new PackSink({
-      storage, key, random, signal: this.#stop.signal,
-      confirm: async () => options.lock?.confirm(this.#stop.signal),
+      repository, lock: options.lock, signal: this.#stop.signal,
       onStored: (pack) => this.#noteStored(pack),
       onIndexed: (pack) => this.#noteIndexed(pack),
     })
@@ -162,11 +178,9 @@ export class WriteSession implements AsyncDisposable {
   async saveSnapshot(snapshot: SnapshotFile, signal: AbortSignal): Promise<FileId> {
     assert(this.#isFlushed, 'flush before the snapshot')
     this.#stop.signal.throwIfAborted()
-    const { storage, masterKey, random } = this.#repository
     const json = encodeSnapshotFile(snapshot)
     const stop = AbortSignal.any([signal, this.#stop.signal])
-    await this.#options.lock?.confirm(stop)
-    return writeUnpacked(storage, masterKey, 'snapshots', json, random, stop)
+    return writeConfirmed(this.#repository, this.#options.lock, 'snapshots', json, stop)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -201,11 +215,17 @@ export class WriteSession implements AsyncDisposable {
 
   /** True if the blob is neither stored nor on its way; it is on its way from here on. */
   #claim(kind: BlobKind, id: BlobId): boolean {
-    if (this.#repository.index.has(kind, id)) return false
+    if (this.#isStored(kind, id)) return false
     const claim = `${kind}/${id}`
     if (this.#claimed.has(claim)) return false
     this.#claimed.add(claim)
     return true
+  }
+
+  #isStored(kind: BlobKind, id: BlobId): boolean {
+    const { index } = this.#repository
+    if (this.#missingPacks.size === 0) return index.has(kind, id)
+    return index.lookupAll(kind, id).some(({ packId }) => !this.#missingPacks.has(packId))
   }
 
   async #save(kind: BlobKind, plaintext: Uint8Array): Promise<BlobId> {

@@ -12,14 +12,14 @@ export async function settle(turns = 20): Promise<void> {
 /** A clock that goes on by `msPerTurn` each turn, until `work` is done. */
 export class SimulatedClock extends ManualClock {
   async runUntil<T>(work: Promise<T>, msPerTurn = 25): Promise<T> {
-    let isDone = false
-    const done = work.finally(() => { isDone = true })
-    done.catch(() => {})
-    while (!isDone) {
+    let isRunning = true
+    const end = (): void => { isRunning = false }
+    work.then(end, end)
+    while (isRunning) {
       await nextTurn()
       this.advance(msPerTurn)
     }
-    return await done
+    return work
   }
 }
 
