@@ -2,11 +2,11 @@
  * Change tracking by dirty bitmaps (QEMU documentation, "Dirty Bitmaps and Incremental Backup").
  *
  * Between two backups into one repository each disk has exactly one bitmap of that repository: an
- * enabled one, named after the point it began at. At the instant, in one transaction, a new one
- * begins and the old one stops, so the old one has what changed between the two points. When the
- * new point is sealed the old bitmap goes. When it is not, the new one is merged back into the old:
- * nothing is lost either way, and which of the two to do can be told after any kill, because the
- * repository knows what is sealed.
+ * enabled one, named after the point it began at and the disk. At the instant, in one transaction,
+ * a new one begins and the old one stops, so the old one has what changed between the two points.
+ * When the new point is sealed the old bitmap goes. When it is not, the new one is merged back into
+ * the old: nothing is lost either way, and which of the two to do can be told after any kill,
+ * because the repository knows what is sealed.
  */
 
 import type { DiskBase, TrackingRequest } from '../../consistency/mod.ts'
@@ -17,9 +17,12 @@ import { ask } from './qmp-replies.ts'
 /** Begins the name of every bitmap of ours. */
 const OURS = 'stillpoint:'
 
-/** `stillpoint:<repository id>:<point UUID>`: no other repository's run takes it for its own. */
-export function bitmapName(repositoryId: string, pointId: string): string {
-  return `${OURS}${repositoryId}:${pointId}`
+/**
+ * `stillpoint:<repository id>:<point UUID>:<disk id>`: no other repository's run takes it for its
+ * own, and no other disk's if images change places.
+ */
+export function bitmapName(repositoryId: string, pointId: string, diskId: string): string {
+  return `${OURS}${repositoryId}:${pointId}:${diskId}`
 }
 
 /** One action of QMP's `transaction`. */
@@ -38,8 +41,10 @@ interface Bitmap {
 /** The bitmaps of one disk's node. */
 interface NodeBitmaps {
   readonly node: string
-  /** Of this repository, those whose points are sealed first, newest before older. */
+  /** Of this repository and disk, those whose points are sealed first, newest before older. */
   readonly own: readonly Bitmap[]
+  /** Of this repository and another disk: the image was that disk's. */
+  readonly misplaced: readonly Bitmap[]
   readonly hasForeign: boolean
   /** QEMU keeps a bitmap over restarts only inside a qcow2 image. */
   readonly canPersist: boolean
@@ -61,8 +66,9 @@ export async function settleBitmaps(
   client: QmpClient, disks: readonly QemuDisk[], request: TrackingRequest, signal: AbortSignal,
 ): Promise<readonly SettledDisk[]> {
   const settled: SettledDisk[] = []
-  for (const { node } of disks) {
-    const found = await readBitmaps(client, node, request, signal)
+  for (const disk of disks) {
+    const { node } = disk
+    const found = await readBitmaps(client, disk, request, signal)
     const base = baseOf(found, request)
     const actions = settlement(found, base, request)
     // One transaction a disk: a write between a merge and the removal would be lost.
@@ -73,44 +79,45 @@ export async function settleBitmaps(
 }
 
 async function readBitmaps(
-  client: QmpClient, nodeName: string, { repositoryId, sealed }: TrackingRequest,
-  signal: AbortSignal,
+  client: QmpClient, { id, node: nodeName }: QemuDisk,
+  { repositoryId, sealed }: TrackingRequest, signal: AbortSignal,
 ): Promise<NodeBitmaps> {
   const nodes = await ask(client, 'query-named-block-nodes', signal, { flat: true })
   const node = nodes.find((node) => node['node-name'] === nodeName)
   const ours = (node?.['dirty-bitmaps'] ?? []).filter(({ name }) => name?.startsWith(OURS))
   const prefix = `${OURS}${repositoryId}:`
-  const own = ours.flatMap(({ name = '', recording, inconsistent = false }) =>
-    name.startsWith(prefix) ? [{
-      name, pointId: name.slice(prefix.length), isRecording: recording,
-      isInconsistent: inconsistent,
-    }] : [])
+  const found = ours.flatMap(({ name = '', recording, inconsistent = false }) => {
+    if (!name.startsWith(prefix)) return []
+    const [pointId = '', diskId] = name.slice(prefix.length).split(':')
+    return [{ name, pointId, diskId, isRecording: recording, isInconsistent: inconsistent }]
+  })
   const age = ({ pointId }: Bitmap): number => sealed.lastIndexOf(pointId)
   return {
     node: nodeName,
-    own: own.toSorted((a, b) => age(b) - age(a)),
-    hasForeign: ours.length > own.length,
+    own: found.filter(({ diskId }) => diskId === id).toSorted((a, b) => age(b) - age(a)),
+    misplaced: found.filter(({ diskId }) => diskId !== id),
+    hasForeign: ours.length > found.length,
     canPersist: node?.drv === 'qcow2',
   }
 }
 
-/** The bitmap of the newest sealed point, if it has all changes since, alone or with another. */
+/** The bitmap of the newest sealed point that has all changes since, alone or with another. */
 function baseOf({ own }: NodeBitmaps, { sealed }: TrackingRequest): Bitmap | undefined {
-  const [first] = own
-  if (first === undefined || !sealed.includes(first.pointId)) return undefined
   // One that is inconsistent says nothing, and neither does what would be merged into another.
   if (own.some(({ isInconsistent }) => isInconsistent)) return undefined
+  const ofSealed = own.filter(({ pointId }) => sealed.includes(pointId))
+  const recording = ofSealed.find(({ isRecording }) => isRecording)
+  if (recording !== undefined) return recording
   // A base that stopped is whole only with the one that began when it stopped.
-  const isContinued = own.some(({ pointId, isRecording }) =>
-    isRecording && !sealed.includes(pointId))
-  return first.isRecording || isContinued ? first : undefined
+  const isContinued = own.some(({ isRecording }) => isRecording)
+  return isContinued ? ofSealed[0] : undefined
 }
 
 function settlement(
-  { node, own }: NodeBitmaps, base: Bitmap | undefined, { sealed }: TrackingRequest,
+  { node, own, misplaced }: NodeBitmaps, base: Bitmap | undefined, { sealed }: TrackingRequest,
 ): readonly TransactionAction[] {
   const others = own.filter((bitmap) => bitmap !== base)
-  const remove = others.map(({ name }) => (
+  const remove = [...others, ...misplaced].map(({ name }) => (
     { type: 'block-dirty-bitmap-remove', data: { node, name } }))
   if (base === undefined) return remove
   const unsealed = others.filter(({ pointId }) => !sealed.includes(pointId))
@@ -124,11 +131,14 @@ function settlement(
 }
 
 function wordsFor(
-  { own, hasForeign }: NodeBitmaps, base: Bitmap | undefined, { sealed }: TrackingRequest,
+  { own, misplaced, hasForeign }: NodeBitmaps, base: Bitmap | undefined,
+  { sealed }: TrackingRequest,
 ): DiskBase {
   if (base !== undefined) return { since: base.pointId }
   if (own.some(({ isInconsistent }) => isInconsistent)) return { full: 'bitmap-inconsistent' }
+  if (own.some(({ pointId }) => sealed.includes(pointId))) return { full: 'bitmap-gone' }
   if (own.length > 0) return { full: 'base-gone' }
-  if (hasForeign && sealed.length === 0) return { full: 'other-repository' }
-  return { full: sealed.length === 0 ? 'first-backup' : 'bitmap-gone' }
+  if (misplaced.length > 0) return { full: 'disk-replaced' }
+  if (sealed.length > 0) return { full: 'bitmap-gone' }
+  return { full: hasForeign ? 'other-repository' : 'first-backup' }
 }

@@ -31,7 +31,7 @@ export class QemuTracking implements SetTracking {
     this.#request = request
     this.#pointId = pointId
     this.bases = new Map([...tracked].map(([id, { base, hasNew }]) =>
-      [id, 'full' in base || hasNew ? base : { full: 'not-tracked' }]))
+      [id, hasNew ? base : { full: 'not-tracked' }]))
   }
 
   /**
@@ -47,7 +47,7 @@ export class QemuTracking implements SetTracking {
     for (const [index, disk] of disks.entries()) {
       const found = settled[index]
       if (found === undefined) continue
-      const name = bitmapName(request.repositoryId, pointId)
+      const name = bitmapName(request.repositoryId, pointId, disk.id)
       const fault = await addBitmap(client, found, name, signal)
       if (fault !== undefined) log.warn('qemu.not-tracked', { disk: disk.id, reason: fault })
       tracked.set(disk.id, { ...found, hasNew: fault === undefined })
@@ -58,11 +58,11 @@ export class QemuTracking implements SetTracking {
   /** What the instant switches: this run's bitmaps begin, those of the bases stop. */
   get switchActions(): readonly TransactionAction[] {
     const { repositoryId } = this.#request
-    return [...this.#tracked.values()].filter(({ hasNew }) => hasNew).flatMap(({ node, base }) => [
+    return [...this.#tracked].filter(([, { hasNew }]) => hasNew).flatMap(([id, { node, base }]) => [
       { type: 'block-dirty-bitmap-enable',
-        data: { node, name: bitmapName(repositoryId, this.#pointId) } },
+        data: { node, name: bitmapName(repositoryId, this.#pointId, id) } },
       ...('since' in base ? [{ type: 'block-dirty-bitmap-disable',
-        data: { node, name: bitmapName(repositoryId, base.since) } }] : []),
+        data: { node, name: bitmapName(repositoryId, base.since, id) } }] : []),
     ])
   }
 
@@ -70,7 +70,7 @@ export class QemuTracking implements SetTracking {
   bitmapOf(diskId: string): string | undefined {
     const base = this.bases.get(diskId)
     return base !== undefined && 'since' in base
-      ? bitmapName(this.#request.repositoryId, base.since) : undefined
+      ? bitmapName(this.#request.repositoryId, base.since, diskId) : undefined
   }
 
   sealed(): void {

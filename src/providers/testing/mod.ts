@@ -1,3 +1,4 @@
+export { ModelImage, serveBitmaps, type ModelBitmap } from './bitmap-model.ts'
 export { BareQemu, qemuMissing, type BareQemuOptions } from './bare-qemu.ts'
 export { FakeGuestAgent, type FakeAgentBehaviour } from './fake-guest-agent.ts'
 export { FakeQmpError, FakeQmpServer, type FakeQmpHandler } from './fake-qmp-server.ts'
