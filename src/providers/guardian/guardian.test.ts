@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
+import { existsSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { systemClock } from '../../base/clock.ts'
@@ -205,13 +205,36 @@ test('a record of another run of the machine does not resume it', async () => {
 
 test('a record of a machine that is gone is settled', async () => {
   await using s = await scene()
-  const sockets = { agent: `${s.agent.path}-gone`, qmp: undefined, guardianQmp: undefined }
+  const sockets = {
+    agent: `${s.agent.path}-gone`, qmp: `${s.qmp.path}-gone`, guardianQmp: undefined }
   writeRecord(s.recordFile, { version: 1, pid: 1, pidStart: '', sockets,
     machineRun: machineRun(sockets), frozenSinceMs: 1, stoppedSinceMs: undefined }, false)
   const release = await s.another().handle(
     recoverFrom(s))
   assert.deepEqual(release, { state: 'not-frozen' })
   assert.equal(existsSync(s.recordFile), false)
+})
+
+test('an agent socket that was deleted does not pass for a machine that is gone', async () => {
+  await using s = await scene({ times: { ...TIMES, patienceMs: 20, keepTryingMs: 60 } })
+  await s.guardian.handle({ do: 'freeze', limits: LIMITS })
+  unlinkSync(s.agent.path) // as a cleaner of temporary files does
+  s.agent.dropClients()
+  const release = await s.guardian.handle({ do: 'thaw', thawMs: 5_000 })
+  assert.match(JSON.stringify(release), /"unknown".*does not exist/)
+  assert.ok(s.said.some((entry) => typeof entry === 'string' && /may still be FROZEN/.test(entry)))
+  assert.ok(existsSync(s.recordFile))
+})
+
+test('a machine whose sockets were all deleted is still known to the kernel', async () => {
+  await using s = await scene({ times: { ...TIMES, patienceMs: 20, keepTryingMs: 60 } })
+  await s.guardian.handle({ do: 'freeze', limits: LIMITS })
+  await s.guardian.handle({ do: 'stopping' })
+  for (const path of [s.agent.path, s.qmp.path]) unlinkSync(path)
+  s.agent.dropClients()
+  await s.guardian.end()
+  assert.match(JSON.stringify(s.said), /may still be FROZEN.*may still be STOPPED/)
+  assert.ok(existsSync(s.recordFile))
 })
 
 test('a guest that cannot be shown to be thawed is told loudly and its record kept', async () => {

@@ -220,6 +220,7 @@ export class Guardian {
     this.#agent = undefined
     const shown = await thawUntilShown({
       agentPath,
+      sockets: this.#sockets,
       agent: agent?.isOpen === true ? agent : undefined,
       askFirst: hold.phase === 'refused' || hold.phase === 'recovered',
       early,
@@ -268,7 +269,7 @@ export class Guardian {
     if (this.#stoppedSinceMs === undefined || path === undefined) return
     this.#resuming ??= (async () => {
       const { clock, times, shout } = this.#ports
-      const found = await resumeMachine(path, times, clock)
+      const found = await resumeMachine(path, this.#sockets, times, clock)
       if (found === 'unknown') {
         return shout(`the machine behind ${path} may still be STOPPED: run cont`)
       }

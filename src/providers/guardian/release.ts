@@ -1,11 +1,13 @@
 /** Thaws a guest and resumes a machine, again and again until it is shown to be done. */
 
 import { abortable, deadline, type Clock } from '../../base/clock.ts'
-import { Fault, isFault } from '../../base/fault.ts'
+import { isFault } from '../../base/fault.ts'
 import { isJsonObject } from '../../base/json.ts'
 import { QmpClient } from '../qemu/qmp-client.ts'
 import { AgentClient } from './agent-client.ts'
+import { isMachineGone } from './machine-gone.ts'
 import type { Release } from './protocol.ts'
+import type { HoldSockets } from './record.ts'
 
 export interface ReleaseTimes {
   /** For a connection to be answered. */
@@ -27,6 +29,8 @@ export const RELEASE_TIMES: ReleaseTimes = {
 
 export interface ThawJob {
   readonly agentPath: string
+  /** All sockets of the machine: it is gone only if nobody is behind any of them. */
+  readonly sockets: HoldSockets
   /** A connection to use first; closed when it proves useless. */
   readonly agent: AgentClient | undefined
   /** Ask before the first thaw: where a thaw may not be needed, hooks should not run. */
@@ -67,7 +71,7 @@ export async function thawUntilShown(
     } catch (error) {
       await agent?.[Symbol.asyncDispose]()
       agent = undefined
-      if (isGone(error)) return { agent, release: { state: 'not-frozen' } }
+      if (await isMachineGone(job.sockets)) return { agent, release: { state: 'not-frozen' } }
       detail = error instanceof Error ? error.message : String(error)
     }
     if (clock.monotonicMs() >= endMs) return { agent, release: { state: 'unknown', detail } }
@@ -109,11 +113,12 @@ async function isThawed(agent: AgentClient, times: ReleaseTimes, clock: Clock): 
 export type Resumption = 'running' | 'other-state' | 'gone' | 'unknown'
 
 /**
- * Lets the machine behind `qmpPath` run if it is paused. Waits for the socket while another client
- * holds it: that of a dead requestor is closed by its kernel. Never throws.
+ * Lets the machine behind `qmpPath`, one of its `sockets`, run if it is paused. Waits for the
+ * socket while another client holds it: that of a dead requestor is closed by its kernel. Never
+ * throws.
  */
 export async function resumeMachine(
-  qmpPath: string, times: ReleaseTimes, clock: Clock): Promise<Resumption> {
+  qmpPath: string, sockets: HoldSockets, times: ReleaseTimes, clock: Clock): Promise<Resumption> {
   const endMs = clock.monotonicMs() + times.keepTryingMs
   for (;;) {
     try {
@@ -124,8 +129,8 @@ export async function resumeMachine(
       if (statusOf(found) === 'running') return 'running'
       if (statusOf(found) !== 'paused') return 'other-state'
       await client.execute('cont', {}, limit.signal)
-    } catch (error) {
-      if (isGone(error)) return 'gone'
+    } catch {
+      if (await isMachineGone(sockets)) return 'gone'
       if (clock.monotonicMs() >= endMs) return 'unknown'
       await clock.sleep(times.pauseMs, NEVER)
     }
@@ -134,11 +139,4 @@ export async function resumeMachine(
 
 function statusOf(value: unknown): unknown {
   return isJsonObject(value) ? value['status'] : undefined
-}
-
-/** True if the socket has nobody behind it: then the machine is gone and holds nothing. */
-function isGone(error: unknown): boolean {
-  if (!(error instanceof Fault) || !(error.cause instanceof Error)) return false
-  const { cause } = error
-  return 'code' in cause && (cause.code === 'ENOENT' || cause.code === 'ECONNREFUSED')
 }
