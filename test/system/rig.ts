@@ -147,6 +147,7 @@ function pick(set: PreparedSet): Omit<RequestorHeldSet, 'heldBy' | 'freezer' | '
     disks: set.disks,
     leftOut: set.leftOut,
     power: set.power,
+    ...(set.tracking === undefined ? {} : { tracking: set.tracking }),
     recheck: (signal) => set.recheck(signal),
     [Symbol.asyncDispose]: () => set[Symbol.asyncDispose](),
   }

@@ -64,6 +64,7 @@ export function faultySet(set: PreparedSet, mischief: Mischief): PreparedSet {
     disks: set.disks,
     leftOut: set.leftOut,
     power: set.power,
+    ...(set.tracking === undefined ? {} : { tracking: set.tracking }),
     powerNow: async (signal: AbortSignal) => (await set.powerNow?.(signal)) ?? set.power,
     recheck: async (signal: AbortSignal) => {
       await mischief.strike('recheck', 'machine-lost', signal)
