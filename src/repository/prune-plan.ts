@@ -35,7 +35,7 @@ export type PackFate = 'keep' | 'repack' | 'remove'
 /** Packs below it are worth merging: each costs a request, and memory of every client. */
 export const SMALL_PACK_BYTES = TARGET_PACK_BYTES / 4
 
-/** Fewer are left alone: every backup leaves one or two, and no prune should copy the last ones. */
+/** Fewer are left alone, as by restic: every backup leaves one or two. */
 export const MIN_SMALL_PACKS = 10
 
 /** The fate of each of `packs`, in their order. */
@@ -80,9 +80,12 @@ function unusedShare({ usedBytes, unusedBytes }: PackUse): number {
 }
 
 function mergeSmall(left: readonly Numbered[], fates: PackFate[]): void {
-  for (const kind of ['data', 'tree'] as const) {
-    const small = left.filter(([at, pack]) => fates[at] === 'keep' && pack.kind === kind &&
-      pack.sizeBytes < SMALL_PACK_BYTES)
-    if (small.length >= MIN_SMALL_PACKS) for (const [at] of small) fates[at] = 'repack'
-  }
+  const small = left.filter(([at, pack]) =>
+    fates[at] === 'keep' && pack.sizeBytes < SMALL_PACK_BYTES)
+  // Of a kind of which there is one, nothing can be merged.
+  const count = (kind: PackUse['kind']): number =>
+    small.filter(([, pack]) => pack.kind === kind).length
+  const several = { data: count('data') > 1, tree: count('tree') > 1, mixed: false }
+  const mergeable = small.filter(([, { kind }]) => several[kind])
+  if (mergeable.length >= MIN_SMALL_PACKS) for (const [at] of mergeable) fates[at] = 'repack'
 }

@@ -22,11 +22,15 @@ export class ManualClock implements Clock {
   sleep(ms: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(reasonOf(signal))
-      const timer = this.after(ms, resolve)
-      signal.addEventListener('abort', () => {
+      const onAbort = (): void => {
         timer[Symbol.dispose]()
         reject(reasonOf(signal))
-      }, { once: true })
+      }
+      const timer = this.after(ms, () => {
+        signal.removeEventListener('abort', onAbort)
+        resolve()
+      })
+      signal.addEventListener('abort', onAbort, { once: true })
     })
   }
 
