@@ -14,8 +14,14 @@ export interface SetProbe {
 
 /** EFI system partitions: GPT type GUID, and MBR type (UEFI 2.10 §5.2.2, §5.3.3). */
 const ESP_TYPES = ['c12a7328-f81f-11d2-ba4b-00a0c93ec93b', '0xef']
-/** Partitions that hold boot code and never a file system. */
-const BOOT_CODE_TYPES = ['21686148-6449-6e6f-744e-656564454649']
+/**
+ * Partitions that hold boot code or are kept free, and no file system: BIOS boot, PowerPC PReP
+ * (GPT and MBR), Microsoft reserved.
+ */
+const BOOT_CODE_TYPES = [
+  '21686148-6449-6e6f-744e-656564454649', '9e1a2d38-c612-4316-aa26-8b49521e5a8b', '0x41',
+  'e3c9e316-0b5c-4db8-817d-f92df00215ae',
+]
 
 /**
  * Probes each disk, a few megabytes at most. A disk that cannot be probed is recorded with the
@@ -40,8 +46,10 @@ export async function probeSet(
   return { probes, volumes }
 }
 
-function mayHoldData(volume: FoundVolume): boolean {
-  return !BOOT_CODE_TYPES.includes(volume.partitionType ?? '')
+/** What is found in a partition counts for more than its type, and nothing for nothing. */
+function mayHoldData({ kind, partitionType }: FoundVolume): boolean {
+  if (kind === 'unknown') return !BOOT_CODE_TYPES.includes(partitionType ?? '')
+  return kind !== 'blank'
 }
 
 function toEvidence(diskId: string, volume: FoundVolume): VolumeEvidence {
@@ -52,8 +60,8 @@ function toEvidence(diskId: string, volume: FoundVolume): VolumeEvidence {
     partition: volume.partition ?? null,
     type: volume.kind,
     role: roleOf(volume),
-    sign: SIGNS[volume.activity],
-    hibernation: 'unknown',
+    sign: signOf(volume),
+    hibernation: volume.kind === 'swap' ? HIBERNATION[volume.activity] : 'unknown',
     detail: printable(volume.detail),
   }
 }
@@ -64,12 +72,25 @@ const SIGNS: Readonly<Record<VolumeActivity, VolumeEvidence['sign']>> = {
   unknown: 'silent',
 }
 
+/** What swap's activity says: `active` means that a machine's memory is in it. */
+const HIBERNATION: Readonly<Record<VolumeActivity, VolumeEvidence['hibernation']>> = {
+  clean: 'none',
+  active: 'present',
+  unknown: 'unknown',
+}
+
+/** What a freeze leaves of NTFS's marks is not known: an open log contradicts none. */
+function signOf({ kind, activity }: FoundVolume): VolumeEvidence['sign'] {
+  return kind === 'ntfs' && activity === 'active' ? 'silent' : SIGNS[activity]
+}
+
 function roleOf(volume: FoundVolume): VolumeEvidence['role'] {
   switch (volume.kind) {
     case 'swap':
       return 'swap'
     case 'lvm2':
     case 'luks':
+    case 'blank': // left out before
     case 'unknown':
       return 'opaque'
     case 'ext':

@@ -132,7 +132,7 @@ test('a GPT\'s volumes are found, also by its second header alone', { skip }, as
       type: 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b' },
     { partition: 2, offset: 17 * MIB, length: 16 * MIB, kind: 'ext',
       type: '0fc63daf-8483-4772-8e79-3d69d8477de4' },
-    { partition: 3, offset: 33 * MIB, length: 4 * MIB, kind: 'unknown',
+    { partition: 3, offset: 33 * MIB, length: 4 * MIB, kind: 'blank',
       type: '0fc63daf-8483-4772-8e79-3d69d8477de4' },
   ]
   const check = async (): Promise<void> => {
@@ -162,8 +162,8 @@ test('an MBR\'s volumes are found, the logical ones too', { skip }, async () => 
   assert.equal(table, 'mbr')
   assert.deepEqual(volumes.map(({ partition, offset, kind, partitionType }) => [
     partition, offset / 512, kind, partitionType]), [
-    [1, 2048, 'ext', '0x83'], [5, 20_480, 'unknown', '0x82'], [6, 26_624, 'unknown', '0x07'],
-    [7, 36_864, 'unknown', '0x83'],
+    [1, 2048, 'ext', '0x83'], [5, 20_480, 'blank', '0x82'], [6, 26_624, 'blank', '0x07'],
+    [7, 36_864, 'blank', '0x83'],
   ])
 })
 
@@ -176,6 +176,7 @@ test('a partition that runs past the disk is clipped and said to', async () => {
   assert.deepEqual(
     volumes.map(({ offset, length }) => [offset, length]), [[MIB / 2, MIB / 2], [MIB, 0]])
   assert.ok(volumes.every(({ detail }) => detail.includes('past the end of the disk')))
+  assert.deepEqual(volumes.map(({ kind }) => kind), ['unknown', 'unknown'])
 })
 
 test('a chain of logical partitions that bites its tail ends', async () => {
@@ -225,8 +226,15 @@ for (const [name, disk, expected] of [
     ['lvm2', 'abcdef-ghij-klmn-opqr-stuv-wxyz-012345', undefined, 'unknown']],
   ['ISO 9660', signed(MIB, [32_769, 'CD001'], [32_808, 'DEBIAN   ']),
     ['iso9660', undefined, 'DEBIAN', 'clean']],
-  ['nothing', signed(MIB), ['unknown', undefined, undefined, 'unknown']],
-  ['one byte', signed(1), ['unknown', undefined, undefined, 'unknown']],
+  ['nothing', signed(MIB), ['blank', undefined, undefined, 'unknown']],
+  ['one zero', signed(1), ['blank', undefined, undefined, 'unknown']],
+  ['one byte', signed(1, [0, 'x']), ['unknown', undefined, undefined, 'unknown']],
+  ['a byte in the head', signed(MIB, [69_000, 'x']), ['unknown', undefined, undefined, 'unknown']],
+  ['a label after 256 KiB', signed(MIB, [256 * 1024, 'x']),
+    ['unknown', undefined, undefined, 'unknown']],
+  ['something in the middle', signed(17 * MIB, [8 * MIB + 100, 'x']),
+    ['unknown', undefined, undefined, 'unknown']],
+  ['the last byte', signed(MIB, [MIB - 1, 'x']), ['unknown', undefined, undefined, 'unknown']],
   ['an empty disk', signed(0), ['unknown', undefined, undefined, 'unknown']],
 ] as const) {
   test(`${name} is recognised`, async () => {

@@ -2,6 +2,7 @@
 
 import { throwIfAborted } from '../../base/clock.ts'
 import type { BlockSource } from '../block-source.ts'
+import { recogniseBlank } from './blank.ts'
 import { recogniseIso9660, recogniseLuks, recogniseLvm2, recogniseSwap } from './containers.ts'
 import { recogniseBtrfs, recogniseExt, recogniseXfs } from './linux-file-systems.ts'
 import { recogniseNtfs } from './ntfs.ts'
@@ -42,9 +43,11 @@ async function probePartition(
   const offset = Math.min(partition.offset, source.sizeBytes)
   const length = Math.min(partition.length, source.sizeBytes - offset)
   const recognised = await recognise(windowOf(source, offset, length, signal))
-  const isCut = length < partition.length
-  const detail = isCut ? `${recognised.detail}; runs past the end of the disk` : recognised.detail
-  return { ...partition, ...recognised, offset, length, detail }
+  if (length === partition.length) return { ...partition, ...recognised }
+  const detail = `${recognised.detail}; runs past the end of the disk`
+  // What was not there to be looked at is not known to be blank.
+  const kind = recognised.kind === 'blank' ? 'unknown' : recognised.kind
+  return { ...partition, ...recognised, kind, offset, length, detail }
 }
 
 async function recognise(volume: Window): Promise<Recognised> {
@@ -52,5 +55,6 @@ async function recognise(volume: Window): Promise<Recognised> {
   return recogniseLuks(head) ?? recogniseLvm2(head) ?? recogniseBtrfs(head) ??
     recogniseXfs(head) ?? recogniseExt(head) ?? recogniseSwap(head) ?? recogniseIso9660(head) ??
     await recogniseNtfs(head, volume) ?? recogniseVfat(head) ??
+    await recogniseBlank(head, volume) ??
     { kind: 'unknown', activity: 'unknown', detail: 'no known signature' }
 }

@@ -1,7 +1,9 @@
 /** What a probe says of a disk. */
 
 export type VolumeKind =
-  | 'ext' | 'xfs' | 'btrfs' | 'vfat' | 'ntfs' | 'swap' | 'lvm2' | 'luks' | 'iso9660' | 'unknown'
+  | 'ext' | 'xfs' | 'btrfs' | 'vfat' | 'ntfs' | 'swap' | 'lvm2' | 'luks' | 'iso9660'
+  | 'blank' // zeros wherever it was looked at
+  | 'unknown'
 
 /**
  * What the volume's own metadata says of the instant: `clean`: unmounted or frozen; `active`: cut

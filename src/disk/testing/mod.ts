@@ -3,6 +3,7 @@ export { faultyBlockSource, type DiskTrouble } from './faulty-block-source.ts'
 export {
   memorySink, memorySource, type MemoryDiskOptions, type MemorySink,
 } from './memory-disk.ts'
+export { ntfsImage, type NtfsImage } from './ntfs-image.ts'
 export {
   chunk, optionReply, packed, simpleReply, startScriptedNbdServer, type NbdScript,
   type ScriptedNbdServer, type ScriptedRequest,
