@@ -37,7 +37,11 @@ export async function planDisk(
   const base = tracking?.bases.get(disk.id)
   if (wantsFull) return full('asked-for')
   if (base === undefined) return full('not-tracked')
-  if ('full' in base) return full(base.full)
+  if ('full' in base) {
+    // The platform sees no difference between a record that is gone and one that never was.
+    const isKnown = points.some(({ disks }) => disks.some(({ id }) => id === disk.id))
+    return full(base.full === 'bitmap-gone' && !isKnown ? 'first-backup' : base.full)
+  }
   const stored = points.findLast(({ pointId }) => pointId === base.since)
     ?.disks.find(({ id }) => id === disk.id)
   if (stored === undefined) return full('disk-replaced')
@@ -61,7 +65,7 @@ export async function isUnchanged(
   await using image = openDiskImage(repository, stored.treeId, stored)
   const chunks = Math.ceil(stored.sizeBytes / stored.chunkBytes)
   for (let n = 0; n < AUDIT_CHUNKS; n++) {
-    const offset = (new DataView(random(4).buffer).getUint32(0) % chunks) * stored.chunkBytes
+    const offset = (Buffer.from(random(4)).readUInt32LE() % chunks) * stored.chunkBytes
     const length = Math.min(stored.chunkBytes, stored.sizeBytes - offset)
     if (await hasAny(source.changes({ offset, length }, signal))) continue
     const [now, then] = [

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { BlobId, FileId } from './id.ts'
-import { idBytes } from './id.ts'
+import type { BlobId, FileId } from './format/id.ts'
+import { idBytes } from './format/id.ts'
 import { BlobIndex, type BlobLocation } from './index.ts'
-import type { IndexedPack } from './index-file.ts'
-import type { PackedBlob } from './pack.ts'
+import type { IndexedPack } from './format/index-file.ts'
+import type { PackedBlob } from './format/pack.ts'
 
 /** An id whose first word repeats every `spread` ids, so that slots collide. */
 function idOf(n: number, spread = 0x1_0000_0000): string {

@@ -4,12 +4,12 @@
  */
 
 import assert from 'node:assert/strict'
-import type { BlobKind } from './blob.ts'
+import type { BlobKind } from './format/blob.ts'
 import {
   blobIdFromBytes, fileIdFromBytes, ID_BYTES, writeId, type BlobId, type FileId,
-} from './id.ts'
-import type { IndexedPack } from './index-file.ts'
-import type { PackedBlob } from './pack.ts'
+} from './format/id.ts'
+import type { IndexedPack } from './format/index-file.ts'
+import type { PackedBlob } from './format/pack.ts'
 
 /** Where a blob is stored. */
 export interface BlobLocation extends PackedBlob {

@@ -7,12 +7,12 @@ import { seededRandom } from '../base/random.ts'
 import { ManualClock } from '../base/testing/manual-clock.ts'
 import type { Storage } from '../storage/mod.ts'
 import { openMemoryStorage, recordingStorage } from '../storage/testing/mod.ts'
-import { MasterKey } from './crypto.ts'
-import { goTime } from './go-json.ts'
+import { MasterKey } from './format/crypto.ts'
+import { goTime } from './format/go-json.ts'
 import { acquireLock, removeStaleLocks, type LockContext, type RepositoryLock } from './lock.ts'
-import { encodeLockFile, parseLockFile, stalenessOf, type LockFile } from './lock-file.ts'
+import { encodeLockFile, parseLockFile, stalenessOf, type LockFile } from './format/lock-file.ts'
 import { thisProcess, type LockHolder } from './lock-holder.ts'
-import { writeUnpacked } from './unpacked-file.ts'
+import { writeUnpacked } from './format/unpacked-file.ts'
 
 const signal = new AbortController().signal
 const MINUTE = 60_000

@@ -8,14 +8,14 @@ import { Fault, isFault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { RandomBytes } from '../base/random.ts'
 import type { Storage } from '../storage/mod.ts'
-import type { MasterKey } from './crypto.ts'
-import { goTime } from './go-json.ts'
-import { parseFileId, type FileId } from './id.ts'
+import type { MasterKey } from './format/crypto.ts'
+import { goTime } from './format/go-json.ts'
+import { parseFileId, type FileId } from './format/id.ts'
 import {
   encodeLockFile, lockedFault, parseLockFile, stalenessOf, type LockFile,
-} from './lock-file.ts'
+} from './format/lock-file.ts'
 import type { LockHolder } from './lock-holder.ts'
-import { readUnpackedIfThere, sealUnpacked } from './unpacked-file.ts'
+import { readUnpackedIfThere, sealUnpacked } from './format/unpacked-file.ts'
 
 export type LockKind = 'shared' | 'exclusive'
 

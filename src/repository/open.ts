@@ -5,14 +5,14 @@ import { Fault, isFault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Storage } from '../storage/mod.ts'
-import { encodeConfig, MAX_CONFIG_BYTES, newConfig, parseConfig } from './config.ts'
-import { KEY_BYTES, MasterKey, SEAL_OVERHEAD_BYTES } from './crypto.ts'
-import { goTime } from './go-json.ts'
-import { fileIdOf, parseFileId, type FileId } from './id.ts'
+import { encodeConfig, MAX_CONFIG_BYTES, newConfig, parseConfig } from './format/config.ts'
+import { KEY_BYTES, MasterKey, SEAL_OVERHEAD_BYTES } from './format/crypto.ts'
+import { goTime } from './format/go-json.ts'
+import { fileIdOf, parseFileId, type FileId } from './format/id.ts'
 import {
   DEFAULT_SCRYPT_COST, encodeKeyFile, MAX_KEY_FILE_BYTES, openMasterKey, parseKeyFile,
   sealMasterKey,
-} from './key-file.ts'
+} from './format/key-file.ts'
 import { OpenedRepository } from './opened-repository.ts'
 import type { InitOptions, OpenOptions, Repository } from './repository.ts'
 

@@ -2,16 +2,16 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isFault, type FaultCode } from '../base/fault.ts'
 import { seededRandom } from '../base/random.ts'
-import { sealBlob } from './blob.ts'
-import { goTime, parseGoTime } from './go-json.ts'
-import { blobIdOf, type BlobId, type FileId } from './id.ts'
-import { encodeIndexFile } from './index-file.ts'
-import { PackBuilder } from './pack.ts'
+import { sealBlob } from './format/blob.ts'
+import { goTime, parseGoTime } from './format/go-json.ts'
+import { blobIdOf, type BlobId, type FileId } from './format/id.ts'
+import { encodeIndexFile } from './format/index-file.ts'
+import { PackBuilder } from './format/pack.ts'
 import {
   flipBit, makeSmallRepository, SMALL_DATA, type SmallRepository,
 } from './testing/small-repository.ts'
-import { writeUnpacked } from './unpacked-file.ts'
-import { beginWrite } from './write-session.ts'
+import { writeUnpacked } from './format/unpacked-file.ts'
+import { beginWrite } from './write/write-session.ts'
 
 const signal = new AbortController().signal
 const random = seededRandom(4)

@@ -19,7 +19,7 @@ import type { PreparedSet, RequestorHeldSet } from '../../src/consistency/mod.ts
 import { startGuest, type GuestOptions, type RunningGuest } from '../../src/demo/mod.ts'
 import { openQemuPlatform } from '../../src/providers/mod.ts'
 import { initRepository, openRepository, type Repository } from '../../src/repository/mod.ts'
-import { openLocalStorage } from '../../src/storage/mod.ts'
+import { openLocalStorage, type Storage } from '../../src/storage/mod.ts'
 
 export const PASSWORD = 'correct horse battery staple'
 /** A guess costs little: tests open repositories often. */
@@ -53,9 +53,15 @@ export async function newRepository(t: TestContext): Promise<string> {
 }
 
 /** Opens the repository for `use` alone. */
-export async function withRepository<T>(
+export function withRepository<T>(
   path: string, t: TestContext, use: (repository: Repository) => Promise<T>): Promise<T> {
-  await using storage = openLocalStorage(path)
+  return withStorage(openLocalStorage(path), t, use)
+}
+
+/** Opens the repository in `storage`, which it disposes, for `use` alone. */
+export async function withStorage<T>(
+  opened: Storage, t: TestContext, use: (repository: Repository) => Promise<T>): Promise<T> {
+  await using storage = opened
   await using repository = await openRepository(storage, {
     password: new Secret(PASSWORD), hostname: 'test', clock, random, log: silentLog,
   }, t.signal)

@@ -200,7 +200,10 @@ type Event =
   | { readonly kind: 'forget'; readonly repository: number; readonly which: number }
   | { readonly kind: 'restart'; readonly inOrder: boolean }
   | { readonly kind: 'exchange' }
-  | { readonly kind: 'remove-bitmap'; readonly disk: string; readonly which: number }
+  | {
+      readonly kind: 'remove-bitmap' | 'spoil-bitmap'
+      readonly disk: string; readonly which: number
+    }
 
 const blocks = fc.uniqueArray(fc.nat(15), { maxLength: 3 })
 const ending: fc.Arbitrary<Ending> = fc.oneof(
@@ -221,7 +224,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   fc.record({ kind: fc.constant('forget' as const), repository: fc.nat(1), which: fc.nat(5) }),
   fc.record({ kind: fc.constant('restart' as const), inOrder: fc.nat(3).map((n) => n > 0) }),
   fc.constant({ kind: 'exchange' } as const),
-  fc.record({ kind: fc.constant('remove-bitmap' as const),
+  fc.record({ kind: fc.constantFrom('remove-bitmap' as const, 'spoil-bitmap' as const),
     disk: fc.constantFrom(...DISKS), which: fc.nat(3) }))
 
 async function happen(world: World, event: Event): Promise<void> {
@@ -240,10 +243,14 @@ async function happen(world: World, event: Event): Promise<void> {
       return undefined
     case 'exchange':
       return world.exchange()
-    case 'remove-bitmap': {
+    case 'remove-bitmap':
+    case 'spoil-bitmap': {
       const bitmaps = world.images.get(event.disk)?.bitmaps
-      const [name] = [...bitmaps?.keys() ?? []].slice(event.which)
-      if (name !== undefined) bitmaps?.delete(name)
+      const [found] = [...bitmaps ?? []].slice(event.which)
+      if (found === undefined) return undefined
+      const [name, bitmap] = found
+      if (event.kind === 'remove-bitmap') bitmaps?.delete(name)
+      else Object.assign(bitmap, { isInconsistent: true, isRecording: false })
       return undefined
     }
     default:
@@ -301,6 +308,9 @@ const cases: readonly {
   { what: 'somebody removed one of the two of a killed run', events: [
     run(), run({ ending: KILLED_BEFORE_SEAL }),
     { kind: 'remove-bitmap', disk: 'vda', which: 2 }], base: 'bitmap-gone' },
+  { what: 'one of the two of a killed run is inconsistent', events: [
+    run(), run({ ending: KILLED_BEFORE_SEAL }), { kind: 'spoil-bitmap', disk: 'vda', which: 1 }],
+    base: 'bitmap-inconsistent' },
   { what: 'two images changed places', events: [run(), { kind: 'exchange' }],
     base: 'disk-replaced' },
   { what: 'only another repository was used', events: [run({ repository: 1 })],

@@ -2,15 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { AgentDiskAddress } from '../guardian/agent-file-systems.ts'
 import { diskIdsAt } from './disk-addresses.ts'
-import type { QemuDisk } from './disks.ts'
+import type { DiskAddress } from './disks.ts'
 
-const disk = (id: string, more: Partial<QemuDisk>): QemuDisk => ({
-  id, sizeBytes: 1, bus: 'virtio', serial: undefined, logicalBlockBytes: undefined, path: '',
-  node: '', file: '', pci: undefined, target: undefined, lun: undefined, ...more })
+const disk = (id: string, more: Partial<DiskAddress>): DiskAddress => ({
+  id, bus: 'virtio', serial: undefined, pci: undefined, target: undefined, lun: undefined, ...more })
 const at = (slot: number, more: Partial<AgentDiskAddress> = {}): AgentDiskAddress => ({
   busType: 'virtio', serial: undefined, bus: 0, target: 0, unit: 0,
   pci: { domain: 0, bus: 0, slot, function: 0 }, ...more })
-const pci = (slot: number): NonNullable<QemuDisk['pci']> => ({ bus: 0, slot, function: 0 })
+const pci = (slot: number): NonNullable<DiskAddress['pci']> => ({ bus: 0, slot, function: 0 })
 
 const DISKS = [
   disk('vda', { pci: pci(4) }),

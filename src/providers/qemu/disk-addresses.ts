@@ -1,14 +1,14 @@
-/** Joins the guest's addresses of disks with the machine's disks. */
+/** Joins the guest's addresses of disks with the machine's disks, those left out among them. */
 
 import type { AgentDiskAddress } from '../guardian/agent-file-systems.ts'
-import type { QemuDisk } from './disks.ts'
+import type { DiskAddress } from './disks.ts'
 
 /**
  * The ids of the disks at the guest's addresses, each once, in order; an address that fits none or
  * several is left out. The guest's word decides nothing but which disks are named in the evidence.
  */
 export function diskIdsAt(
-  addresses: readonly AgentDiskAddress[], disks: readonly QemuDisk[]): readonly string[] {
+  addresses: readonly AgentDiskAddress[], disks: readonly DiskAddress[]): readonly string[] {
   const ids = addresses.flatMap((address) => {
     const found = bySerial(address, disks) ?? byAddress(address, disks)
     return found === undefined ? [] : [found.id]
@@ -17,14 +17,14 @@ export function diskIdsAt(
 }
 
 /** QEMU cuts serials to 20 characters for virtio; the guest tells what it was given. */
-function bySerial(address: AgentDiskAddress, disks: readonly QemuDisk[]): QemuDisk | undefined {
+function bySerial(address: AgentDiskAddress, disks: readonly DiskAddress[]): DiskAddress | undefined {
   const { serial } = address
   if (serial === undefined || serial === '') return undefined
   return only(disks.filter((disk) => disk.serial !== undefined &&
     (disk.serial === serial || disk.serial.slice(0, 20) === serial)))
 }
 
-function byAddress(address: AgentDiskAddress, disks: readonly QemuDisk[]): QemuDisk | undefined {
+function byAddress(address: AgentDiskAddress, disks: readonly DiskAddress[]): DiskAddress | undefined {
   const { pci } = address
   return only(disks.filter((disk) => {
     if (disk.pci === undefined) return false

@@ -6,17 +6,24 @@ import { printable } from '../../base/text.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { ask, type Reply } from './qmp-replies.ts'
 import {
-  controllerOf, devicePath, pciAddressOf, peripherals, property, readDevice, type PciAddress,
-  type QomDevice,
+  controllerOf, devicePath, pciAddressOf, peripherals, property, readDevice, upwards,
+  type PciAddress, type QomDevice,
 } from './qom.ts'
 
-/** A disk that can be captured. */
-export interface QemuDisk {
-  /** Stable over runs as long as the machine's command line is; see `namedDisks`. */
+/** Where the guest sees a disk, captured or not. */
+export interface DiskAddress {
+  /** Stable over runs as long as the machine's command line is; see `uniqueNames`. */
   readonly id: string
-  readonly sizeBytes: number
   readonly bus: MachineDisk['bus']
   readonly serial: string | undefined
+  readonly pci: PciAddress | undefined
+  readonly target: number | undefined
+  readonly lun: number | undefined
+}
+
+/** A disk that can be captured. */
+export interface QemuDisk extends DiskAddress {
+  readonly sizeBytes: number
   readonly logicalBlockBytes: number | undefined
   /** The device's object, whose `drive` is switched. */
   readonly path: string
@@ -24,14 +31,13 @@ export interface QemuDisk {
   readonly node: string
   /** The image's file name as QEMU states it; relative to a folder that we do not know. */
   readonly file: string
-  readonly pci: PciAddress | undefined
-  readonly target: number | undefined
-  readonly lun: number | undefined
 }
 
 export interface DiscoveredDisks {
   readonly disks: readonly QemuDisk[]
   readonly leftOut: readonly DiskLeftOut[]
+  /** Of both, as far as QEMU tells: what the guest says may be on a disk that is left out. */
+  readonly addresses: readonly DiskAddress[]
 }
 
 type BlockEntry = Reply<'query-block'>[number]
@@ -39,6 +45,8 @@ type BlockEntry = Reply<'query-block'>[number]
 const BUSES: readonly (readonly [RegExp, MachineDisk['bus']])[] = [
   [/^virtio-blk/, 'virtio'], [/^scsi-hd$/, 'scsi'], [/^ide-hd$/, 'ide'], [/^nvme(-ns)?$/, 'nvme'],
 ]
+/** Devices that are never captured, but of which the guest has an address all the same. */
+const OTHER_BUSES: typeof BUSES = [[/^scsi-/, 'scsi'], [/^vhost-user-blk/, 'virtio']]
 const PASSED_THROUGH = /^(scsi-block|scsi-generic|vhost-user-blk|vhost-scsi|vhost-user-scsi)/
 
 /**
@@ -58,16 +66,26 @@ export async function discoverDisks(
   const names = uniqueNames(entries.map(({ entry, qdev }) => nameOf(entry, qdev)))
   const disks: QemuDisk[] = []
   const leftOut: DiskLeftOut[] = []
+  const addresses: DiskAddress[] = []
   for (const [index, { entry, qdev }] of entries.entries()) {
     const id = names[index] ?? 'disk'
     const device = await readDevice(client, devicePath(qdev), signal)
     const facts = { client, device, pci, major: qemu.major }
-    const found = await examine(id, entry, facts, signal)
+    const address = await addressOf(id, facts, signal)
+    addresses.push(address)
+    const found = await examine(address, entry, facts, signal)
     if ('reason' in found) leftOut.push(found)
     else disks.push(found)
   }
-  leftOut.push(...await disksWithoutBlockNode(client, signal))
-  return { disks, leftOut }
+  for (const { path, type } of await disksWithoutBlockNode(client, signal)) {
+    const id = sanitise(path.slice(path.lastIndexOf('/') + 1))
+    leftOut.push({ id, reason: 'pass-through',
+      detail: `${printable(type)} is served by another process than QEMU` })
+    const device = await readDevice(client, path, signal)
+    const address = await addressOf(id, { client, device, pci, major: qemu.major }, signal)
+    addresses.push({ ...address, bus: 'virtio' }) // all that is behind it, whatever its unit
+  }
+  return { disks, leftOut, addresses }
 }
 
 interface Facts {
@@ -77,10 +95,25 @@ interface Facts {
   readonly major: number
 }
 
-async function examine(
-  id: string, entry: BlockEntry, facts: Facts, signal: AbortSignal,
-): Promise<QemuDisk | DiskLeftOut> {
+async function addressOf(id: string, facts: Facts, signal: AbortSignal): Promise<DiskAddress> {
   const { client, device, pci } = facts
+  const bus = [...BUSES, ...OTHER_BUSES].find(([pattern]) => pattern.test(device.type))?.[1]
+  const serial = await property(client, device, 'serial', signal)
+  return {
+    id,
+    bus: bus === 'ide' && await isOnAhci(facts, signal) ? 'sata' : bus ?? 'other',
+    serial: typeof serial === 'string' && serial !== '' ? serial : undefined,
+    pci: await pciAddressOf(client, device, pci, signal),
+    target: numberOr(await property(client, device, 'scsi-id', signal)),
+    lun: numberOr(await property(client, device, 'lun', signal)),
+  }
+}
+
+async function examine(
+  address: DiskAddress, entry: BlockEntry, facts: Facts, signal: AbortSignal,
+): Promise<QemuDisk | DiskLeftOut> {
+  const { client, device } = facts
+  const { id } = address
   const { inserted } = entry
   const without = (reason: LeftOutReason, detail: string): DiskLeftOut => ({ id, reason, detail })
   if (inserted === undefined) return without('empty', 'a drive without medium')
@@ -91,8 +124,8 @@ async function examine(
   if (PASSED_THROUGH.test(device.type)) {
     return without('pass-through', `${device.type} reaches the host's device past QEMU's disks`)
   }
-  const bus = BUSES.find(([pattern]) => pattern.test(device.type))?.[1]
-  if (bus === undefined || !device.properties.has('drive')) {
+  const isKnown = BUSES.some(([pattern]) => pattern.test(device.type))
+  if (!isKnown || !device.properties.has('drive')) {
     return without('unsupported', `disks of the kind ${printable(device.type)} cannot be captured`)
   }
   if (inserted['node-name'] === '') return without('unsupported', 'its block node has no name')
@@ -102,20 +135,14 @@ async function examine(
       `with a fault when a reader leaves; run it without I/O thread, or QEMU ` +
       `${NBD_IN_IOTHREAD_SINCE} or newer`)
   }
-  const serial = await property(client, device, 'serial', signal)
   const block = await property(client, device, 'logical_block_size', signal)
   return {
-    id,
+    ...address,
     sizeBytes: inserted.image['virtual-size'],
-    bus: bus === 'ide' && await isOnAhci(facts, signal) ? 'sata' : bus,
     path: device.path,
-    serial: typeof serial === 'string' && serial !== '' ? serial : undefined,
     logicalBlockBytes: typeof block === 'number' && block > 0 ? block : undefined,
     node: inserted['node-name'],
     file: inserted.file,
-    pci: await pciAddressOf(client, device, pci, signal),
-    target: numberOr(await property(client, device, 'scsi-id', signal)),
-    lun: numberOr(await property(client, device, 'lun', signal)),
   }
 }
 
@@ -125,24 +152,22 @@ async function isOnAhci({ client, device }: Facts, signal: AbortSignal): Promise
 
 /** Disks that QEMU passes on without a block node of its own, and therefore cannot capture. */
 async function disksWithoutBlockNode(
-  client: QmpClient, signal: AbortSignal): Promise<readonly DiskLeftOut[]> {
+  client: QmpClient, signal: AbortSignal): ReturnType<typeof peripherals> {
   const found = await peripherals(client, signal)
   return found.filter(({ type }) => /^vhost-(user-blk|scsi|user-scsi)/.test(type))
-    .map(({ path, type }) => ({
-      id: sanitise(path.slice(path.lastIndexOf('/') + 1)), reason: 'pass-through',
-      detail: `${type} is served by another process than QEMU` }))
 }
 
 /** The I/O thread that serves the device or its controller; undefined if the main thread does. */
 async function ioThreadOf(
   client: QmpClient, device: QomDevice, signal: AbortSignal): Promise<string | undefined> {
-  for (const name of ['iothread', 'iothread-vq-mapping']) {
-    const thread = await property(client, device, name, signal)
-    if (typeof thread === 'string' && thread !== '') return thread
-    if (Array.isArray(thread) && thread.length > 0) return name
+  for await (const it of upwards(client, device, signal)) {
+    for (const name of ['iothread', 'iothread-vq-mapping']) {
+      const thread = await property(client, it, name, signal)
+      if (typeof thread === 'string' && thread !== '') return thread
+      if (Array.isArray(thread) && thread.length > 0) return name
+    }
   }
-  const controller = await controllerOf(client, device, signal)
-  return controller && await ioThreadOf(client, controller, signal)
+  return undefined
 }
 
 /**
@@ -158,10 +183,11 @@ function nameOf(entry: BlockEntry, qdev: string): string {
   return node === '' || node.startsWith('#') ? 'disk' : node
 }
 
-/** A foreign name as a disk id, `[a-z0-9._-]{1,64}`, never of dots alone. */
+/** A foreign name as a disk id, `[a-z0-9_-][a-z0-9._-]{0,59}`: not hidden, never of dots alone. */
 export function sanitise(name: string): string {
-  const id = name.toLowerCase().replaceAll(/[^a-z0-9._-]/g, '-').slice(0, 60)
-  return /[a-z0-9]/.test(id) ? id : `disk${id.replaceAll('.', '-')}`
+  const id = name.toLowerCase().slice(0, 60).replaceAll(/[^a-z0-9._-]/g, '-')
+    .replace(/^\.+/, (dots) => '-'.repeat(dots.length))
+  return /[a-z0-9]/.test(id) ? id : `disk${id.replaceAll('.', '-')}`.slice(0, 60)
 }
 
 /** Names as ids, each once: the second of a kind gets `-2`. */

@@ -13,7 +13,7 @@ import { thawLeftovers } from '../guardian/leftovers.ts'
 import { listRecords, recordFileFor, type HoldSockets } from '../guardian/record.ts'
 import { chooseMethod } from './capture.ts'
 import { diskIdsAt } from './disk-addresses.ts'
-import { discoverDisks, type DiscoveredDisks, type QemuDisk } from './disks.ts'
+import { discoverDisks, type DiscoveredDisks, type DiskAddress, type QemuDisk } from './disks.ts'
 import { agentChannel } from './guest-agent.ts'
 import { OURS, runNames, type RunNames } from './names.ts'
 import { plannedNbdServer, startNbdServer } from './nbd-server.ts'
@@ -44,7 +44,7 @@ interface FreezerFacts {
   readonly client: QmpClient
   readonly guard: Guard
   readonly power: PowerState
-  readonly disks: readonly QemuDisk[]
+  readonly addresses: readonly DiskAddress[]
   /** Set where an earlier run's hold is not released. */
   readonly unreleased: FreezerMissing | undefined
 }
@@ -66,7 +66,7 @@ export class QemuProvider implements Provider {
     const client = await qmp.client(signal)
     await this.#sweepLeftovers(client, signal)
     const power = await powerOf(client, signal)
-    const { disks, leftOut } = chosen(await discoverDisks(client, signal), request.exclude)
+    const { disks, leftOut, addresses } = chosen(await discoverDisks(client, signal), request.exclude)
     await checkNotBusy(client, signal)
     throwIfAborted(signal)
 
@@ -78,7 +78,7 @@ export class QemuProvider implements Provider {
     await using undo = new AsyncDisposableStack()
     let tracking: QemuTracking | undefined
     undo.defer(() => releaseMachine({ qmp, guard, names, nbd, tracking, clock, log }))
-    const freezer = await this.#freezer({ client, guard, power, disks, unreleased }, signal)
+    const freezer = await this.#freezer({ client, guard, power, addresses, unreleased }, signal)
     const method = await chooseMethod(client, names, guard, signal)
     await startNbdServer(client, nbd, runDir, signal)
     const scratchFolders: string[] = []
@@ -144,7 +144,7 @@ export class QemuProvider implements Provider {
 
   /** How to freeze, or why not. An agent that does not answer is no fault. */
   async #freezer(
-    { client, guard, power, disks, unreleased }: FreezerFacts, signal: AbortSignal,
+    { client, guard, power, addresses, unreleased }: FreezerFacts, signal: AbortSignal,
   ): Promise<FileSystemFreezer | FreezerMissing> {
     const { agent: path } = this.#parts.options
     const { clock } = this.#parts.context
@@ -165,7 +165,7 @@ export class QemuProvider implements Provider {
           'the agent does not allow guest-fsfreeze-*: take them off its block-rpcs list' }
       }
       return new GuardedFreezer({ guard, clock, agentVersion: agent.version,
-        diskIdsOf: (addresses) => diskIdsAt(addresses, disks) })
+        diskIdsOf: (found) => diskIdsAt(found, addresses) })
     } catch (error) {
       if (!isFault(error, 'agent-unreachable', 'agent-protocol', 'agent-refused', 'timed-out')) {
         throw error
@@ -242,7 +242,7 @@ function chosen(found: DiscoveredDisks, exclude: readonly string[]): DiscoveredD
     ...found.disks.filter(({ id }) => excluded.has(id)).map(({ id }): DiskLeftOut => (
       { id, reason: 'excluded', detail: 'excluded by the operator' })),
   ]
-  if (disks.length > 0) return { disks, leftOut }
+  if (disks.length > 0) return { ...found, disks, leftOut }
   const why = leftOut.map(({ id, detail }) => `${id}: ${detail}`).join('; ')
   throw new Fault('nothing-to-back-up',
     `the machine has no disk that can be captured${why === '' ? '' : ` (${printable(why)})`}`)

@@ -1,7 +1,7 @@
 /** Devices of the machine as QEMU's object model shows them (QMP Reference Manual, "QOM"). */
 
 import { dirname } from 'node:path/posix'
-import { isFault } from '../../base/fault.ts'
+import { Fault, isFault } from '../../base/fault.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { ask, type Reply } from './qmp-replies.ts'
 
@@ -54,6 +54,24 @@ export async function controllerOf(
   return controller.properties.has('parent_bus') ? controller : undefined
 }
 
+/** No machine has more controllers one behind the other; a QEMU that says so makes us walk on. */
+const MAX_CONTROLLERS = 16
+
+/** The device, its controller, that one's, and so on up to the machine's topmost bus. */
+export async function* upwards(
+  client: QmpClient, device: QomDevice, signal: AbortSignal,
+): AsyncGenerator<QomDevice, void, undefined> {
+  let next: QomDevice | undefined = device
+  for (let count = 0; next !== undefined; count++) {
+    if (count > MAX_CONTROLLERS) {
+      throw new Fault('platform-protocol',
+        `QEMU names more than ${MAX_CONTROLLERS} controllers one behind the other`)
+    }
+    yield next
+    next = await controllerOf(client, next, signal)
+  }
+}
+
 /** The kinds of all devices that the operator added: `[path, type]`. */
 export async function peripherals(
   client: QmpClient, signal: AbortSignal,
@@ -79,15 +97,15 @@ export interface PciAddress {
 export async function pciAddressOf(
   client: QmpClient, device: QomDevice, pci: Reply<'query-pci'>, signal: AbortSignal,
 ): Promise<PciAddress | undefined> {
-  const devfn = await property(client, device, 'addr', signal)
-  const bus = await property(client, device, 'parent_bus', signal)
-  if (typeof devfn !== 'number' || devfn < 0 || typeof bus !== 'string') {
-    const controller = await controllerOf(client, device, signal)
-    return controller && await pciAddressOf(client, controller, pci, signal)
+  for await (const it of upwards(client, device, signal)) {
+    const devfn = await property(client, it, 'addr', signal)
+    const bus = await property(client, it, 'parent_bus', signal)
+    if (typeof devfn !== 'number' || devfn < 0 || typeof bus !== 'string') continue
+    const number = busNumber(bus, pci)
+    return number === undefined
+      ? undefined : { bus: number, slot: devfn >> 3, function: devfn & 7 }
   }
-  const number = busNumber(bus, pci)
-  return number === undefined
-    ? undefined : { bus: number, slot: devfn >> 3, function: devfn & 7 }
+  return undefined
 }
 
 /** `/machine/q35/pcie.0` is bus 0; `/machine/peripheral/rp1/rp1` is the one behind bridge rp1. */

@@ -2,11 +2,11 @@
 
 import type { Storage } from '../../storage/mod.ts'
 import { openMemoryStorage } from '../../storage/testing/mod.ts'
-import { goTime } from '../go-json.ts'
-import type { BlobId, FileId } from '../id.ts'
-import { dirNode, fileNode } from '../node.ts'
+import { goTime } from '../format/go-json.ts'
+import type { BlobId, FileId } from '../format/id.ts'
+import { dirNode, fileNode } from '../format/node.ts'
 import type { Repository } from '../repository.ts'
-import { beginWrite } from '../write-session.ts'
+import { beginWrite } from '../write/write-session.ts'
 import { openTestRepository } from './disk-fixture.ts'
 
 const signal = new AbortController().signal

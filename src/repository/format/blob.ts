@@ -1,0 +1,75 @@
+/** Blobs: chunks of files (`data`) and directories (`tree`), compressed and sealed one by one. */
+
+import { Fault } from '../../base/fault.ts'
+import type { RandomBytes } from '../../base/random.ts'
+import { SEAL_OVERHEAD_BYTES, type MasterKey } from './crypto.ts'
+import { blobIdOf, type BlobId } from './id.ts'
+import { release } from '../release.ts'
+import { zstdCompress, zstdDecompress } from './zstd.ts'
+
+export type BlobKind = 'data' | 'tree'
+
+/** A blob's plaintext that is longer is refused: a reader holds all of it, sealed and open. */
+export const MAX_BLOB_BYTES = 256 * 1024 * 1024
+
+/** A blob that is ready for a pack. */
+export interface SealedBlob {
+  readonly sealed: Uint8Array<ArrayBuffer>
+  /** Bytes of the plaintext; 0 where it is stored uncompressed. */
+  readonly uncompressedLength: number
+}
+
+/**
+ * Compresses if that makes it smaller, and seals. The plaintext is 1 to `MAX_BLOB_BYTES` long;
+ * its id (`blobIdOf`) is the caller's affair, who needs it before to leave out what is stored.
+ */
+export function sealBlob(
+  key: MasterKey, plaintext: Uint8Array, random: RandomBytes, level?: number): SealedBlob {
+  if (plaintext.length === 0 || plaintext.length > MAX_BLOB_BYTES) {
+    throw new RangeError(`a blob of ${plaintext.length} bytes cannot be stored`)
+  }
+  const compressed = zstdCompress(plaintext, level)
+  return compressed.length < plaintext.length
+    ? { sealed: key.seal(compressed, random), uncompressedLength: plaintext.length }
+    : { sealed: key.seal(plaintext, random), uncompressedLength: 0 }
+}
+
+/** What a reader must know of a sealed blob to open it. */
+export interface BlobToOpen {
+  readonly kind: BlobKind
+  readonly id: BlobId
+  readonly uncompressedLength: number
+}
+
+/**
+ * The plaintext, verified: MAC, length and SHA-256. It is the caller's, and may share its memory
+ * with nothing else. Fault: `repository-damaged`.
+ */
+export function openBlob(
+  key: MasterKey, blob: BlobToOpen, sealed: Uint8Array): Uint8Array<ArrayBuffer> {
+  const what = `${blob.kind} blob ${blob.id}`
+  if (blob.uncompressedLength > MAX_BLOB_BYTES) {
+    throw new Fault('repository-damaged', `${what} claims ${blob.uncompressedLength} bytes`)
+  }
+  const opened = key.open(sealed, what)
+  const plaintext = blob.uncompressedLength === 0
+    ? opened
+    : zstdDecompress(opened, blob.uncompressedLength, what)
+  if (plaintext !== opened) release(opened)
+  // Readers work out from the lengths which blob holds an offset, before they have read any.
+  if (blob.uncompressedLength !== 0 && plaintext.length !== blob.uncompressedLength) {
+    throw new Fault('repository-damaged', `${what} has another length than is said of it`)
+  }
+  if (blobIdOf(plaintext) !== blob.id) {
+    throw new Fault('repository-damaged', `${what} has other content than its id says`)
+  }
+  return plaintext
+}
+
+/** Bytes of plaintext of a blob stored as `length` sealed bytes. */
+export function plaintextLength(blob: {
+  readonly length: number
+  readonly uncompressedLength: number
+}): number {
+  return blob.uncompressedLength > 0 ? blob.uncompressedLength : blob.length - SEAL_OVERHEAD_BYTES
+}

@@ -1,0 +1,41 @@
+/** zstd with a bound on what comes out (restic design, "Compression"). */
+
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import { Fault } from '../../base/fault.ts'
+
+/** The level of restic's `auto`. Node takes -1 for "not set", so that level cannot be had. */
+export const DEFAULT_ZSTD_LEVEL = 3
+
+/** Below it no window is refused: the default of the zstd tools, 128 MiB. */
+const MIN_WINDOW_LOG_LIMIT = 27
+
+/** One frame that carries its content's size. */
+export function zstdCompress(
+  plaintext: Uint8Array, level = DEFAULT_ZSTD_LEVEL): Uint8Array<ArrayBuffer> {
+  return zstdCompressSync(plaintext, {
+    params: { [constants.ZSTD_c_compressionLevel]: level },
+    // One piece of output for nearly all input, instead of many of 16 KiB.
+    chunkSize: Math.max(64, plaintext.length + (plaintext.length >>> 8) + 64),
+    pledgedSrcSize: plaintext.length,
+  })
+}
+
+/**
+ * At most `maxBytes` of plaintext; never takes much more memory than that, whatever the frame
+ * claims. Fault: `repository-damaged`, naming `what`.
+ */
+export function zstdDecompress(
+  compressed: Uint8Array, maxBytes: number, what: string): Uint8Array<ArrayBuffer> {
+  const windowLog = Math.min(31, Math.max(MIN_WINDOW_LOG_LIMIT, Math.ceil(Math.log2(maxBytes + 1))))
+  try {
+    return zstdDecompressSync(compressed, {
+      maxOutputLength: Math.max(1, maxBytes),
+      params: { [constants.ZSTD_d_windowLogMax]: windowLog },
+      // A little over the whole, so that a blob of the expected size comes in one piece; but where
+      // `maxBytes` is only a bound, not that much for every small file.
+      chunkSize: Math.min(maxBytes + 64, Math.max(1024 * 1024, compressed.length * 16)),
+    })
+  } catch (cause) {
+    throw new Fault('repository-damaged', `${what} cannot be decompressed`, { cause })
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * What a chunk worker does with its messages: runs are hashed as they come, sealed as the answers
+ * come, in order. Knows no thread, so that tests can drive it.
+ */
+
+import assert from 'node:assert/strict'
+import { isFault } from '../../base/fault.ts'
+import type { RandomBytes } from '../../base/random.ts'
+import type { ChunkWorkerSettings, FromChunkWorker, ToChunkWorker } from './chunk-messages.ts'
+import { ChunkHasher, ChunkSealer, cutRun, PACK_BUFFER_BYTES } from './chunk-sealer.ts'
+import { MasterKey } from '../format/crypto.ts'
+import type { BlobId } from '../format/id.ts'
+import { release } from '../release.ts'
+
+/**
+ * Pack buffers of one worker: one is being filled while others are on their way to the store. The
+ * worker waits for one to come back, which is how a slow store slows everything down.
+ */
+const PACK_BUFFERS = 3
+
+interface HashedChunks {
+  readonly chunks: readonly Uint8Array<ArrayBuffer>[]
+  readonly ids: readonly BlobId[]
+}
+
+type Job =
+  | { readonly type: 'seal'; readonly run: number; readonly positions: readonly number[] }
+  | { readonly type: 'tail' }
+
+export class ChunkLane {
+  readonly #send: (message: FromChunkWorker, transfer: readonly ArrayBuffer[]) => void
+  readonly #hasher = new ChunkHasher()
+  readonly #sealer: ChunkSealer
+  /** Hashed runs whose answer is not here or whose turn has not come. */
+  readonly #runs = new Map<number, HashedChunks>()
+  readonly #jobs: Job[] = []
+  readonly #freeBuffers: ArrayBuffer[] = []
+  #buffersMade = 0
+  /** Position within the first job, which waits there while no buffer is free. */
+  #next = 0
+
+  /** `send` gives away the buffers in `transfer`. */
+  constructor(
+    settings: ChunkWorkerSettings,
+    random: RandomBytes,
+    send: (message: FromChunkWorker, transfer: readonly ArrayBuffer[]) => void,
+  ) {
+    this.#sealer = new ChunkSealer(new MasterKey(settings.key), random, settings)
+    this.#send = send
+  }
+
+  receive(message: ToChunkWorker): void {
+    try {
+      this.#handle(message)
+      this.#work()
+    } catch (error) {
+      if (!isFault(error)) throw error
+      const { code, message: text, advice } = error
+      this.#send({ type: 'failed', code, message: text, advice }, [])
+    }
+  }
+
+  #handle(message: ToChunkWorker): void {
+    switch (message.type) {
+      case 'run': {
+        const chunks = cutRun(message.bytes, message.chunkBytes)
+        const { ids, zeroChunks } = this.#hasher.hash(chunks, message.chunkBytes)
+        this.#runs.set(message.run, { chunks, ids })
+        return this.#send({ type: 'ids', run: message.run, ids, zeroChunks }, [])
+      }
+      case 'wanted':
+        this.#jobs.push({ type: 'seal', run: message.run, positions: message.positions })
+        return
+      case 'buffer':
+        this.#freeBuffers.push(message.buffer)
+        return
+      case 'tail':
+        this.#jobs.push({ type: 'tail' })
+        return
+      default:
+        message satisfies never
+    }
+  }
+
+  /** Goes on with the jobs until they are done or no buffer is free. */
+  #work(): void {
+    for (let job = this.#jobs[0]; job !== undefined; job = this.#jobs[0]) {
+      if (job.type === 'tail') this.#sendTail()
+      else if (!this.#seal(job.run, job.positions)) return
+      this.#jobs.shift()
+      this.#next = 0
+    }
+  }
+
+  /** False if it had to stop for want of a buffer. */
+  #seal(run: number, positions: readonly number[]): boolean {
+    const hashed = this.#runs.get(run)
+    assert(hashed !== undefined)
+    for (; this.#next < positions.length; this.#next++) {
+      if (this.#sealer.needsBuffer && !this.#takeBuffer()) return false
+      const position = positions[this.#next] ?? -1
+      const [id, chunk] = [hashed.ids[position], hashed.chunks[position]]
+      assert(id !== undefined && chunk !== undefined)
+      const pack = this.#sealer.add(id, chunk)
+      if (pack !== undefined) this.#send({ type: 'pack', pack }, buffersOf(pack.parts.slice(0, 1)))
+    }
+    this.#runs.delete(run)
+    if (hashed.chunks[0] !== undefined) release(hashed.chunks[0])
+    this.#send({ type: 'done', run }, [])
+    return true
+  }
+
+  #takeBuffer(): boolean {
+    const buffer = this.#freeBuffers.pop() ?? this.#makeBuffer()
+    if (buffer === undefined) return false
+    this.#sealer.useBuffer(buffer)
+    return true
+  }
+
+  #makeBuffer(): ArrayBuffer | undefined {
+    if (this.#buffersMade === PACK_BUFFERS) return undefined
+    this.#buffersMade++
+    return new ArrayBuffer(PACK_BUFFER_BYTES)
+  }
+
+  #sendTail(): void {
+    const tail = this.#sealer.takeTail()
+    if (tail !== undefined) this.#buffersMade-- // it does not come back
+    this.#send(
+      { type: 'tail', tail: tail ?? { bytes: new Uint8Array(0), blobs: [] } },
+      tail === undefined ? [] : buffersOf([tail.bytes]))
+  }
+}
+
+function buffersOf(views: readonly Uint8Array[]): readonly ArrayBuffer[] {
+  return views.map((view) => {
+    assert(view.buffer instanceof ArrayBuffer)
+    return view.buffer
+  })
+}

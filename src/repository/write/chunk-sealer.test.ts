@@ -1,0 +1,104 @@
+import { strict as assert } from 'node:assert'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { seededRandom, systemRandom } from '../../base/random.ts'
+import { openBlob } from '../format/blob.ts'
+import { ChunkHasher, ChunkSealer, cutRun, PACK_BUFFER_BYTES } from './chunk-sealer.ts'
+import { KEY_BYTES, MasterKey } from '../format/crypto.ts'
+import { blobIdOf } from '../format/id.ts'
+import { readPackHeader, TARGET_PACK_BYTES, type FinishedPack } from '../format/pack.ts'
+
+const key = new MasterKey(seededRandom(1)(KEY_BYTES))
+const MIB = 1024 * 1024
+const options = { zstdLevel: 3, verify: true }
+
+test('a run is cut into whole chunks and a rest, without copies', () => {
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 100 }), fc.integer({ min: 1, max: 40 }),
+    (bytes, chunkBytes) => {
+      const chunks = cutRun(bytes, chunkBytes)
+      assert.deepEqual(Buffer.concat(chunks), Buffer.from(bytes))
+      assert.ok(chunks.slice(0, -1).every((chunk) => chunk.length === chunkBytes))
+      assert.ok(chunks.every((chunk) => chunk.length > 0 && chunk.buffer === bytes.buffer))
+    }))
+})
+
+test('chunks are named by their SHA-256, and zeros are counted, short ones too', () => {
+  const hasher = new ChunkHasher()
+  for (const chunkBytes of [4096, 512, 4096]) {
+    const run = new Uint8Array(4 * chunkBytes - 100)
+    run[chunkBytes] = 1
+    run[2 * chunkBytes - 1] = 1
+    const { ids, zeroChunks } = hasher.hash(cutRun(run, chunkBytes), chunkBytes)
+    assert.deepEqual(ids, cutRun(run, chunkBytes).map(blobIdOf))
+    assert.equal(zeroChunks, 3)
+  }
+})
+
+/** Seals until a pack is full. */
+function fillPack(sealer: ChunkSealer, chunks: readonly Uint8Array[]): FinishedPack | undefined {
+  sealer.useBuffer(new ArrayBuffer(PACK_BUFFER_BYTES))
+  for (const chunk of chunks) {
+    const pack = sealer.add(blobIdOf(chunk), chunk)
+    if (pack !== undefined) return pack
+  }
+  return undefined
+}
+
+test('a full pack is what its header says, and its blobs open', () => {
+  const sealer = new ChunkSealer(key, systemRandom, options)
+  const chunks = Array.from({ length: 20 }, (_, n) =>
+    n % 3 === 0 ? new Uint8Array(MIB).fill(n + 1) : seededRandom(n)(2 * MIB))
+  const pack = fillPack(sealer, chunks)
+  assert.ok(pack !== undefined)
+  const bytes = Buffer.concat(pack.parts)
+  assert.equal(bytes.length, pack.sizeBytes)
+  assert.ok(bytes.length >= TARGET_PACK_BYTES)
+  assert.deepEqual(readPackHeader(bytes, key, 'pack'), pack.blobs)
+  for (const [at, blob] of pack.blobs.entries()) {
+    const plain = openBlob(key, blob, bytes.subarray(blob.offset, blob.offset + blob.length))
+    assert.equal(Buffer.compare(plain, chunks[at] ?? new Uint8Array(0)), 0)
+    // What does not get smaller is stored as it is.
+    assert.equal(blob.uncompressedLength, at % 3 === 0 ? MIB : 0)
+  }
+  assert.ok(sealer.needsBuffer)
+})
+
+test('a tail holds what filled no pack, once', () => {
+  const sealer = new ChunkSealer(key, systemRandom, options)
+  assert.equal(sealer.takeTail(), undefined)
+  const chunk = seededRandom(5)(1000)
+  assert.equal(fillPack(sealer, [chunk, chunk]), undefined)
+  const tail = sealer.takeTail()
+  assert.ok(tail !== undefined)
+  assert.equal(tail.blobs.length, 2)
+  for (const blob of tail.blobs) {
+    const sealed = tail.bytes.subarray(blob.offset, blob.offset + blob.length)
+    assert.deepEqual(Buffer.from(openBlob(key, blob, sealed)), Buffer.from(chunk))
+  }
+  assert.equal(sealer.takeTail(), undefined)
+})
+
+/** Memory that flips a bit while a chunk is sealed. */
+class FlippingKey extends MasterKey {
+  override sealInto(...args: Parameters<MasterKey['sealInto']>): void {
+    super.sealInto(...args)
+    const [target] = args
+    target[40] = (target[40] ?? 0) ^ 1
+  }
+}
+
+test('a chunk that cannot be read back is never stored, unless nobody looks', () => {
+  const flipping = new FlippingKey(seededRandom(1)(KEY_BYTES))
+  const chunk = seededRandom(5)(1000)
+  const careful = new ChunkSealer(flipping, systemRandom, options)
+  assert.throws(() => fillPack(careful, [chunk]), { code: 'worker-failed' })
+  const careless = new ChunkSealer(flipping, systemRandom, { ...options, verify: false })
+  assert.equal(fillPack(careless, [chunk]), undefined)
+})
+
+test('a chunk that does not fit its id is found when it is read back', () => {
+  const sealer = new ChunkSealer(key, systemRandom, options)
+  sealer.useBuffer(new ArrayBuffer(PACK_BUFFER_BYTES))
+  const other = blobIdOf(Buffer.from('other'))
+  assert.throws(() => sealer.add(other, Buffer.from('chunk')), { code: 'worker-failed' })
+})
