@@ -89,7 +89,8 @@ test('a crash leaves any of the changes under way, and all that were done', asyn
   const states = new Set<string>()
   for (const operations of crashStates(storage.operations, 0)) {
     const names = await Array.fromAsync((await replay(operations)).list('data', signal))
-    states.add(names.map(({ name }) => Number.parseInt(name, 16)).sort().join(''))
+    const numbers = names.map(({ name }) => Number.parseInt(name, 16))
+    states.add(numbers.toSorted((a, b) => a - b).join(''))
   }
   assert.deepEqual([...states].sort(), ['', '1', '12', '123', '13', '23'])
 })
