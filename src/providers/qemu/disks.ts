@@ -196,7 +196,7 @@ function uniqueNames(names: readonly string[]): readonly string[] {
   return names.map((name) => {
     const base = sanitise(name)
     let id = base
-    for (let n = 2; taken.has(id); n++) id = `${base}-${n}`
+    for (let n = 2; taken.has(id); n++) id = `${base.slice(0, 59)}-${n}`
     taken.add(id)
     return id
   })

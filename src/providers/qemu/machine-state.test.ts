@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { systemClock } from '../../base/clock.ts'
 import { FakeQmpServer, temporaryFolder } from '../testing/mod.ts'
-import { sanitise } from './disks.ts'
+import { discoverDisks, sanitise } from './disks.ts'
 import { agentChannel } from './guest-agent.ts'
 import { withoutSecrets } from './inventory.ts'
 import { runNames } from './names.ts'
@@ -69,6 +69,52 @@ test('the agent\u2019s channel is told apart by what QEMU knows of it', async ()
   }
 })
 
+/** A machine with two disks on one controller, of which the second is passed through. */
+function serveDisks(qmp: FakeQmpServer, controllerBus: string): void {
+  const properties: Record<string, Record<string, unknown>> = {
+    '/machine/peripheral/a': {
+      type: 'scsi-hd', drive: 'n0', parent_bus: '/machine/peripheral/c/scsi.0', 'scsi-id': 0, lun: 0 },
+    '/machine/peripheral/b': {
+      type: 'scsi-block', parent_bus: '/machine/peripheral/c/scsi.0', 'scsi-id': 0, lun: 1 },
+    '/machine/peripheral/c': { type: 'virtio-scsi-device', parent_bus: controllerBus, addr: 40 },
+    '/machine/peripheral': {},
+    '/machine/peripheral-anon': {},
+  }
+  const of = ({ path }: Readonly<Record<string, unknown>>): Record<string, unknown> =>
+    properties[String(path)] ?? {}
+  const inserted = (node: string): object => ({
+    'node-name': node, drv: 'raw', ro: false, file: 'f', image: { 'virtual-size': 1024 } })
+  qmp.handlers.set('query-version', () => ({
+    qemu: { major: 10, minor: 0, micro: 0 }, package: '' }))
+  qmp.handlers.set('query-pci', () => [])
+  qmp.handlers.set('query-block', () => ['a', 'b'].map((qdev, i) => ({
+    device: '', qdev, removable: false, inserted: inserted(`n${i}`) })))
+  qmp.handlers.set('qom-list', (args) =>
+    Object.keys(of(args)).map((name) => ({ name, type: 'string' })))
+  qmp.handlers.set('qom-get', (args) => of(args)[String(args['property'])] ?? null)
+}
+
+test('disks that are left out have an address too', async () => {
+  await using folder = await temporaryFolder()
+  await using qmp = await FakeQmpServer.start(join(folder.path, 'qmp'))
+  await using client = await QmpClient.connect(qmp.path, systemClock, signal)
+  serveDisks(qmp, '/machine/q35/pcie.0')
+  const { disks, leftOut, addresses } = await discoverDisks(client, signal)
+  assert.deepEqual([disks.map(({ id }) => id), leftOut.map(({ id }) => id)], [['a'], ['b']])
+  assert.deepEqual(addresses.map(({ id, pci, lun }) => [id, pci, lun]), [
+    ['a', { bus: 0, slot: 5, function: 0 }, 0], ['b', { bus: 0, slot: 5, function: 0 }, 1]])
+})
+
+test('controllers that are behind themselves end in a fault', async () => {
+  await using folder = await temporaryFolder()
+  await using qmp = await FakeQmpServer.start(join(folder.path, 'qmp'))
+  await using client = await QmpClient.connect(qmp.path, systemClock, signal)
+  serveDisks(qmp, '/machine/peripheral/c/itself')
+  qmp.handlers.set('qom-get', (args) => args['property'] === 'parent_bus'
+    ? '/machine/peripheral/c/itself' : args['property'] === 'type' ? 'virtio-blk' : null)
+  await assert.rejects(discoverDisks(client, signal), { code: 'platform-protocol' })
+})
+
 test('secrets in what QEMU says are masked, by key and inside URLs', () => {
   assert.deepEqual(
     withoutSecrets({
@@ -96,7 +142,7 @@ test('foreign names become disk ids that are safe as names of folders', () => {
     ['virtio-disk0', 'virtio-disk0'], ['Root Disk', 'root-disk'], ['../etc', '---etc'],
     ['..', 'disk--'], ['', 'disk'], ['\u00e9\u001b[31m', '---31m'],
     ['x'.repeat(99), 'x'.repeat(60)], ['.hidden', '-hidden'], ['.'.repeat(99), /^disk-{56}$/],
-    ['\u0130'.repeat(99), /^disk-{56}$/],
+    ['\u0130'.repeat(99), 'i-'.repeat(30)],
   ] as const
   for (const [name, id] of rows) {
     if (typeof id === 'string') assert.equal(sanitise(name), id)
