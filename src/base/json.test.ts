@@ -29,6 +29,20 @@ test('JSON is refused exactly where it is nested deeper than allowed', () => {
   }))
 })
 
+test('JSON of more values than memory is meant for is refused', () => {
+  const limits = { maxBytes: 1e7, maxDepth: 8 }
+  const parse = (json: string, maxValues?: number): unknown => parseJson(json, 'it',
+    'config-invalid', { ...limits, ...(maxValues === undefined ? {} : { maxValues }) })
+  const list = (item: string, count: number): string => `[${Array(count).fill(item).join(',')}]`
+  assert.equal((parse(list('1', 60_000)) as unknown[]).length, 60_000)
+  assert.equal((parse(list('"12345678"', 500_000)) as unknown[]).length, 500_000)
+  for (const item of ['{}', '[]', '1', '""']) {
+    assert.throws(() => parse(list(item, 500_000)), { code: 'config-invalid' }, item)
+  }
+  assert.equal((parse(list('"a,b"', 4), 5) as unknown[]).length, 4)
+  assert.throws(() => parse(list('"a,b"', 5), 5), { code: 'config-invalid' })
+})
+
 test('JSON that is cut within a string, or an escape, is refused', () => {
   for (const json of ['"', '"\\', '"\\"', '{"a', '["\\\\\\"]']) {
     assert.throws(() => parseJson(json, 'it', 'config-invalid'), (error) =>

@@ -1,11 +1,19 @@
-/** JSON from outside: parsed with bounds on size and depth before anything looks at it. */
+/** JSON from outside: parsed with bounds on size, depth and number of values before anything looks at it. */
 
 import { Fault, type FaultCode } from './fault.ts'
 
 export interface JsonLimits {
   readonly maxBytes: number
   readonly maxDepth: number
+  /**
+   * Objects, lists and their entries; by default what a text of an entry in every eight bytes has,
+   * and at least 65 536. Each takes some hundred bytes once parsed, in the text only one.
+   */
+  readonly maxValues?: number
 }
+
+const MIN_MAX_VALUES = 65_536
+const LEAST_BYTES_A_VALUE = 8
 
 export const DEFAULT_JSON_LIMITS: JsonLimits = { maxBytes: 4 * 1024 * 1024, maxDepth: 64 }
 
@@ -26,24 +34,31 @@ export function parseJson(
   try {
     const text =
       typeof bytes === 'string' ? bytes : new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-    if (depthOf(text) > limits.maxDepth) throw new Error(`nested deeper than ${limits.maxDepth}`)
+    const { depth, values } = shapeOf(text)
+    if (depth > limits.maxDepth) throw new Error(`nested deeper than ${limits.maxDepth}`)
+    const maxValues = limits.maxValues ?? Math.max(MIN_MAX_VALUES, size / LEAST_BYTES_A_VALUE)
+    if (values > maxValues) throw new Error(`it has ${values} values, over ${maxValues}`)
     return JSON.parse(text) as unknown
   } catch (cause) {
     throw new Fault(code, `${what} is not valid JSON`, { cause })
   }
 }
 
-/** The deepest nesting of brackets outside strings. */
-function depthOf(text: string): number {
+/** The deepest nesting of brackets outside strings, and a bound on the number of values. */
+function shapeOf(text: string): { readonly depth: number; readonly values: number } {
   let depth = 0
   let deepest = 0
+  let values = 1
   for (let i = 0; i < text.length; i++) {
     const char = text.charCodeAt(i)
     if (char === 0x22) i = endOfString(text, i)
-    else if (char === 0x7b || char === 0x5b) deepest = Math.max(deepest, ++depth)
-    else if (char === 0x7d || char === 0x5d) depth--
+    else if (char === 0x2c) values++
+    else if (char === 0x7b || char === 0x5b) {
+      deepest = Math.max(deepest, ++depth)
+      values++
+    } else if (char === 0x7d || char === 0x5d) depth--
   }
-  return deepest
+  return { depth: deepest, values }
 }
 
 /** Where the string begun at `start` ends; searched for, as a large JSON is mostly strings. */
