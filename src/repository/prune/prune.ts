@@ -8,7 +8,9 @@ import assert from 'node:assert/strict'
 import { forEachBounded } from '../../base/bounded.ts'
 import type { StorageFile } from '../../storage/mod.ts'
 import { writeConfirmed } from '../write/confirmed-write.ts'
-import { encodeIndexFile, MAX_BLOBS_PER_INDEX_FILE, type IndexedPack } from '../format/index-file.ts'
+import {
+  encodeIndexFile, MAX_BLOBS_PER_INDEX_FILE, type IndexedPack,
+} from '../format/index-file.ts'
 import type { RepositoryLock } from '../lock.ts'
 import { packBytes, TARGET_PACK_BYTES } from '../format/pack.ts'
 import { PackSink } from '../write/pack-sink.ts'

@@ -7,7 +7,9 @@ import { openBlob } from '../format/blob.ts'
 import type { PackTail } from './chunk-messages.ts'
 import { SEAL_OVERHEAD_BYTES, type MasterKey } from '../format/crypto.ts'
 import { blobIdOf, type BlobId } from '../format/id.ts'
-import { PackBuilder, TARGET_PACK_BYTES, type FinishedPack, type PackedBlob } from '../format/pack.ts'
+import {
+  PackBuilder, TARGET_PACK_BYTES, type FinishedPack, type PackedBlob,
+} from '../format/pack.ts'
 import { release } from '../release.ts'
 import { zstdCompress } from '../format/zstd.ts'
 

@@ -1,7 +1,9 @@
 /** Where finished packs go: into the store first, then into the index, file by file. */
 
 import { writeConfirmed, type ConfirmedWriteContext } from './confirmed-write.ts'
-import { encodeIndexFile, MAX_BLOBS_PER_INDEX_FILE, type IndexedPack } from '../format/index-file.ts'
+import {
+  encodeIndexFile, MAX_BLOBS_PER_INDEX_FILE, type IndexedPack,
+} from '../format/index-file.ts'
 import type { RepositoryLock } from '../lock.ts'
 import type { FinishedPack } from '../format/pack.ts'
 
