@@ -1,4 +1,4 @@
-/** JSON from outside: parsed with bounds on size, depth and number of values before anything looks at it. */
+/** JSON from outside: bounded in size, depth and number of values before anything looks at it. */
 
 import { Fault, type FaultCode } from './fault.ts'
 

@@ -157,7 +157,7 @@ test('an empty lock file is ignored; one that cannot be read stops everybody', a
     isFault(error, 'repository-damaged') && /unlock/.test(error.advice ?? ''))
 })
 
-test('a held lock is refreshed every 5 minutes: first the new file, then the old goes', async () => {
+test('a held lock is refreshed every 5 minutes: the new file comes, the old goes', async () => {
   const storage = recordingStorage(openMemoryStorage())
   const it = await scene(storage)
   const lock = await it.acquire('shared')

@@ -131,7 +131,8 @@ async function readLock(
   } catch (error) {
     if (!isFault(error, 'repository-damaged')) throw error
     throw new Fault('repository-damaged', `${what} cannot be read, so nobody knows who holds it`, {
-      cause: error, advice: 'If no other client is at work, run "stillpoint unlock --remove-all".' })
+      cause: error,
+      advice: 'If no other client is at work, run "stillpoint unlock --remove-all".' })
   }
 }
 

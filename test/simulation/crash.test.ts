@@ -61,7 +61,7 @@ test('a backup killed at any instant costs no earlier point', limits, async () =
   assert.ok(states >= 9, `${states} states`)
 })
 
-test('a prune killed at any instant costs no point, and the next one finishes', limits, async () => {
+test('a prune killed at any instant costs no point, the next one finishes', limits, async () => {
   const { storage, points } = await makeHistory([1, 2, 3, 4])
   // Half of them are forgotten, so that packs are removed, packs are copied from, and packs stay.
   const forgotten = points.filter((_, at) => at % 2 === 1)

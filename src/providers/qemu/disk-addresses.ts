@@ -17,14 +17,16 @@ export function diskIdsAt(
 }
 
 /** QEMU cuts serials to 20 characters for virtio; the guest tells what it was given. */
-function bySerial(address: AgentDiskAddress, disks: readonly DiskAddress[]): DiskAddress | undefined {
+function bySerial(
+  address: AgentDiskAddress, disks: readonly DiskAddress[]): DiskAddress | undefined {
   const { serial } = address
   if (serial === undefined || serial === '') return undefined
   return only(disks.filter((disk) => disk.serial !== undefined &&
     (disk.serial === serial || disk.serial.slice(0, 20) === serial)))
 }
 
-function byAddress(address: AgentDiskAddress, disks: readonly DiskAddress[]): DiskAddress | undefined {
+function byAddress(
+  address: AgentDiskAddress, disks: readonly DiskAddress[]): DiskAddress | undefined {
   const { pci } = address
   return only(disks.filter((disk) => {
     if (disk.pci === undefined) return false

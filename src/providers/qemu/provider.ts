@@ -66,7 +66,8 @@ export class QemuProvider implements Provider {
     const client = await qmp.client(signal)
     await this.#sweepLeftovers(client, signal)
     const power = await powerOf(client, signal)
-    const { disks, leftOut, addresses } = chosen(await discoverDisks(client, signal), request.exclude)
+    const found = await discoverDisks(client, signal)
+    const { disks, leftOut, addresses } = chosen(found, request.exclude)
     await checkNotBusy(client, signal)
     throwIfAborted(signal)
 

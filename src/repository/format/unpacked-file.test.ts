@@ -21,7 +21,7 @@ const sealedAs = (plaintext: Uint8Array): { readonly id: FileId; readonly file: 
   return { id: fileIdOf(file), file }
 }
 
-test('a file is read as it was written, and lies compressed under the hash of its bytes', async () => {
+test('a file is read as it was written, and lies compressed under its hash', async () => {
   await using storage = openMemoryStorage()
   await storage.create(signal)
   const id = await writeUnpacked(storage, key, 'index', json, random, signal)
