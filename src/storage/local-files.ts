@@ -23,7 +23,7 @@ export async function writeAll(
   }
 }
 
-/** Exactly `length` bytes from `offset`; a file that ends before is `storage-failed`. */
+/** Exactly `length` bytes from `offset`; a file that ends before is `repository-damaged`. */
 export async function readExactly(
   handle: FileHandle, offset: number, length: number, signal: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
@@ -40,18 +40,18 @@ export async function readExactly(
   return bytes
 }
 
-/** The whole file; one longer than `maxBytes` is `storage-failed`. */
+/** The whole file; one longer than `maxBytes` is `repository-damaged`. */
 export async function readWhole(
   handle: FileHandle, maxBytes: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
   const { size } = await handle.stat()
   if (size > maxBytes) {
-    throw new Fault('storage-failed', `the file is ${size} bytes long, more than ${maxBytes}`)
+    throw new Fault('repository-damaged', `the file is ${size} bytes long, more than ${maxBytes}`)
   }
   return readExactly(handle, 0, size, signal)
 }
 
 function tooShort(size: number, wanted: number): Fault {
-  return new Fault('storage-failed', `the file ends at byte ${size}, before byte ${wanted}`, {
+  return new Fault('repository-damaged', `the file ends at byte ${size}, before byte ${wanted}`, {
     advice: 'Run a check of the repository: a file of the store is damaged.' })
 }
 

@@ -34,8 +34,9 @@ export interface Storage extends AsyncDisposable {
   put(file: StorageFile, parts: readonly Uint8Array[], signal: AbortSignal): Promise<void>
 
   /**
-   * The whole file, or exactly `range` of it. Faults: `not-found`; `storage-failed` where the file
-   * is shorter than the range; `maxBytes` bounds a whole file (`storage-failed` when longer).
+   * The whole file, or exactly `range` of it; `maxBytes` bounds a whole file. Faults: `not-found`;
+   * `repository-damaged` where it is shorter than the range or longer than the bound, which, unlike
+   * `storage-failed`, says something of this file and not of the store.
    */
   get(
     file: StorageFile,

@@ -85,14 +85,14 @@ function readingContract(contract: Contract): void {
     const file = await store(storage, 'data', 'abc')
     for (const [offset, length] of [[0, 4], [3, 1], [9, 1]] as const) {
       const range = { offset, length }
-      await assert.rejects(storage.get(file, { range }, signal), { code: 'storage-failed' })
+      await assert.rejects(storage.get(file, { range }, signal), { code: 'repository-damaged' })
     }
   })
 
   contract('a whole file is bounded', async (storage) => {
     const file = await store(storage, 'index', 'abcd')
     assert.equal((await storage.get(file, { maxBytes: 4 }, signal)).length, 4)
-    await assert.rejects(storage.get(file, { maxBytes: 3 }, signal), { code: 'storage-failed' })
+    await assert.rejects(storage.get(file, { maxBytes: 3 }, signal), { code: 'repository-damaged' })
   })
 
   contract('a missing file is not found', async (storage) => {

@@ -29,11 +29,11 @@ export function openMemoryStorage(name = 'memory'): Storage {
       const { range, maxBytes = Infinity } = options
       if (range === undefined) {
         if (bytes.length <= maxBytes) return bytes.slice()
-        throw new Fault('storage-failed', `${path} has ${bytes.length} bytes, over ${maxBytes}`)
+        throw new Fault('repository-damaged', `${path} has ${bytes.length} bytes, over ${maxBytes}`)
       }
       const end = range.offset + range.length
       if (end <= bytes.length) return bytes.slice(range.offset, end)
-      throw new Fault('storage-failed', `${path} ends at byte ${bytes.length}, before ${end}`)
+      throw new Fault('repository-damaged', `${path} ends at byte ${bytes.length}, before ${end}`)
     },
 
     list: (kind, signal) => list(kind, signal),
