@@ -25,7 +25,8 @@ class Scene {
   readonly #copies: string
   #seed = 1
 
-  private constructor(t: TestContext, machine: BareMachine, repositoryPath: string, copies: string) {
+  private constructor(
+    t: TestContext, machine: BareMachine, repositoryPath: string, copies: string) {
     this.#t = t
     this.machine = machine
     this.repositoryPath = repositoryPath
@@ -84,12 +85,12 @@ test('a QEMU that ended in order keeps its bitmaps: still incremental', LIMITS, 
   assert.deepEqual((await scene.backup()).bases, [`vda ${pointId}`, `vdb ${pointId}`])
 })
 
-test('writes of qemu-io and resizes of nothing while QEMU is off are known', LIMITS, async (t) => {
+test('what qemu-io writes while QEMU is off is known: still incremental', LIMITS, async (t) => {
   const scene = await Scene.make(t)
   const { pointId } = await scene.backup()
   await scene.machine.shutDown()
-  await runProgram('qemu-io', ['-f', 'qcow2', '-c', 'write -P 77 9M 1M', scene.machine.pathOf('vda')],
-    { signal: t.signal })
+  await runProgram('qemu-io',
+    ['-f', 'qcow2', '-c', 'write -P 77 9M 1M', scene.machine.pathOf('vda')], { signal: t.signal })
   await scene.machine.start()
   assert.deepEqual((await scene.backup()).bases, [`vda ${pointId}`])
 })
