@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import {
   decodeEvidence, encodeEvidence, MAX_EVIDENCE_BYTES, parseEvidence,
 } from './evidence-codec.ts'
-import { heldMs, stalledMs, type HoldEvidence } from './evidence.ts'
+import { heldMs, stalledMs, type Evidence, type HoldEvidence } from './evidence.ts'
 import { anyEvidence } from './testing/any-evidence.ts'
 import { SAMPLE_HOLD, sampleApplication, sampleEvidence } from './testing/sample-evidence.ts'
 
@@ -90,4 +90,15 @@ suite('times of a hold', () => {
   for (const [name, hold, held, stalled] of cases) {
     test(name, () => assert.deepEqual([heldMs(hold), stalledMs(hold)], [held, stalled]))
   }
+})
+
+test('what could not be read back is not encoded either', () => {
+  const before = { state: 'listed' as const, fileSystems: Array.from({ length: 1000 }, (_, at) => (
+    { mountpoint: `/${at}${'x'.repeat(4000)}`, type: 'ext4', device: `vda${at}`, diskIds: [] })) }
+  const evidence = sampleEvidence()
+  const of = (fileSystems: Evidence['fileSystems']): string =>
+    encodeEvidence({ ...evidence, fileSystems })
+  decodeEvidence(of({ ...evidence.fileSystems, before }))
+  assert.throws(() => of({ ...evidence.fileSystems, before, after: before }),
+    { code: 'point-invalid' })
 })

@@ -233,8 +233,12 @@ export function parseEvidence(value: unknown): Evidence {
 
 /** Evidence as it is stored. Faults: `point-invalid`. */
 export function decodeEvidence(encoded: Uint8Array | string): Evidence {
-  return parseEvidence(parseJson(encoded, 'the evidence', 'point-invalid',
-    { maxBytes: MAX_EVIDENCE_BYTES, maxDepth: 16 }))
+  return parseEvidence(parseText(encoded))
+}
+
+function parseText(encoded: Uint8Array | string): unknown {
+  return parseJson(encoded, 'the evidence', 'point-invalid',
+    { maxBytes: MAX_EVIDENCE_BYTES, maxDepth: 16 })
 }
 
 /**
@@ -243,7 +247,9 @@ export function decodeEvidence(encoded: Uint8Array | string): Evidence {
  * not be read back.
  */
 export function encodeEvidence(evidence: Evidence): string {
-  return canonicalJson(parseEvidence(evidence))
+  const encoded = canonicalJson(parseEvidence(evidence))
+  parseText(encoded) // its size as a whole
+  return encoded
 }
 
 function unique<K extends string>(

@@ -123,4 +123,12 @@ suite('which entry a volume is', () => {
       })
     }))
   })
+
+  test('a thousand volumes that fit any of half as many entries are matched at once', () => {
+    const many = Array.from({ length: 1024 }, () => sampleVolume())
+    const entries = Array.from({ length: 512 }, () => mount({ device: 'odd-name' }))
+    const startMs = performance.now()
+    assert.equal(matchVolumes(many, entries).filter((it) => it !== undefined).length, 512)
+    assert.ok(performance.now() - startMs < 5_000)
+  })
 })

@@ -86,30 +86,43 @@ export function proofOfCount(
 export function matchVolumes(
   volumes: readonly VolumeEvidence[], entries: readonly GuestFileSystem[],
 ): readonly (GuestFileSystem | undefined)[] {
+  const disksOf = entries.map(({ diskIds }) => new Set(diskIds))
   const candidates = volumes.map((volume) =>
-    [...entries.keys()].filter((at) => mayBe(volume, entries[at])))
+    [...entries.keys()].filter((at) => mayBe(volume, entries[at], disksOf[at])))
   const owner = new Map<number, number>()
   const place = (volume: number, tried: Set<number>): boolean => {
-    for (const entry of candidates[volume] ?? []) {
+    const wanted = candidates[volume] ?? []
+    const free = wanted.find((entry) => !owner.has(entry))
+    if (free !== undefined) {
+      owner.set(free, volume)
+      return true
+    }
+    for (const entry of wanted) {
       if (tried.has(entry)) continue
       tried.add(entry)
       const holder = owner.get(entry)
-      if (holder === undefined || place(holder, tried)) {
+      if (holder !== undefined && place(holder, tried)) {
         owner.set(entry, volume)
         return true
       }
     }
     return false
   }
-  for (const volume of volumes.keys()) place(volume, new Set())
+  // Where a search has failed none will ever succeed, so no later one has to look there again.
+  const hopeless = new Set<number>()
+  for (const volume of volumes.keys()) {
+    const tried = new Set(hopeless)
+    if (!place(volume, tried)) for (const entry of tried) hopeless.add(entry)
+  }
   const entryOf = new Map([...owner].map(([entry, volume]) => [volume, entries[entry]]))
   return volumes.map((_, at) => entryOf.get(at))
 }
 
-function mayBe(volume: VolumeEvidence, entry: GuestFileSystem | undefined): boolean {
+function mayBe(
+  volume: VolumeEvidence, entry: GuestFileSystem | undefined, disks: ReadonlySet<string> = new Set(),
+): boolean {
   if (entry === undefined || familyOf(volume.type) !== familyOf(entry.type)) return false
-  const onOther = entry.diskIds.length > 0 &&
-    !volume.diskIds.some((id) => entry.diskIds.includes(id))
+  const onOther = disks.size > 0 && !volume.diskIds.some((id) => disks.has(id))
   if (onOther) return false
   const place = placeOf(entry.device)
   return place === undefined ||
