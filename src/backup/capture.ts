@@ -1,8 +1,10 @@
 /** Reads a committed set into the repository, and seals it if the policy lets it. */
 
-import type { MachineDescription, PlatformDocument, StoredMachine } from '../catalog/mod.ts'
 import {
-  FULL_REASONS, gradeOf, heldMs, judge, outlookOf, stalledMs, type CommittedSet, type Evidence,
+  encodeStoredMachine, type MachineDescription, type PlatformDocument, type StoredMachine,
+} from '../catalog/mod.ts'
+import {
+  encodeEvidence, FULL_REASONS, gradeOf, heldMs, judge, outlookOf, stalledMs, type CommittedSet, type Evidence,
   type GradeResult, type Judgement, type ReadingEvidence,
 } from '../consistency/mod.ts'
 import type { BlockSource } from '../disk/mod.ts'
@@ -61,6 +63,9 @@ export async function capture(
   if (early.kind === 'weaker' && !early.store) {
     return summarise(taken.committed, probed, outlook, early, notStored(outlook))
   }
+  // What is over the bounds of what can be stored shows now, not after hours of reading.
+  encodeEvidence(probed)
+  encodeStoredMachine(storedMachine(description.machine, probed))
 
   const session = sources.use(
     await beginWrite(request.repository, { ...request.write, lock }, signal))

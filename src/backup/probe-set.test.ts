@@ -57,3 +57,26 @@ test('blank partitions and those of boot code are left out, what is found in one
     ['partition 3', 'swap', 'swap'], ['partition 4', 'unknown', 'opaque']])
   assert.deepEqual(await volumesOf(Buffer.alloc(4 * PART_BYTES)), [])
 })
+
+test('more volumes than evidence holds are not probed rather than cut', async () => {
+  const disk = Buffer.alloc(600 * 1024)
+  // A chain of logical partitions, each of one sector of noise.
+  for (let n = 0; n < 256; n++) {
+    const at = n * 1024
+    const entry = n === 0 ? 446 : 462
+    disk.writeUInt8(5, at + entry + 4)
+    disk.writeUInt32LE(n === 0 ? 2 : 2 * n, at + entry + 8)
+    disk.writeUInt32LE(1, at + entry + 12)
+    disk.writeUInt16LE(0xaa55, at + 510)
+    if (n === 0) continue
+    disk.writeUInt8(0x83, at + 450)
+    disk.writeUInt32LE(1, at + 454)
+    disk.writeUInt32LE(1, at + 458)
+    disk.set(NOISE.subarray(n * 512, (n + 1) * 512), at + 512)
+  }
+  const set = await probeSet(['a', 'b', 'c', 'd', 'e'].map((id) =>
+    ({ id, source: memorySource(disk) })), signal)
+  assert.equal(set.volumes.length, 4 * 255)
+  assert.deepEqual(set.probes.map(({ state }) => state),
+    ['probed', 'probed', 'probed', 'probed', 'failed'])
+})

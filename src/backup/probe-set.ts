@@ -2,7 +2,7 @@
 
 import { isFault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
-import type { ProbeEvidence, VolumeEvidence } from '../consistency/mod.ts'
+import { EVIDENCE_MAX, type ProbeEvidence, type VolumeEvidence } from '../consistency/mod.ts'
 import {
   probeDisk, type BlockSource, type ProbedVolume as FoundVolume, type VolumeActivity,
 } from '../disk/mod.ts'
@@ -36,7 +36,14 @@ export async function probeSet(
   for (const { id, source } of disks) {
     try {
       const found = await probeDisk(source, signal)
-      volumes.push(...found.volumes.filter(mayHoldData).map((volume) => toEvidence(id, volume)))
+      const kept = found.volumes.filter(mayHoldData).map((volume) => toEvidence(id, volume))
+      // A part of them would prove too little, and all of them could not be read back.
+      if (volumes.length + kept.length > EVIDENCE_MAX.volumes) {
+        probes.push({ diskId: id, state: 'failed',
+          reason: `its ${kept.length} volumes are more than can be kept` })
+        continue
+      }
+      volumes.push(...kept)
       probes.push({ diskId: id, state: 'probed' })
     } catch (error) {
       if (signal.aborted || !isFault(error, 'disk-unreadable', 'out-of-range')) throw error

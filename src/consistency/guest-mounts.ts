@@ -119,7 +119,8 @@ export function matchVolumes(
 }
 
 function mayBe(
-  volume: VolumeEvidence, entry: GuestFileSystem | undefined, disks: ReadonlySet<string> = new Set(),
+  volume: VolumeEvidence, entry: GuestFileSystem | undefined,
+  disks: ReadonlySet<string> = new Set(),
 ): boolean {
   if (entry === undefined || familyOf(volume.type) !== familyOf(entry.type)) return false
   const onOther = disks.size > 0 && !volume.diskIds.some((id) => disks.has(id))

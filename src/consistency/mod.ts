@@ -6,7 +6,7 @@ export { holdAndCommit, type HoldOutcome, type HoldRequest } from './coordinator
 export { coverageOf } from './coverage.ts'
 export type { Coverage, CoverageResult, DiskLeftOut, LeftOutReason } from './coverage.ts'
 export {
-  decodeEvidence, encodeEvidence, MAX_EVIDENCE_BYTES, parseEvidence,
+  decodeEvidence, encodeEvidence, EVIDENCE_MAX, MAX_EVIDENCE_BYTES, parseEvidence,
 } from './evidence-codec.ts'
 export { heldMs, stalledMs } from './evidence.ts'
 export type {
