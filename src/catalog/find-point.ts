@@ -12,12 +12,17 @@ import type { ListedPoint, RestorePoint } from './restore-point.ts'
  * or more than one), `point-invalid` (damaged).
  */
 export function findPoint(points: readonly ListedPoint[], name: string): RestorePoint {
-  const found = name === 'latest' || name.startsWith('latest:')
-    ? latest(points, name) : byPrefix(points, name)
+  const found = findListedPoint(points, name)
   if (found.state === 'readable') return found
   throw new Fault('point-invalid',
     `restore point ${found.snapshotId.slice(0, 8)} is damaged: ${found.reason}`, {
       advice: 'Name another by its id from `stillpoint points`; see `stillpoint check`.' })
+}
+
+/** As `findPoint`, but what is damaged is found too. Fault: `point-not-found`. */
+export function findListedPoint(points: readonly ListedPoint[], name: string): ListedPoint {
+  return name === 'latest' || name.startsWith('latest:')
+    ? latest(points, name) : byPrefix(points, name)
 }
 
 function latest(points: readonly ListedPoint[], name: string): ListedPoint {
@@ -30,7 +35,8 @@ function latest(points: readonly ListedPoint[], name: string): ListedPoint {
     { advice: 'Run `stillpoint points` to see what there is.' })
 }
 
-function machineOf(point: ListedPoint): string {
+/** The name of its machine; printable alone, and perhaps empty, where it is damaged. */
+export function machineOf(point: ListedPoint): string {
   return point.state === 'readable' ? point.machine.name : point.machineName
 }
 

@@ -25,3 +25,30 @@ export function gradeTag(grade: string): string {
 export function claimedGrade(tags: readonly string[]): string | undefined {
   return tags.find((tag) => tag.startsWith(GRADE_TAG))?.slice(GRADE_TAG.length)
 }
+
+/** Tag of every record: a verdict, a completion record. Never that of a point. */
+export const RECORD_TAG = 'stillpoint-record'
+
+const RECORDS_HOST = 'stillpoint-records.'
+const POINT_TAG = 'point='
+
+/**
+ * Where a record of a machine's point lies: a snapshot of another host and path than the machine's
+ * points, so that stock `restic forget`, however it groups, never trades a point for a record.
+ */
+export function recordPlace(machineName: string, pointId: string): {
+  readonly hostname: string; readonly paths: readonly string[]; readonly tags: readonly string[]
+} {
+  return {
+    hostname: `${RECORDS_HOST}${machineName}`,
+    paths: [`/stillpoint/records/${machineName}`],
+    tags: [RECORD_TAG, `${POINT_TAG}${pointId}`],
+  }
+}
+
+/** The id of the point that a snapshot is a record of; undefined if it is no record. */
+export function recordedPoint(snapshot: {
+  readonly hostname?: string; readonly tags?: readonly string[] }): string | undefined {
+  if (snapshot.hostname?.startsWith(RECORDS_HOST) !== true) return undefined
+  return snapshot.tags?.find((tag) => tag.startsWith(POINT_TAG))?.slice(POINT_TAG.length)
+}

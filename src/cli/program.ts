@@ -4,11 +4,13 @@ import { Command } from 'commander'
 import { addBackup } from './commands/backup.ts'
 import { addCheck } from './commands/check.ts'
 import { addDemo } from './commands/demo.ts'
+import { addForget } from './commands/forget.ts'
 import { addInit } from './commands/init.ts'
 import { addMachines } from './commands/machines.ts'
 import { addPoints } from './commands/points.ts'
 import { addRestore } from './commands/restore.ts'
 import { addShow } from './commands/show.ts'
+import { addPrune } from './commands/prune.ts'
 import { addRecover } from './commands/recover.ts'
 import { addUnlock } from './commands/unlock.ts'
 import { reportError } from './errors.ts'
@@ -101,6 +103,8 @@ function createProgram(world: World, run: Run): Command {
   addShow(program, run)
   addRestore(program, run)
   addCheck(program, run)
+  addForget(program, run)
+  addPrune(program, run)
   addRecover(program, run)
   addUnlock(program, run)
   addDemo(program, run)

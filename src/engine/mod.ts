@@ -6,6 +6,9 @@ export { DEFAULT_LIMITS, NO_CONFIG, parseConfig, type Config } from './config.ts
 export { loadConfig, type ConfigPlaces } from './config-file.ts'
 export type { AskPassword, EngineContext, RepositoryOptions } from './context.ts'
 export type { MachineChoice } from './find-machine.ts'
+export {
+  forgetPoints, pruneRepositoryAt, type ForgottenPoints, type PointForget, type PruneRequest,
+} from './forget-points.ts'
 export { initRepositoryAt, type CreatedRepository } from './init-repository.ts'
 export { listMachines, type PlatformListing } from './list-machines.ts'
 export { listPoints, showPoint } from './list-points.ts'

@@ -42,12 +42,14 @@ export interface Survey {
 }
 
 /**
- * Reads all snapshots, the index, all trees and the list of packs. Fault: `repository-damaged`
+ * Reads all snapshots but those to be ignored, the index, all trees and the list of packs. Fault: `repository-damaged`
  * where anything of these cannot be read or a needed blob is not stored.
  */
 export async function surveyRepository(
-  repository: Repository, onProgress: OnSurveyProgress, signal: AbortSignal): Promise<Survey> {
-  const snapshots = await repository.snapshots(signal)
+  repository: Repository, ignoring: ReadonlySet<FileId>, onProgress: OnSurveyProgress,
+  signal: AbortSignal,
+): Promise<Survey> {
+  const snapshots = (await repository.snapshots(signal)).filter(({ id }) => !ignoring.has(id))
   onProgress('snapshots', snapshots.length, snapshots.length)
   const { index, indexFiles } = await readIndex(repository, onProgress, signal)
   const findings = CheckFindings.ofDamage((event) => {

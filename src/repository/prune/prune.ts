@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict'
 import { forEachBounded } from '../../base/bounded.ts'
 import type { StorageFile } from '../../storage/mod.ts'
+import type { FileId } from '../format/id.ts'
 import { writeConfirmed } from '../write/confirmed-write.ts'
 import {
   encodeIndexFile, MAX_BLOBS_PER_INDEX_FILE, type IndexedPack,
@@ -24,6 +25,8 @@ export interface PruneOptions {
   readonly maxUnused: MaxUnused
   /** Find out and report what would be done, and do nothing. */
   readonly dryRun: boolean
+  /** For a dry run: snapshots that count as forgotten. */
+  readonly ignoring?: ReadonlySet<FileId>
   /** For tests: new packs are finished at this size; the default is restic's. */
   readonly packBytes?: number
 }
@@ -76,7 +79,8 @@ export async function pruneRepository(
 ): Promise<PruneReport> {
   assert.ok(options.dryRun || lock.kind === 'exclusive', 'whoever removes needs an exclusive lock')
   const stop = AbortSignal.any([signal, lock.lost])
-  const survey = await surveyRepository(repository, onProgress, stop)
+  const ignoring = options.dryRun ? options.ignoring : undefined
+  const survey = await surveyRepository(repository, ignoring ?? new Set(), onProgress, stop)
   const sound = survey.packs.filter((pack) => pack !== undefined)
   const chosen = choosePacks(sound, options.maxUnused).values()
   const fates = survey.packs.map((pack): PackFate =>
