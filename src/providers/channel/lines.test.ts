@@ -28,3 +28,14 @@ test('a line over the bound is a fault, also before its end has come', () => {
   splitter.push(Buffer.from('x'.repeat(60)))
   assert.throws(() => splitter.push(Buffer.from('yyyyy')), { code: 'platform-protocol' })
 })
+
+test('a line that comes byte by byte takes no more memory than its bytes', () => {
+  const maxBytes = 1024 * 1024
+  const splitter = new LineSplitter({ ...limits, maxBytes })
+  const before = process.memoryUsage()
+  for (let i = 0; i < maxBytes; i++) splitter.push(new Uint8Array([0x78])) // as reads bring them
+  const after = process.memoryUsage()
+  const grown = after.heapUsed + after.external - before.heapUsed - before.external
+  assert.ok(grown < 64 * maxBytes, `${grown} bytes`)
+  assert.equal(splitter.push(Buffer.from('\n'))[0]?.length, maxBytes)
+})

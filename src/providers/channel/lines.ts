@@ -10,10 +10,13 @@ export interface LineLimits {
   readonly code: FaultCode
 }
 
+const FIRST_BYTES = 4096
+
 /** Keeps what has come of the line under way. Lines end in LF; a CR before it is cut off. */
 export class LineSplitter {
   readonly #limits: LineLimits
-  #parts: Uint8Array[] = []
+  /** One buffer that doubles: a list of chunks could hold a hundred times what has come. */
+  #kept = Buffer.alloc(0)
   #size = 0
 
   constructor(limits: LineLimits) {
@@ -37,18 +40,24 @@ export class LineSplitter {
 
   #complete(last: Uint8Array): Buffer {
     this.#keep(last)
-    const line = Buffer.concat(this.#parts)
-    this.#parts = []
+    const line = this.#kept.subarray(0, this.#size)
+    this.#kept = Buffer.alloc(0)
     this.#size = 0
     return line.at(-1) === 0x0d ? line.subarray(0, -1) : line
   }
 
   #keep(part: Uint8Array): void {
-    this.#size += part.length
-    if (this.#size > this.#limits.maxBytes) {
+    const size = this.#size + part.length
+    if (size > this.#limits.maxBytes) {
       const { from, code, maxBytes } = this.#limits
       throw new Fault(code, `${from} sent a line longer than the ${maxBytes} bytes allowed`)
     }
-    this.#parts.push(part)
+    if (size > this.#kept.length) {
+      const grown = Buffer.alloc(Math.max(size, 2 * this.#kept.length, FIRST_BYTES))
+      this.#kept.copy(grown, 0, 0, this.#size)
+      this.#kept = grown
+    }
+    this.#kept.set(part, this.#size)
+    this.#size = size
   }
 }
