@@ -7,10 +7,13 @@
 
 import { systemClock } from '../../base/clock.ts'
 import { isJsonObject, parseJson } from '../../base/json.ts'
+import { printable } from '../../base/text.ts'
 import { LineSplitter } from '../channel/lines.ts'
 import { leaveControlGroup } from './cgroup.ts'
 import { Guardian } from './guardian.ts'
-import { MAX_MESSAGE_BYTES, parseRequest, plainFault, type GuardianMessage } from './protocol.ts'
+import {
+  encodeMessage, MAX_MESSAGE_BYTES, parseRequest, plainFault, type GuardianMessage,
+} from './protocol.ts'
 import { RELEASE_TIMES, type ReleaseTimes } from './release.ts'
 
 const requestorPid = process.ppid
@@ -25,15 +28,19 @@ const guardian = new Guardian({
   idleMs: 5_000, // the file systems are listed once more right after the thaw
   pid: process.pid,
   send,
-  shout: (text) => { process.stderr.write(`stillpoint guardian: ${text}\n`) },
+  shout,
   killRequestor: () => {
     // Another parent means that the requestor is gone already, and its number may be another's.
     if (process.ppid === requestorPid && requestorPid > 1) process.kill(requestorPid, 'SIGKILL')
   },
 })
 
+function shout(text: string): void {
+  process.stderr.write(`stillpoint guardian: ${printable(text, 2000)}\n`)
+}
+
 function send(message: GuardianMessage): void {
-  process.stdout.write(`${JSON.stringify(message)}\n`)
+  process.stdout.write(`${encodeMessage(message)}\n`)
 }
 
 function finish(why: 'closed' | 'abandoned' | 'told-to-end'): void {
@@ -96,7 +103,7 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
   process.on(event, (error: unknown) => {
     // Whatever broke here, a guest may be frozen: release first.
-    process.stderr.write(`stillpoint guardian: ${String(error)}\n`)
+    shout(String(error))
     finish('told-to-end')
   })
 }

@@ -45,7 +45,11 @@ export class GuardianProcess implements AsyncDisposable {
     const splitter = new LineSplitter({
       maxBytes: MAX_MESSAGE_BYTES, from: 'the guardian', code: 'guardian-failed' })
     child.stdout.on('data', (chunk: Buffer) => {
-      for (const line of splitter.push(chunk)) this.#receive(line)
+      try {
+        for (const line of splitter.push(chunk)) this.#receive(line)
+      } catch {
+        this.kill() // it does not speak as it should: another takes its place
+      }
     })
     // The pipe's end is noticed before the process is reaped.
     child.stdout.on('close', () => this.#end())

@@ -67,6 +67,17 @@ export interface PlainFault {
 /** Longest message either way: a list of file systems. */
 export const MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 
+/**
+ * A message as a line without its end. An answer too long for the requestor becomes a fault: what a
+ * guest said in four megabytes may take more in our words.
+ */
+export function encodeMessage(message: GuardianMessage): string {
+  const text = JSON.stringify(message)
+  if (!('value' in message) || Buffer.byteLength(text) <= MAX_MESSAGE_BYTES) return text
+  const fault = new Fault('agent-protocol', 'the answer of the agent is too long')
+  return JSON.stringify({ id: message.id, fault: plainFault(fault) })
+}
+
 export function plainFault(error: unknown): PlainFault {
   return error instanceof Fault
     ? { code: error.code, message: error.message, advice: error.advice }
