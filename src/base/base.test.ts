@@ -7,7 +7,7 @@ import { parseJson } from './json.ts'
 import { openLog } from './log.ts'
 import { seededRandom, systemRandom, uuid } from './random.ts'
 import { Secret } from './secret.ts'
-import { formatBytes, formatMs, printable } from './text.ts'
+import { formatBytes, formatMs, printable, printableJson } from './text.ts'
 
 test('a fault carries code, retry, advice, cause and the exit code of the table', () => {
   const cause = new Error('connection refused')
@@ -84,4 +84,12 @@ test('UUIDs are version 4 and differ; seeded bytes repeat', () => {
   assert.notEqual(uuid(systemRandom), uuid(systemRandom))
   assert.deepEqual(seededRandom(7)(33), seededRandom(7)(33))
   assert.notDeepEqual(seededRandom(7)(33), seededRandom(8)(33))
+})
+
+test('JSON for a screen has no control characters and says the same', () => {
+  const value = { name: '\u009b31m\u001b[2J\u202e\u200f\u007f\ufeff', text: 'a\n\u2028b "\\' }
+  const json = printableJson(JSON.stringify(value))
+  // eslint-disable-next-line no-control-regex
+  assert.doesNotMatch(json, /[^\u0020-\u007e]/)
+  assert.deepEqual(JSON.parse(json), value)
 })

@@ -1,7 +1,7 @@
 /** Where a command says what: results on stdout, all else on stderr, or JSON lines. */
 
 import { openLog, type Log, type LogLevel } from '../base/log.ts'
-import { printable } from '../base/text.ts'
+import { printable, printableJson } from '../base/text.ts'
 import { noPaint, paintFor, type Paint } from './paint.ts'
 import { createBar, type Bar } from './progress-bar.ts'
 import type { World } from './world.ts'
@@ -79,11 +79,12 @@ export class Output implements Disposable {
   #jsonLine(kind: 'status' | 'summary' | 'error', fields: JsonFields): void {
     if (!this.options.json) return
     const line = JSON.stringify({ message_type: kind, version: JSON_VERSION, ...fields })
-    this.#world.stdout.write(`${line}\n`)
+    this.#world.stdout.write(`${printableJson(line)}\n`)
   }
 
   #logLine(line: string): void {
-    const text = this.options.verbose || this.options.json ? line : `${warningText(line)}\n`
+    const text = this.options.verbose || this.options.json
+      ? printableJson(line) : `${warningText(line)}\n`
     this.#onClearScreen(() => this.#world.stderr.write(text))
   }
 
