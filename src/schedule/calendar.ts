@@ -55,7 +55,7 @@ export function digits(value: number, count: number): string {
 /** What a clock on the wall shows in a zone. */
 export interface WallTime extends Civil {
   readonly hour: number
-  /** Hours and minutes that the zone is ahead of UTC, as `+01:00`: tells the hour that comes twice. */
+  /** How far the zone is ahead of UTC, as `+01:00`: tells the hour that comes twice. */
   readonly offset: string
 }
 

@@ -9,7 +9,7 @@ import { before, type CalendarDuration } from './duration.ts'
 export const CALENDAR_RULES = ['hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const
 export type CalendarRule = (typeof CALENDAR_RULES)[number]
 
-/** An item that any rule keeps is kept. Counts are 1 or more; `Infinity` keeps one of every slot. */
+/** An item that any rule keeps is kept. Counts are 1 or more; `Infinity` keeps all slots. */
 export interface RetentionRules {
   /** The newest so many. */
   readonly last?: number

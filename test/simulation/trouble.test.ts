@@ -124,7 +124,7 @@ test('a prune whose lock somebody removed removes nothing', limits, async () => 
   await assertWhole(storage, scene.kept, 'after a lock was removed')
 })
 
-test('what a snapshot needs is missing: the prune removes nothing and says what to do', async () => {
+test('what a snapshot needs is missing: the prune removes nothing and says so', async () => {
   const scene = await makeScene()
   const listing = await scene.copy()
   const clock = new SimulatedClock()

@@ -5,7 +5,7 @@ import type { Storage } from '../../src/storage/mod.ts'
 
 export type Operation = 'put' | 'get' | 'list' | 'remove'
 
-/** Called with the number of each operation, from 0; what it throws is what the store fails with. */
+/** Called with the number of each operation, from 0; what it throws the store fails with. */
 export type OnOperation = (n: number, operation: Operation) => void | Promise<void>
 
 /** `inner`, with `before` and `after` called around each operation. */

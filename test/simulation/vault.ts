@@ -76,7 +76,8 @@ export async function backUp(repository: Repository, plan: BackupPlan): Promise<
     nodes.push(dirNode(`vd${n}`, treeId))
     await session.flush(lock.lost)
   }
-  const tree = await session.saveTree({ nodes: [dirNode('disks', await session.saveTree({ nodes }))] })
+  const folder = await session.saveTree({ nodes })
+  const tree = await session.saveTree({ nodes: [dirNode('disks', folder)] })
   await session.flush(lock.lost)
   return await session.saveSnapshot({
     time: goTime(plan.timeMs ?? repository.clock.nowMs()), tree, paths: ['/stillpoint'],

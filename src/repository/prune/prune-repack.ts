@@ -57,9 +57,10 @@ export async function repack(options: RepackOptions): Promise<void> {
   const { repository: { storage }, signal } = options
   const fetch = async (run: Run) => {
     if (run.length === 0) return { run, bytes: new Uint8Array(0) }
+    const file = { kind: 'data', name: run.pack.id } as const
     const range = { offset: run.offset, length: run.length }
     try {
-      return { run, bytes: await storage.get({ kind: 'data', name: run.pack.id }, { range }, signal) }
+      return { run, bytes: await storage.get(file, { range }, signal) }
     } catch (error) {
       if (!isFault(error, 'not-found')) throw error
       return { run, bytes: undefined }
@@ -210,6 +211,6 @@ class BlobCopier {
 function unsound({ kind, id }: PackedBlob, pack: IndexedPack): Fault {
   return new Fault('repository-damaged',
     `${kind} blob ${id} in data/${pack.id} is damaged, and there is no sound copy of it`, {
-      advice: 'No pack that an index names was removed. Run "stillpoint check --read-data" to see ' +
-        'what else is damaged, and forget the points that need it before you prune again.' })
+      advice: 'No pack that an index names was removed. Run "stillpoint check --read-data" to ' +
+        'see what else is damaged, and forget the points that need it before you prune again.' })
 }

@@ -42,8 +42,8 @@ export interface Survey {
 }
 
 /**
- * Reads all snapshots but those to be ignored, the index, all trees and the list of packs. Fault: `repository-damaged`
- * where anything of these cannot be read or a needed blob is not stored.
+ * Reads all snapshots but those to be ignored, the index, all trees and the list of packs.
+ * Fault: `repository-damaged` where anything of these cannot be read or a needed blob is not stored.
  */
 export async function surveyRepository(
   repository: Repository, ignoring: ReadonlySet<FileId>, onProgress: OnSurveyProgress,

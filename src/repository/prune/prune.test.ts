@@ -196,7 +196,7 @@ test('a blob without a sound copy ends the prune, and no pack is lost', async ()
   assert.ok(before.every((name) => after.has(name)))
 })
 
-test('packs of which nothing is needed may be missing or cut short, and are cleared up', async () => {
+test('packs of which nothing is needed may be missing or cut short, and go', async () => {
   const storage = openMemoryStorage()
   const repository = await openTestRepository(storage, signal)
   await store(repository, [text(1)])
