@@ -2,6 +2,7 @@ export { anyEvidence } from './any-evidence.ts'
 export { drive } from './drive.ts'
 export { FakeFreezer, type AgentHabits, type FakeFreezerOptions } from './fake-guest.ts'
 export { FakeProvider, type FakeProviderOptions } from './fake-provider.ts'
+export { FakeTracking } from './fake-tracking.ts'
 export { FakeWriter, type FakeWriterOptions } from './fake-writer.ts'
 export {
   faultyFreezer, faultyProvider, faultySet, faultyWriter, Mischief, type MischiefOptions,
