@@ -1,5 +1,6 @@
 /**
- * What planning a prune of a million blobs takes, and that its memory stays within what a backup may take.
+ * What planning a prune of a million blobs takes, and that its memory stays within what a backup
+ * may take.
  *
  * Trees, index and snapshot are real and lie in a folder; the data packs are only listed.
  */

@@ -4,7 +4,8 @@ import {
   encodeStoredMachine, type MachineDescription, type PlatformDocument, type StoredMachine,
 } from '../catalog/mod.ts'
 import {
-  encodeEvidence, FULL_REASONS, gradeOf, heldMs, judge, outlookOf, stalledMs, type CommittedSet, type Evidence,
+  encodeEvidence, FULL_REASONS, gradeOf, heldMs, judge, outlookOf, stalledMs, type CommittedSet,
+  type Evidence,
   type GradeResult, type Judgement, type ReadingEvidence,
 } from '../consistency/mod.ts'
 import type { BlockSource } from '../disk/mod.ts'

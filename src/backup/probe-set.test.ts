@@ -50,7 +50,7 @@ test('an open log of NTFS says nothing, as a freeze may leave it', async () => {
   assert.deepEqual(await signs(2), [['ntfs', 'clean']])
 })
 
-test('blank partitions and those of boot code are left out, what is found in one is not', async () => {
+test('blank partitions and those of boot code are left out, what is in one is not', async () => {
   const found = await volumesOf(diskOf(
     [0x83, Buffer.alloc(0)], [0x41, NOISE], [0x41, swap('SWAPSPACE2')], [0x83, NOISE]))
   assert.deepEqual(found.map(({ where, type, role }) => [where, type, role]), [

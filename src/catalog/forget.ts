@@ -75,7 +75,8 @@ export function planForget(all: Forgettable, request: ForgetRequest): ForgetPlan
   const { rules, names } = request
   if (hasRules(rules) === names.length > 0) {
     throw new Fault('usage',
-      names.length > 0 ? 'points are named, and rules are given too' : 'nothing says what to forget',
+      names.length > 0
+        ? 'points are named, and rules are given too' : 'nothing says what to forget',
       { advice: 'Give either rules, like --keep-daily 7, or the ids of points.' })
   }
   const points = names.length > 0 ? planNamed(all.points, request) : planByRules(all, request)
@@ -83,7 +84,8 @@ export function planForget(all: Forgettable, request: ForgetRequest): ForgetPlan
 }
 
 function planByRules(
-  { points, snapshots }: Forgettable, { rules, machine, zone, nowMs, allowRemoveAll }: ForgetRequest,
+  { points, snapshots }: Forgettable,
+  { rules, machine, zone, nowMs, allowRemoveAll }: ForgetRequest,
 ): readonly PlannedPoint[] {
   const machines = [...new Set(points.map(machineOf))].toSorted()
   const chosen = machine === undefined ? machines : machines.filter((name) => name === machine)

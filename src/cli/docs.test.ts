@@ -45,7 +45,8 @@ test('docs/json-output.md names every key that the summaries carry', async () =>
   const text = read('json-output.md')
   const on = ['--on', 'qemu:qmp=/run/qmp']
   const commands = [['init'], ['machines', ...on], ['backup', ...on], ['points'],
-    ['show', 'latest'], ['check'], ['unlock'], ['forget', '--keep-last', '1'], ['prune'], ['show', 'ffff']]
+    ['show', 'latest'], ['check'], ['unlock'], ['forget', '--keep-last', '1'], ['prune'],
+    ['show', 'ffff']]
   for (const args of commands) {
     const { lines } = await bench.runJson(...args)
     for (const key of lines.flatMap((line) => Object.keys(line))) {

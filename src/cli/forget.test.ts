@@ -21,7 +21,7 @@ async function machinesLeft(bench: Bench): Promise<readonly unknown[]> {
   return points.map((point: { machine: unknown }) => point.machine)
 }
 
-test('rules apply to each machine by itself, and a dry run shows why and changes nothing', async () => {
+test('rules apply to each machine by itself; a dry run shows why, changes nothing', async () => {
   const bench = await filled()
   const dry = await bench.run('forget', '--keep-last', '1', '--keep-yearly', '1', '-n', '--prune')
   assert.equal(dry.code, 0, dry.stderr)

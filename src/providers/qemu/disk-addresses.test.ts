@@ -5,7 +5,8 @@ import { diskIdsAt } from './disk-addresses.ts'
 import type { DiskAddress } from './disks.ts'
 
 const disk = (id: string, more: Partial<DiskAddress>): DiskAddress => ({
-  id, bus: 'virtio', serial: undefined, pci: undefined, target: undefined, lun: undefined, ...more })
+  id, bus: 'virtio', serial: undefined, pci: undefined, target: undefined, lun: undefined, ...more,
+})
 const at = (slot: number, more: Partial<AgentDiskAddress> = {}): AgentDiskAddress => ({
   busType: 'virtio', serial: undefined, bus: 0, target: 0, unit: 0,
   pci: { domain: 0, bus: 0, slot, function: 0 }, ...more })

@@ -73,7 +73,8 @@ test('the agent\u2019s channel is told apart by what QEMU knows of it', async ()
 function serveDisks(qmp: FakeQmpServer, controllerBus: string): void {
   const properties: Record<string, Record<string, unknown>> = {
     '/machine/peripheral/a': {
-      type: 'scsi-hd', drive: 'n0', parent_bus: '/machine/peripheral/c/scsi.0', 'scsi-id': 0, lun: 0 },
+      type: 'scsi-hd', drive: 'n0', parent_bus: '/machine/peripheral/c/scsi.0', 'scsi-id': 0,
+      lun: 0 },
     '/machine/peripheral/b': {
       type: 'scsi-block', parent_bus: '/machine/peripheral/c/scsi.0', 'scsi-id': 0, lun: 1 },
     '/machine/peripheral/c': { type: 'virtio-scsi-device', parent_bus: controllerBus, addr: 40 },

@@ -18,7 +18,7 @@ const MAX_RUN_BYTES = 16 * 1024 * 1024
 const RUNS_IN_FLIGHT = 4
 const RUN_BYTES_IN_FLIGHT = 64 * 1024 * 1024
 
-/** After so many new packs an index file names them, so that a killed prune need not do it again. */
+/** After so many new packs an index file names them: a killed prune need not do it again. */
 const INDEX_EVERY_PACKS = 64
 
 export interface RepackOptions {

@@ -43,7 +43,7 @@ export interface Survey {
 
 /**
  * Reads all snapshots but those to be ignored, the index, all trees and the list of packs.
- * Fault: `repository-damaged` where anything of these cannot be read or a needed blob is not stored.
+ * Fault: `repository-damaged` where anything of these cannot be read, or a needed blob is missing.
  */
 export async function surveyRepository(
   repository: Repository, ignoring: ReadonlySet<FileId>, onProgress: OnSurveyProgress,
