@@ -44,16 +44,22 @@ export function checkComplete(reply: Reply, contextCount: number): void {
   }
 }
 
-/** The payload of NBD_REPLY_TYPE_BLOCK_STATUS, after its context id. */
+/**
+ * The payload of NBD_REPLY_TYPE_BLOCK_STATUS, after its context id; neighbours of the same flags
+ * are joined, as what follows takes them one by one.
+ */
 export function decodeDescriptors(payload: Buffer, requestLength: number): readonly Descriptor[] {
-  const descriptors: Descriptor[] = []
+  const descriptors: { length: number; readonly flags: number }[] = []
   let described = 0
   for (let at = 0; at < payload.length; at += 8) {
     if (described >= requestLength) throw protocolFault('descriptors run on past the request')
     const length = payload.readUInt32BE(at)
     if (length === 0) throw protocolFault('an empty descriptor')
     described += length
-    descriptors.push({ length, flags: payload.readUInt32BE(at + 4) })
+    const flags = payload.readUInt32BE(at + 4)
+    const last = descriptors.at(-1)
+    if (last?.flags === flags) last.length += length
+    else descriptors.push({ length, flags })
   }
   return descriptors
 }
