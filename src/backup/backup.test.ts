@@ -94,7 +94,7 @@ test('what is not one instant is torn, and stored only where that is asked for',
   assert.ok('snapshotId' in asked.stored)
 })
 
-test('an instant that is lost while it is read leaves no point; the next run is right', async () => {
+test('an instant that is lost while it is read leaves no point, and harms no later', async () => {
   await using bench = await backupBench()
   const { pointId } = await bench.backup()
   bench.write('vda', 0, 'changed')
