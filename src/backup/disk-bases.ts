@@ -19,7 +19,7 @@ export interface PlannedDisk {
   readonly stored: PointDisk | undefined
 }
 
-/** Chunks compared for each disk and run: a bitmap that loses one write in ten is seen at once. */
+/** Chunks compared for each disk and run: finds a change of a tenth of it four times in five. */
 const AUDIT_CHUNKS = 16
 
 /** The machine's points that may be a base, oldest first. */

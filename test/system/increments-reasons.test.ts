@@ -56,11 +56,11 @@ class Scene {
     return { pointId, bases: basesOf(summary) }
   }
 
-  /** The next backup, and the one behind it: the first in full for this reason, once. */
+  /** The next backup is in full for this reason, and leaves a bitmap to go on from. */
   async expectFull(reason: FullReason): Promise<void> {
     const { pointId, bases } = await this.backup()
     assert.deepEqual(bases, [`vda ${reason}`])
-    assert.deepEqual((await this.backup()).bases, [`vda ${pointId}`])
+    assert.deepEqual(await this.bitmaps(), [`vda ${pointId}`])
   }
 
   async bitmaps(repositoryPath = this.repositoryPath): Promise<readonly string[]> {
@@ -146,6 +146,37 @@ test('a disk of another size is read in full', LIMITS, async (t) => {
   })
 })
 
+test('a disk made shorter and long again lost more than its bitmap knows: a sample shows it',
+  LIMITS, async (t) => {
+    const scene = await Scene.make(t)
+    const { machine } = scene
+    await machine.write('vda', 1, 0, DISK_BYTES)
+    await scene.backup()
+    for (const size of [DISK_BYTES / 2 - 256, DISK_BYTES]) {
+      await machine.qemu.client.execute('block_resize', { 'node-name': 'n-vda', size }, t.signal)
+    }
+    await scene.expectFull('audit-failed')
+  })
+
+test('QEMU goes back to no internal snapshot while an image has bitmaps', LIMITS, async (t) => {
+  const scene = await Scene.make(t)
+  await scene.backup()
+  await scene.machine.shutDown()
+  const path = scene.machine.pathOf('vda')
+  const img = (...args: readonly string[]): Promise<unknown> =>
+    runProgram('qemu-img', args, { signal: t.signal })
+  await img('snapshot', '-c', 'then', path)
+  await assert.rejects(img('snapshot', '-a', 'then', path))
+  // What docs/change-tracking.md advises.
+  await scene.machine.start()
+  const name = await scene.machine.bitmapName('vda')
+  await scene.machine.shutDown()
+  await img('bitmap', '--remove', path, name)
+  await img('snapshot', '-a', 'then', path)
+  await scene.machine.start()
+  await scene.expectFull('bitmap-gone')
+})
+
 test('a base that restic has forgotten is none', LIMITS, async (t) => {
   const scene = await Scene.make(t)
   const first = await scene.backup()
@@ -165,18 +196,16 @@ test('two repositories of one machine do not disturb one another', LIMITS, async
   let mine = await scene.backup()
   let theirs = await scene.backup({ into: other })
   assert.deepEqual(theirs.bases, ['vda other-repository', 'vdb other-repository'])
-  for (let round = 0; round < 2; round++) {
-    const next = await scene.backup()
-    assert.deepEqual(next.bases, [`vda ${mine.pointId}`, `vdb ${mine.pointId}`])
-    mine = next
-    for (let n = 0; n < 2; n++) {
-      const next = await scene.backup({ into: other })
-      assert.deepEqual(next.bases, [`vda ${theirs.pointId}`, `vdb ${theirs.pointId}`])
-      theirs = next
-    }
-    assert.deepEqual(await scene.bitmaps(),
-      [`vda ${mine.pointId}`, 'vda other', `vdb ${mine.pointId}`, 'vdb other'])
+  for (const into of [scene.repositoryPath, other, other, scene.repositoryPath]) {
+    const isMine = into === scene.repositoryPath
+    const { pointId } = isMine ? mine : theirs
+    const next = await scene.backup({ into })
+    assert.deepEqual(next.bases, [`vda ${pointId}`, `vdb ${pointId}`])
+    if (isMine) mine = next
+    else theirs = next
   }
+  assert.deepEqual(await scene.bitmaps(),
+    [`vda ${mine.pointId}`, 'vda other', `vdb ${mine.pointId}`, 'vdb other'])
 })
 
 test('a bitmap that somebody removed is gone', LIMITS, async (t) => {
@@ -217,19 +246,16 @@ test('disks that come and go, or are left out, are each as they were', LIMITS, a
   assert.deepEqual((await scene.backup()).bases, [`vda ${fourth.pointId}`, `vdb ${third.pointId}`])
 })
 
-test('a full read that was asked for begins anew', LIMITS, async (t) => {
-  const scene = await Scene.make(t)
-  await scene.backup()
-  const full = await scene.backup({ full: true })
-  assert.deepEqual(full.bases, ['vda asked-for'])
-  assert.deepEqual((await scene.backup()).bases, [`vda ${full.pointId}`])
-})
-
 test('a run that fails behind the instant costs nothing: the next is incremental and whole',
   LIMITS, async (t) => {
     const scene = await Scene.make(t)
     const { pointId } = await scene.backup()
     const bitmaps = await scene.bitmaps()
+    // What the policy refuses is given up behind the instant too, and before anything is read.
+    const refused = await scene.machine.backup(t, scene.repositoryPath,
+      { settings: { require: 'filesystem', onWeaker: 'fail' } })
+    assert.deepEqual(refused.stored, { not: 'weaker-than-required' })
+    assert.deepEqual(await scene.bitmaps(), bitmaps)
     for (const kind of ['data', 'index', 'snapshots'] as const) {
       await scene.disturb()
       const storage = failingPuts(openLocalStorage(scene.repositoryPath), kind)
@@ -238,18 +264,9 @@ test('a run that fails behind the instant costs nothing: the next is incremental
       assert.deepEqual(await scene.bitmaps(), bitmaps)
     }
     assert.deepEqual((await scene.backup()).bases, [`vda ${pointId}`])
+    assert.deepEqual((await scene.backup({ full: true })).bases, ['vda asked-for'])
     assert.deepEqual(await scene.machine.qemu.leavings(), [])
   })
-
-test('what the policy refuses costs nothing either', LIMITS, async (t) => {
-  const scene = await Scene.make(t)
-  const { pointId } = await scene.backup()
-  await scene.disturb()
-  const { stored } = await scene.machine.backup(t, scene.repositoryPath,
-    { settings: { require: 'filesystem', onWeaker: 'fail' } })
-  assert.deepEqual(stored, { not: 'weaker-than-required' })
-  assert.deepEqual((await scene.backup()).bases, [`vda ${pointId}`])
-})
 
 /** A store that takes everything but files of one kind. */
 function failingPuts(inner: Storage, kind: FileKind): Storage {
