@@ -61,9 +61,14 @@ export class BareQemu implements AsyncDisposable {
       '-qmp', `unix:${qmpSocket},server=on,wait=off`, '-qmp', `unix:${own},server=on,wait=off`,
       ...options.arguments], { stdio: ['ignore', 'ignore', 'inherit'] })
     const ended = new Promise<void>((resolve) => { qemu.once('exit', () => resolve()) })
-    while (!existsSync(own) && qemu.exitCode === null) await systemClock.sleep(10, signal)
-    const client = await QmpClient.connect(own, systemClock, signal)
-    return new BareQemu(folder, qmpSocket, client, ended, () => qemu.kill('SIGKILL'))
+    const kill = (): void => { qemu.kill('SIGKILL') }
+    try {
+      while (!existsSync(own) && qemu.exitCode === null) await systemClock.sleep(10, signal)
+      return new BareQemu(folder, qmpSocket, await connectOnceListening(own), ended, kill)
+    } catch (error) {
+      kill() // its output is inherited: a QEMU that stays would keep the test run from ending
+      throw error
+    }
   }
 
   /** The path of an image. */
@@ -107,6 +112,18 @@ export class BareQemu implements AsyncDisposable {
     this.#kill()
     await this.#ended
     await this.client[Symbol.asyncDispose]()
+  }
+}
+
+/** A socket's file is there before anybody listens on it. */
+async function connectOnceListening(path: string): Promise<QmpClient> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await QmpClient.connect(path, systemClock, signal)
+    } catch (error) {
+      if (tries === 100) throw error
+      await systemClock.sleep(20, signal)
+    }
   }
 }
 
