@@ -24,12 +24,20 @@ const groups = [
   { files: chosen.filter(isSlow), atOnce: 1 },
 ].filter((group) => group.files.length > 0)
 
+/** Far beyond what the slowest takes on a busy machine: a run that hangs must end. */
+const TEST_LIMIT_MS = 15 * 60_000
+const GROUP_LIMIT_MS = 40 * 60_000
+
 let failed = false
 for (const group of groups) {
   const result = spawnSync(process.execPath, [
     '--test', '--disable-warning=ExperimentalWarning', `--test-concurrency=${group.atOnce}`,
-    '--test-reporter=spec', ...group.files,
-  ], { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] })
+    `--test-timeout=${TEST_LIMIT_MS}`, '--test-reporter=spec', ...group.files,
+  ], {
+    cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'], timeout: GROUP_LIMIT_MS,
+    killSignal: 'SIGKILL',
+  })
+  if (result.error !== undefined) console.error(`error: the tests were ended: ${result.error.message}`)
   if (result.status !== 0) failed = true
 }
 process.exitCode = failed ? 1 : 0
