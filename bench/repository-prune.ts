@@ -28,7 +28,7 @@ const BLOBS = 1_000_000
 const BLOBS_PER_PACK = 32
 const BLOBS_PER_SEGMENT = 512
 const SEALED_BYTES = 300_000
-const MEMORY_BUDGET_MIB = 400
+const MEMORY_BUDGET_MIB = 300
 
 const { values, positionals: [folder = ''] } = parseArgs({
   allowPositionals: true, options: { step: { type: 'string' } } })

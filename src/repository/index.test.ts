@@ -44,6 +44,12 @@ test('every blob that was added is found at all its places, and no other', () =>
       }
     }
     assert.deepEqual([...index].map(place).sort(), [...model.keys()].sort())
+    const packIds = [...index.packIds()]
+    assert.deepEqual([...index.packs()].map(({ id }) => id), packIds)
+    for (const [entry, { kind, id, packId, ...rest }] of [...index].entries()) {
+      assert.deepEqual(index.placeOf(entry), { kind, pack: packIds.indexOf(packId), ...rest })
+      assert.equal(index.firstEntryOf(entry), index.entryOf(kind, id))
+    }
     for (let n = 0; n <= 60; n++) {
       for (const kind of ['data', 'tree'] as const) {
         const id = idOf(n, 5) as BlobId

@@ -14,7 +14,7 @@ import type { MasterKey } from './format/crypto.ts'
 import { goTimeMs } from './format/go-json.ts'
 import { parseFileId, type BlobId, type FileId } from './format/id.ts'
 import { BlobIndex } from './index.ts'
-import { parseIndexFile } from './format/index-file.ts'
+import { readIndexFile } from './format/index-file.ts'
 import {
   acquireLock, removeStaleLocks, type LockKind, type RepositoryLock,
 } from './lock.ts'
@@ -119,7 +119,7 @@ export class OpenedRepository implements Repository {
     const bounds = { inFlight: INDEX_FILES_IN_FLIGHT }
     for await (const { id, json } of mapBounded(missing, bounds, read)) {
       if (json === undefined) continue
-      for (const pack of parseIndexFile(json, `index/${id}`)) this.#index.addPack(pack)
+      for (const pack of readIndexFile(json, `index/${id}`)) this.#index.addPack(pack)
       this.#loadedIndexFiles.add(id)
     }
     this.#isIndexLoaded = true

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { isFault } from '../../base/fault.ts'
 import { MAX_BLOB_BYTES } from './blob.ts'
 import { blobIdFromBytes, fileIdFromBytes, type BlobId, type FileId } from './id.ts'
-import { encodeIndexFile, parseIndexFile } from './index-file.ts'
+import { encodeIndexFile, parseIndexFile, readIndexFile } from './index-file.ts'
 
 const bytes32 = fc.uint8Array({ minLength: 32, maxLength: 32 })
 const packs = fc.array(fc.record({
@@ -20,7 +20,11 @@ const packs = fc.array(fc.record({
 
 test('an index file is read as it was written', () => {
   fc.assert(fc.property(packs, (list) => {
-    assert.deepEqual(parseIndexFile(encodeIndexFile(list), 'it'), list)
+    const file = encodeIndexFile(list)
+    assert.deepEqual(parseIndexFile(file, 'it'), list)
+    assert.deepEqual([...readIndexFile(file, 'it')], list)
+    const spaced = Buffer.from(JSON.stringify(JSON.parse(Buffer.from(file).toString()), null, 1))
+    assert.deepEqual([...readIndexFile(spaced, 'it')], list)
   }))
 })
 
@@ -39,6 +43,7 @@ test('an index file has the bytes that restic would write', () => {
 test('what older or other programs add to an index file is passed over', () => {
   const json = '{"supersedes":["00"],"packs":[],"x":1}'
   assert.deepEqual(parseIndexFile(Buffer.from(json), 'it'), [])
+  assert.deepEqual([...readIndexFile(Buffer.from(json), 'it')], [])
 })
 
 test('an index file with an absurd or missing value is refused', () => {
@@ -68,7 +73,9 @@ test('an index file with an absurd or missing value is refused', () => {
     ['a negative plaintext', index({ uncompressed_length: -1 })],
   ]
   for (const [what, json] of table) {
-    assert.throws(() => parseIndexFile(json, 'it'), (error) =>
-      isFault(error, 'repository-damaged'), what)
+    for (const read of [parseIndexFile, (...args: Parameters<typeof parseIndexFile>) =>
+      Array.from(readIndexFile(...args))]) {
+      assert.throws(() => read(json, 'it'), (error) => isFault(error, 'repository-damaged'), what)
+    }
   }
 })

@@ -1,6 +1,6 @@
 /** Index files: which pack holds which blob (restic design, "Indexing"). */
 
-import { Fault } from '../../base/fault.ts'
+import { Fault, isFault } from '../../base/fault.ts'
 import { MAX_BLOB_BYTES } from './blob.ts'
 import { SEAL_OVERHEAD_BYTES } from './crypto.ts'
 import { parseArray, parseGoJson, parseObject } from './go-json.ts'
@@ -37,14 +37,46 @@ function encodeBlob({ id, kind, offset, length, uncompressedLength }: PackedBlob
 /** Reads a file's JSON. Fault: `repository-damaged`, naming `what`. */
 export function parseIndexFile(json: Uint8Array, what: string): readonly IndexedPack[] {
   const fields = parseObject(parseGoJson(json, what, MAX_JSON_BYTES), what)
-  return parseArray(fields['packs'], `the list in ${what}`).map((item) => {
-    const pack = parseObject(item, `a pack in ${what}`)
-    const blobs = parseArray(pack['blobs'], `the blobs of a pack in ${what}`)
-    return {
-      id: parseFileId(pack['id'], what),
-      blobs: blobs.map((blob) => parseBlob(blob, what)),
+  return parseArray(fields['packs'], `the list in ${what}`).map((item) => parsePack(item, what))
+}
+
+/**
+ * As `parseIndexFile`, one after the other, so that what a file becomes when it is parsed, ten
+ * times its size, is never in memory at once. Some may come before a fault, and some twice.
+ */
+export function* readIndexFile(
+  json: Uint8Array, what: string): Generator<IndexedPack, void, undefined> {
+  try {
+    for (const piece of packPieces(json)) {
+      yield parsePack(parseGoJson(piece, what, MAX_JSON_BYTES), what)
     }
-  })
+  } catch (error) {
+    if (!isFault(error, 'repository-damaged')) throw error
+    // Written in another way than restic does; or damaged, which this finds out.
+    yield* parseIndexFile(json, what)
+  }
+}
+
+/** The literals of the packs in a file that is written as `encodeIndexFile` does. */
+function* packPieces(json: Uint8Array): Generator<Uint8Array, void, undefined> {
+  const bytes = Buffer.from(json.buffer, json.byteOffset, json.byteLength)
+  const [head, between, tail] = ['{"packs":[', ']},{', ']}]}']
+  const end = bytes.lastIndexOf(tail)
+  const isUsual = bytes.indexOf(head) === 0 && end > 0 &&
+    bytes.toString('latin1', end + tail.length).trim() === ''
+  if (!isUsual) throw new Fault('repository-damaged', 'the file is not written as usual')
+  for (let from = head.length; from < end;) {
+    const next = bytes.indexOf(between, from)
+    const to = next < 0 || next > end ? end + 2 : next + 2
+    yield bytes.subarray(from, to)
+    from = to + 1
+  }
+}
+
+function parsePack(value: unknown, what: string): IndexedPack {
+  const pack = parseObject(value, `a pack in ${what}`)
+  const blobs = parseArray(pack['blobs'], `the blobs of a pack in ${what}`)
+  return { id: parseFileId(pack['id'], what), blobs: blobs.map((blob) => parseBlob(blob, what)) }
 }
 
 function parseBlob(value: unknown, what: string): PackedBlob {

@@ -5,7 +5,7 @@ import { CheckFindings } from '../check/check-findings.ts'
 import { checkTrees } from '../check/check-trees.ts'
 import { parseFileId, type FileId } from '../format/id.ts'
 import { BlobIndex } from '../index.ts'
-import { parseIndexFile, type IndexedPack } from '../format/index-file.ts'
+import { readIndexFile } from '../format/index-file.ts'
 import { listIds } from '../opened-repository.ts'
 import { packBytes, type PackedBlob } from '../format/pack.ts'
 import type { PackUse } from './prune-plan.ts'
@@ -89,7 +89,7 @@ async function readIndex(
   const indexFiles = await listIds(storage, 'index', signal)
   for (const [done, id] of indexFiles.entries()) {
     const json = await readUnpacked(storage, masterKey, 'index', id, signal)
-    for (const pack of parseIndexFile(json, `index/${id}`)) index.addPack(pack)
+    for (const pack of readIndexFile(json, `index/${id}`)) index.addPack(pack)
     onProgress('index', done + 1, indexFiles.length)
   }
   return { index, indexFiles }
@@ -106,96 +106,94 @@ function refuseDamaged(errors: number, messages: readonly string[]): void {
 
 /** Which packs are sound, and which copy of each needed blob stays. */
 class PackCensus {
-  readonly ids: FileId[] = []
+  readonly ids: readonly FileId[]
   /** Needed blobs of which no copy is stored. */
   missing = 0
   duplicates = 0
   readonly #index: BlobIndex
   readonly #used: Uint8Array
   readonly #sizes: ReadonlyMap<FileId, number>
-  /** By the number of a blob's first entry: number of the pack that keeps it + 1, or 0. */
+  /** By the number of a blob's first entry: the entry that stays + 1, or 0. */
   readonly #keepers: Uint32Array
   /** By pack number: what share of it no snapshot needs; -1 for a pack that is not sound. */
-  readonly #junkShares: number[] = []
+  readonly #junkShares: Float64Array
 
   constructor(index: BlobIndex, used: Uint8Array, sizes: ReadonlyMap<FileId, number>) {
+    this.ids = [...index.packIds()]
     this.#index = index
     this.#used = used
     this.#sizes = sizes
     this.#keepers = new Uint32Array(index.size)
-    for (const pack of index.packs()) {
-      this.ids.push(pack.id)
-      this.#junkShares.push(this.#junkShareOf(pack))
-    }
+    this.#junkShares = this.#weighJunk()
     this.#chooseKeepers()
   }
 
-  isSound(number: number): boolean {
-    return (this.#junkShares[number] ?? -1) >= 0
+  isSound(pack: number): boolean {
+    return (this.#junkShares[pack] ?? -1) >= 0
   }
 
+  /** The pack that keeps a blob; -1 if it is not needed. */
   keeperOf({ kind, id }: PackedBlob): number {
     const entry = this.#index.entryOf(kind, id)
-    return entry < 0 ? -1 : (this.#keepers[entry] ?? 0) - 1
+    const keeper = entry < 0 ? 0 : this.#keepers[entry] ?? 0
+    return keeper === 0 ? -1 : this.#index.placeOf(keeper - 1).pack
   }
 
   /** By pack number; undefined where a pack is not sound. */
   uses(): readonly (PackUse | undefined)[] {
-    const uses: (PackUse | undefined)[] = []
-    for (const pack of this.#index.packs()) {
-      uses.push(this.isSound(uses.length) ? this.#useOf(pack, uses.length) : undefined)
+    const uses = this.ids.map((id) => ({
+      id, kind: undefined as PackUse['kind'] | undefined, sizeBytes: this.#sizes.get(id) ?? 0,
+      usedBlobs: 0, usedBytes: 0, unusedBlobs: 0, unusedBytes: 0,
+    }))
+    for (let entry = 0; entry < this.#index.size; entry++) {
+      const { pack, kind, length } = this.#index.placeOf(entry)
+      const use = uses[pack]
+      if (use === undefined) continue
+      use.kind = use.kind === undefined || use.kind === kind ? kind : 'mixed'
+      const isKept = this.#keepers[this.#index.firstEntryOf(entry)] === entry + 1
+      use[isKept ? 'usedBlobs' : 'unusedBlobs']++
+      use[isKept ? 'usedBytes' : 'unusedBytes'] += length
     }
-    return uses
+    return uses.map((use, pack) =>
+      this.isSound(pack) ? { ...use, kind: use.kind ?? 'data' } : undefined)
   }
 
-  #junkShareOf({ id, blobs }: IndexedPack): number {
-    const sizeBytes = packBytes(blobs)
-    if (this.#sizes.get(id) !== sizeBytes) return -1
-    let bytes = 0
-    for (const { kind, id, length } of blobs) {
-      if (this.#used[this.#index.entryOf(kind, id)] === 0) bytes += length
+  #weighJunk(): Float64Array {
+    const sizes = new Float64Array(this.ids.length).fill(packBytes([]))
+    const junk = new Float64Array(this.ids.length)
+    for (let entry = 0; entry < this.#index.size; entry++) {
+      const place = this.#index.placeOf(entry)
+      add(sizes, place.pack, packBytes([place]) - packBytes([]))
+      if (this.#used[this.#index.firstEntryOf(entry)] === 0) add(junk, place.pack, place.length)
     }
-    return bytes / sizeBytes
+    return junk.map((bytes, pack) => {
+      const sizeBytes = sizes[pack] ?? 0
+      return this.#sizes.get(this.ids[pack] ?? NO_PACK) === sizeBytes ? bytes / sizeBytes : -1
+    })
   }
 
   /** Of several copies the one in the pack with the least junk stays: the others may go whole. */
   #chooseKeepers(): void {
-    const shares = this.#junkShares
+    const shareOf = (pack: number): number => this.#junkShares[pack] ?? 1
     const isDuplicate = new Uint8Array(this.#index.size)
-    let number = 0
-    for (const { blobs } of this.#index.packs()) {
-      for (const { kind, id } of this.isSound(number) ? blobs : []) {
-        const entry = this.#index.entryOf(kind, id)
-        if (this.#used[entry] === 0) continue
-        const keeper = (this.#keepers[entry] ?? 0) - 1
-        if (keeper >= 0) isDuplicate[entry] = 1
-        const isBetter = keeper < 0 || (shares[number] ?? 1) < (shares[keeper] ?? 1)
-        if (isBetter) this.#keepers[entry] = number + 1
-      }
-      number++
+    for (let entry = 0; entry < this.#index.size; entry++) {
+      const first = this.#index.firstEntryOf(entry)
+      const { pack } = this.#index.placeOf(entry)
+      if (this.#used[first] === 0 || !this.isSound(pack)) continue
+      const keeper = (this.#keepers[first] ?? 0) - 1
+      if (keeper >= 0) isDuplicate[first] = 1
+      const isBetter = keeper < 0 || shareOf(pack) < shareOf(this.#index.placeOf(keeper).pack)
+      if (isBetter) this.#keepers[first] = entry + 1
     }
     for (let entry = 0; entry < this.#index.size; entry++) {
       if (this.#used[entry] === 1 && this.#keepers[entry] === 0) this.missing++
       if (isDuplicate[entry] === 1) this.duplicates++
     }
   }
+}
 
-  #useOf({ id, blobs }: IndexedPack, number: number): PackUse {
-    const use = { usedBlobs: 0, usedBytes: 0, unusedBlobs: 0, unusedBytes: 0 }
-    const kept = new Set<number>()
-    for (const { kind, id, length } of blobs) {
-      const entry = this.#index.entryOf(kind, id)
-      // A pack may hold one blob twice; one of them is enough.
-      const isKept = this.#keepers[entry] === number + 1 && !kept.has(entry)
-      if (isKept) kept.add(entry)
-      use[isKept ? 'usedBlobs' : 'unusedBlobs']++
-      use[isKept ? 'usedBytes' : 'unusedBytes'] += length
-    }
-    const [first] = blobs
-    const isMixed = blobs.some(({ kind }) => kind !== first?.kind)
-    return {
-      id, ...use, kind: isMixed ? 'mixed' : first?.kind ?? 'data',
-      sizeBytes: this.#sizes.get(id) ?? 0,
-    }
-  }
+const NO_PACK = '' as FileId
+
+function add(sums: Float64Array, at: number, value: number): void {
+  sums[at] = (sums[at] ?? 0) + value
 }
