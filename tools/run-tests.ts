@@ -37,7 +37,9 @@ for (const group of groups) {
     cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'], timeout: GROUP_LIMIT_MS,
     killSignal: 'SIGKILL',
   })
-  if (result.error !== undefined) console.error(`error: the tests were ended: ${result.error.message}`)
+  if (result.error !== undefined) {
+    console.error(`error: the tests were ended: ${result.error.message}`)
+  }
   if (result.status !== 0) failed = true
 }
 process.exitCode = failed ? 1 : 0
