@@ -21,7 +21,11 @@ interface Scene {
   copy(): Promise<Storage>
 }
 
-/** Three points, of which the second is forgotten. */
+/** More than are removed at once. */
+const ORPHANS = 20
+const REMOVED_AT_ONCE = 8
+
+/** Three points, of which the second is forgotten, and packs that a crashed run left. */
 async function makeScene(): Promise<Scene> {
   const storage = recordingStorage(openMemoryStorage())
   await initVault(storage)
@@ -34,6 +38,10 @@ async function makeScene(): Promise<Scene> {
   }
   const forgotten = points.splice(1, 1)
   for (const name of forgotten) await storage.remove({ kind: 'snapshots', name }, signal)
+  for (let n = 0; n < ORPHANS; n++) {
+    const name = n.toString(16).padStart(64, '0')
+    await storage.put({ kind: 'data', name }, [new Uint8Array(n)], signal)
+  }
   return { kept: points, copy: () => replay(storage.operations) }
 }
 
@@ -95,11 +103,12 @@ test('a host that stood still for too long does no harm when it goes on', limits
       const error = await running.then(() => undefined, (error: unknown) => error)
       assert.ok(error === undefined || isFault(error, 'lock-lost'), String(error))
       outcomes[error === undefined ? 'done' : 'lock-lost']++
-      // One change was under way; after it nothing may count on the lock.
+      // What was under way may still happen; after it nothing may count on the lock.
       const later = error === undefined ? [] : storage.operations.slice(changesBefore + 1)
-      const harm = later.filter(({ type, file }) => type === 'remove'
-        ? file.kind === 'data' : file.kind === 'index' || file.kind === 'snapshots')
-      assert.deepEqual(harm, [], `${name}, standing at operation ${at}`)
+      const stored = later.filter(({ type, file }) => type === 'put' && file.kind !== 'data')
+      const removed = later.filter(({ type, file }) => type === 'remove' && file.kind === 'data')
+      assert.deepEqual(stored, [], `${name}, standing at operation ${at}`)
+      assert.ok(removed.length < REMOVED_AT_ONCE, `${name}, standing at operation ${at}`)
       await assertWhole(storage, scene.kept, `${name}, standing at operation ${at}`)
     }
   }
@@ -131,6 +140,7 @@ test('what a snapshot needs is missing: the prune removes nothing and says so', 
   const outcomes = { refused: 0, fine: 0 }
   for (const kind of ['data', 'index', 'snapshots'] as const) {
     for (const { name } of await Array.fromAsync(listing.list(kind, signal))) {
+      if (kind === 'data' && name.startsWith('0'.repeat(60))) continue
       for (const damage of ['gone', 'cut short'] as const) {
         const storage = recordingStorage(await scene.copy())
         const bytes = await storage.get({ kind, name }, {}, signal)
