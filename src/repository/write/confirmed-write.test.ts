@@ -13,10 +13,10 @@ import { writeConfirmed } from './confirmed-write.ts'
 const signal = new AbortController().signal
 
 /** A lock that is lost as soon as it is told to be. */
-function fragileLock(): { readonly lock: RepositoryLock; lose(): void } {
+function fragileLock(): { readonly lock: RepositoryLock; readonly lose: () => void } {
   const lost = new AbortController()
   return {
-    lose: () => lost.abort(new Fault('lock-lost', 'it is lost')),
+    lose: (): void => lost.abort(new Fault('lock-lost', 'it is lost')),
     lock: {
       kind: 'shared', lost: lost.signal,
       confirm: async () => lost.signal.throwIfAborted(),
