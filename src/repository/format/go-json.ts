@@ -64,6 +64,13 @@ export function goObject(fields: readonly (readonly [string, string | undefined]
 }
 
 /**
+ * Values in one file: a folder of half a million entries has as many. Parsing for large integers
+ * takes three times the memory, so it may have half of them.
+ */
+const MAX_VALUES = 8_000_000
+const MAX_VALUES_WITH_BIG_INTEGERS = 4_000_000
+
+/**
  * Parses JSON of at most `maxBytes`; integers beyond 2^53 become bigints, where JSON.parse alone
  * would round them. Fault: `repository-damaged`, naming `what`.
  */
@@ -76,8 +83,11 @@ export function parseGoJson(bytes: Uint8Array, what: string, maxBytes: number): 
   } catch (cause) {
     throw new Fault('repository-damaged', `${what} is not UTF-8`, { cause })
   }
-  const value = parseJson(text, what, 'repository-damaged', limits)
-  return /[:[,]\s*-?\d{16}/.test(text) ? parseWithBigIntegers(text) : value
+  const hasBigIntegers = /[:[,]\s*-?\d{16}/.test(text)
+  const maxValues = Math.min(
+    Math.max(65_536, bytes.length / 8), hasBigIntegers ? MAX_VALUES_WITH_BIG_INTEGERS : MAX_VALUES)
+  const value = parseJson(text, what, 'repository-damaged', { ...limits, maxValues })
+  return hasBigIntegers ? parseWithBigIntegers(text) : value
 }
 
 function parseWithBigIntegers(text: string): unknown {
