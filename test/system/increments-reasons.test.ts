@@ -260,7 +260,8 @@ test('a run that fails behind the instant costs nothing: the next is incremental
       await scene.disturb()
       const storage = failingPuts(openLocalStorage(scene.repositoryPath), kind)
       await assert.rejects(withStorage(storage, t, (repository) =>
-        scene.machine.backupInto(t, repository)), { code: 'storage-failed' })
+        scene.machine.backupInto(t, repository, { atInstant: () => scene.disturb() })),
+      { code: 'storage-failed' })
       assert.deepEqual(await scene.bitmaps(), bitmaps)
     }
     assert.deepEqual((await scene.backup()).bases, [`vda ${pointId}`])
