@@ -96,9 +96,8 @@ for (const { name, lay, list, restore = 'nothing to restore', check } of BOMBS) 
     const { stdout } = await runProgram(process.execPath,
       ['--max-old-space-size=1024', siblingModule('./look-at-bomb', import.meta), folder.path],
       { signal })
-
-         const seen = JSON.parse(Buffer.from(stdout).toString()) as { list: string; restore: string; check: string;
-      peakBytes: number }
+    const seen = JSON.parse(Buffer.from(stdout).toString()) as {
+      list: string; restore: string; check: string; peakBytes: number }
     const sorted = (text: string): string => text.split(',').toSorted().join()
     assert.deepEqual([sorted(seen.list), seen.restore], [sorted(list), restore])
     assert.equal(seen.check, check ?? 'unsound')
