@@ -20,7 +20,7 @@ import { afterCommit, testFolder, withRepository } from './rig.ts'
 const KIB = 1024
 const MIB = 1024 * KIB
 /** No multiple of a chunk, nor of what a bit of a bitmap stands for. */
-export const DISK_BYTES = 33 * MIB + 2560
+export const DISK_BYTES = 17 * MIB + 2560
 const BIT_BYTES = 64 * KIB
 const LIMITS = { freezeMs: 20_000, holdMs: 10_000, thawMs: 20_000 }
 
