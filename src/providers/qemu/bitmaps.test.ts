@@ -286,6 +286,8 @@ const cases: readonly {
     events: [run(), run({ ending: KILLED_AFTER_SEAL, isClockBack: true })], base: 2 },
   { what: 'a run was killed after the seal, and its point is forgotten',
     events: [run(), run({ ending: KILLED_AFTER_SEAL }), forget(1)], base: 1 },
+  { what: 'a run was killed after the seal, and the point before it is forgotten',
+    events: [run(), run({ before: [0], ending: KILLED_AFTER_SEAL }), forget(0)], base: 2 },
   { what: 'a run was killed before the seal, and QEMU ended in order',
     events: [run(), run({ ending: KILLED_BEFORE_SEAL }), { kind: 'restart', inOrder: true }],
     base: 1 },

@@ -120,7 +120,10 @@ function settlement(
   const remove = [...others, ...misplaced].map(({ name }) => (
     { type: 'block-dirty-bitmap-remove', data: { node, name } }))
   if (base === undefined) return remove
-  const unsealed = others.filter(({ pointId }) => !sealed.includes(pointId))
+  // One that still records has all changes since its point: what a forgotten point's stopped
+  // bitmap would add is older.
+  const unsealed = base.isRecording ? []
+    : others.filter(({ pointId }) => !sealed.includes(pointId))
   const merge = unsealed.length === 0 ? [] : [{
     type: 'block-dirty-bitmap-merge',
     data: { node, target: base.name, bitmaps: unsealed.map(({ name }) => name) },
