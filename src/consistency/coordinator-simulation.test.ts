@@ -9,6 +9,7 @@ import { decodeEvidence, encodeEvidence } from './evidence-codec.ts'
 import type { ApplicationEvidence, Evidence } from './evidence.ts'
 import { gradeOf } from './grade.ts'
 import { isWeaker } from './grade-scale.ts'
+import { locateData } from './locate-data.ts'
 import type { DiscoveredApplication } from './writer.ts'
 import { drive } from './testing/drive.ts'
 import { FakeFreezer } from './testing/fake-guest.ts'
@@ -16,7 +17,7 @@ import { FakeProvider } from './testing/fake-provider.ts'
 import { FakeWriter } from './testing/fake-writer.ts'
 import { faultySet, faultyWriter, Mischief } from './testing/faulty.ts'
 import {
-  SAMPLE_POINT_ID, SAMPLE_VOLUMES, sampleEvidence,
+  SAMPLE_MOUNTS, SAMPLE_POINT_ID, SAMPLE_VOLUMES, sampleEvidence,
 } from './testing/sample-evidence.ts'
 
 const SEEDS = 400
@@ -94,6 +95,7 @@ function evidenceOf({ outcome, applications }: Run): Evidence | undefined {
       state: 'done', by: 'the simulation', applications: applications.map(
         (application): ApplicationEvidence => ({
           ...application,
+          data: locateData(application.data, { state: 'listed', fileSystems: SAMPLE_MOUNTS }),
           writer: writers.get(application.name) ??
             { contract: 'none', reason: 'no-writer', detail: '' },
         })) } },

@@ -26,6 +26,11 @@ const NOT_ON_DISK: ReadonlySet<string> = new Set([
   'fuse.glusterfs', 'tmpfs', 'ramfs', 'overlay', 'autofs',
 ])
 
+/** True for a type whose files lie on no disk of the machine. */
+export function isOffDisk(type: string): boolean {
+  return NOT_ON_DISK.has(type)
+}
+
 export function isNeverFrozen({ type }: GuestFileSystem): boolean {
   return NEVER_FROZEN.has(type)
 }
@@ -44,7 +49,7 @@ export function unionOf(lists: readonly FileSystemList[]): readonly GuestFileSys
 function byKey(fileSystems: readonly GuestFileSystem[]): ReadonlyMap<string, GuestFileSystem> {
   const result = new Map<string, GuestFileSystem>()
   for (const fileSystem of fileSystems) {
-    if (NOT_ON_DISK.has(fileSystem.type)) continue
+    if (isOffDisk(fileSystem.type)) continue
     const key = keyOf(fileSystem)
     if (!result.has(key)) result.set(key, fileSystem)
   }

@@ -1,3 +1,4 @@
+export type { ApplicationHost, ApplicationHostMissing } from './application-host.ts'
 export { FULL_REASONS } from './change-tracking.ts'
 export type {
   DiskBase, FullReason, SetTracking, TrackingRequest,
@@ -25,6 +26,7 @@ export type { ApplicationGrade } from './grade-applications.ts'
 export type { ClassifiedFileSystem, FileSystemClass } from './grade-file-systems.ts'
 export { GRADES, isWeaker, weakest, type Grade } from './grade-scale.ts'
 export type { HoldEvent, Note } from './hold-step.ts'
+export { locateData } from './locate-data.ts'
 export { judge, resolvePolicy } from './policy.ts'
 export type { Judgement, Policy, PolicySettings } from './policy.ts'
 export { predictGrade, type Prospect } from './predict.ts'
@@ -34,6 +36,6 @@ export type {
 } from './provider.ts'
 export { capOf, REASONS, type GradeReason, type ReasonCode } from './reasons.ts'
 export type {
-  DiscoveredApplication, PreparedWriter, Writer, WriterAttempt, WriterLimits, WriterStatement,
-  WriterThawOutcome,
+  DataPlace, DataPlaces, DiscoveredApplication, PreparedWriter, Writer, WriterAttempt,
+  WriterLimits, WriterStatement, WriterThawOutcome,
 } from './writer.ts'

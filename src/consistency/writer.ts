@@ -15,7 +15,25 @@
 import type { ApplicationEvidence, Durability, LogPositions } from './evidence.ts'
 
 /** An application and where its data lies, before anything was done about it. */
-export type DiscoveredApplication = Omit<ApplicationEvidence, 'writer'>
+export type DiscoveredApplication = Omit<ApplicationEvidence, 'data' | 'writer'> & {
+  readonly data: DataPlaces
+}
+
+/** Where all its data, log and tablespaces lie, in the guest's own terms. */
+export type DataPlaces =
+  /** At least one place; what several places share may be named once. */
+  | { readonly state: 'located'; readonly places: readonly DataPlace[] }
+  /** Some of it is outside the machine's disks: a network mount, a service elsewhere. */
+  | { readonly state: 'outside'; readonly detail: string }
+  | { readonly state: 'unknown'; readonly detail: string }
+
+/** A folder or file, symbolic links resolved, and the mount that it lies on (proc(5) mountinfo). */
+export interface DataPlace {
+  readonly path: string
+  readonly mountpoint: string
+  /** The kernel's name for the type: `ext4`, `nfs4` … */
+  readonly type: string
+}
 
 export interface Writer {
   /** What it can hold: `postgres`, `redis` … */

@@ -6,7 +6,6 @@ import type {
   DiscoveredApplication, PreparedWriter, Writer, WriterAttempt, WriterLimits, WriterStatement,
   WriterThawOutcome,
 } from '../writer.ts'
-import { sampleApplication } from './sample-evidence.ts'
 
 export interface FakeWriterOptions {
   readonly clock: Clock
@@ -29,10 +28,14 @@ export class FakeWriter implements Writer {
   readonly #application: DiscoveredApplication
 
   constructor(name: string, options: FakeWriterOptions) {
-    const { writer: _, ...application } = sampleApplication({ name })
     this.name = name
     this.#options = options
-    this.#application = { ...application, ...options.application }
+    this.#application = {
+      name, kind: 'protected', recovery: 'self',
+      data: { state: 'located', places: [
+        { path: `/srv/${name}`, mountpoint: '/srv', type: 'btrfs' }] },
+      ...options.application,
+    }
   }
 
   async discover(signal: AbortSignal): Promise<readonly DiscoveredApplication[]> {
