@@ -36,7 +36,7 @@ test('what was stored is listed, shown and sound', async () => {
   const shown = await bench.run('show', 'latest:web1')
   assert.equal(shown.code, 0)
   assert.match(shown.stdout, /^grade: filesystem \(/m)
-  assert.match(shown.stdout, /^ {2}writes held +\|/m)
+  assert.match(shown.stdout, /^ {2}file systems +\|.* held /m)
   assert.match(shown.stdout, /\/ \(ext4 on vda\) +held still/)
   const check = await bench.run('check', '--read-data')
   assert.equal(check.code, 0)

@@ -5,6 +5,7 @@
 
 import { link, lstat, open, rename, rm, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { errnoOf } from '../base/errno.ts'
 import { Fault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
 
@@ -22,7 +23,7 @@ export async function createPartial(
   try {
     return { path, partialPath, file: await open(partialPath, 'wx+', 0o600) }
   } catch (cause) {
-    if (codeOf(cause) !== 'EEXIST') throw writeFault(partialPath, cause)
+    if (errnoOf(cause) !== 'EEXIST') throw writeFault(partialPath, cause)
     throw new Fault('already-exists',
       `${printable(partialPath)} exists: another run writes it, or one was cut off`,
       { cause, advice: 'Remove it if no restore is running.' })
@@ -60,13 +61,13 @@ export async function syncFolder(path: string): Promise<void> {
     await using folder = await open(path, 'r')
     await folder.sync()
   } catch (cause) {
-    if (!UNSYNCABLE.includes(codeOf(cause))) throw writeFault(path, cause)
+    if (!UNSYNCABLE.includes(errnoOf(cause))) throw writeFault(path, cause)
   }
 }
 
 /** The Fault for a failed write: `no-space` for a full file system or quota, else `io-error`. */
 export function writeFault(path: string, cause: unknown): Fault {
-  if (['ENOSPC', 'EDQUOT'].includes(codeOf(cause))) {
+  if (['ENOSPC', 'EDQUOT'].includes(errnoOf(cause))) {
     return new Fault('no-space', `the file system of ${printable(path)} is full`, { cause })
   }
   return new Fault('io-error', `${printable(path)} cannot be written`, { cause })
@@ -83,12 +84,7 @@ async function exists(path: string): Promise<boolean> {
     await lstat(path)
     return true
   } catch (cause) {
-    if (codeOf(cause) === 'ENOENT') return false
+    if (errnoOf(cause) === 'ENOENT') return false
     throw new Fault('io-error', `${printable(path)} cannot be looked at`, { cause })
   }
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code
-    : ''
 }

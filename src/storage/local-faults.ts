@@ -1,5 +1,6 @@
 /** What the errors of a local file system mean for a store, and what the operator can do. */
 
+import { errnoOf } from '../base/errno.ts'
 import { Fault, type Retry } from '../base/fault.ts'
 
 interface Meaning {
@@ -36,12 +37,6 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   EMFILE: {
     text: 'too many open files', retry: 'later',
     advice: 'Raise the limit of open files (ulimit -n).' },
-}
-
-/** The `code` of a Node system error, else the empty string. */
-export function errnoOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  return typeof code === 'string' ? code : ''
 }
 
 /** The Fault for `error`, which happened when the store at `location` was to do `what`. */

@@ -4,8 +4,8 @@ import { lstat, open, opendir, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { mapBounded } from '../base/bounded.ts'
 import { throwIfAborted } from '../base/clock.ts'
+import { errnoOf } from '../base/errno.ts'
 import { Fault } from '../base/fault.ts'
-import { errnoOf } from './local-faults.ts'
 import type { ListedFile } from './storage.ts'
 
 /** How many files are asked for their size at once. */

@@ -6,10 +6,11 @@ import {
 } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 import { throwIfAborted } from '../base/clock.ts'
+import { errnoOf } from '../base/errno.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import { systemRandom, type RandomBytes } from '../base/random.ts'
 import { isFileName, layoutFolders, pathOf } from './file-name.ts'
-import { errnoOf, storageFault } from './local-faults.ts'
+import { storageFault } from './local-faults.ts'
 import { listFolder, readExactly, readWhole, syncFolder, writeAll } from './local-files.ts'
 import type { FileKind, ListedFile, Storage, StorageFile } from './storage.ts'
 

@@ -1,72 +1,44 @@
-/** The hold on a time line, drawn in characters. */
+/** The time line of a hold, drawn in characters. */
 
 import { formatMs } from '../../base/text.ts'
-import { heldMs, type Evidence, type WriterEvidence } from '../../consistency/mod.ts'
-
-/** One bar of the drawing; times by one clock whose zero does not matter. */
-export interface Span {
-  readonly label: string
-  readonly startMs: number
-  readonly endMs: number
-  readonly note: string
-  readonly mark: string
-}
+import { legendOf, SEGMENT_WORDS, type SegmentKind, type TimelineRow } from './hold-timeline.ts'
 
 export const LINE_WIDTH = 50
 
+const MARKS: Readonly<Record<SegmentKind, string>> = {
+  asking: '>', held: '#', watched: '=', releasing: '<', snapshot: '*',
+}
+
 /**
- * The spans of a hold under one another, each where and as long as it was; a span that is too
- * short to be drawn takes one character.
+ * The rows under one another, each segment where and as long as it was; one that is too short to
+ * be drawn takes one character, if the row has room for it. Below, what the characters mean.
  */
-export function drawSpans(spans: readonly Span[]): readonly string[] {
-  const startMs = Math.min(...spans.map((span) => span.startMs))
-  const endMs = Math.max(...spans.map((span) => span.endMs))
+export function drawTimeline(rows: readonly TimelineRow[]): readonly string[] {
+  if (rows.length === 0) return []
+  const all = rows.flatMap(({ segments }) => segments)
+  const startMs = Math.min(...all.map((segment) => segment.startMs))
+  const endMs = Math.max(...all.map((segment) => segment.endMs))
   const scale = endMs > startMs ? LINE_WIDTH / (endMs - startMs) : 0
-  const label = Math.max(...spans.map((span) => span.label.length))
-  const ruler = `0${formatMs(endMs - startMs).padStart(LINE_WIDTH - 1)}`
+  const label = Math.max(...rows.map((row) => row.label.length))
+  const column = (ms: number): number => (ms - startMs) * scale
+  const legend = legendOf(rows).map((kind) => `${MARKS[kind]} ${SEGMENT_WORDS[kind]}`)
   return [
-    `${' '.repeat(label)}  ${ruler}`,
-    ...spans.map((span) => {
-      const from = Math.min(LINE_WIDTH - 1, Math.floor((span.startMs - startMs) * scale))
-      const end = Math.min(LINE_WIDTH, Math.round((span.endMs - startMs) * scale))
-      const to = Math.max(from + 1, end)
-      const bar = `${' '.repeat(from)}${span.mark.repeat(to - from)}`
-      return `${span.label.padEnd(label)} |${bar.padEnd(LINE_WIDTH)}| ${span.note}`.trimEnd()
+    `${' '.repeat(label)}  0${formatMs(endMs - startMs).padStart(LINE_WIDTH - 1)}`,
+    ...rows.map((row) => {
+      const bar = barOf(row, column).padEnd(LINE_WIDTH)
+      return `${row.label.padEnd(label)} |${bar}| ${row.note}`.trimEnd()
     }),
+    `${' '.repeat(label)}  ${legend.join('   ')}`,
   ]
 }
 
-/** What was measured of a hold of ours; empty where nothing was held by us. */
-export function holdSpans({ hold, instant, applications }: Evidence): readonly Span[] {
-  if (hold.by !== 'requestor') return []
-  const { freeze, thaw } = hold
-  const frozenMs = freeze.state === 'acknowledged' ? freeze.acknowledgedMs : freeze.failedMs
-  const length = heldMs(hold)
-  const spans: Span[] = [
-    span('asking to freeze', freeze.issuedMs, frozenMs, '>',
-      freeze.state === 'acknowledged' ? `${freeze.count} frozen` : 'FAILED'),
-    span('snapshot', instant.startMs, instant.endMs, '*', ''),
-  ]
-  if (thaw.state === 'thawed') {
-    spans.push(span('thawing', thaw.issuedMs, thaw.acknowledgedMs, '<',
-      thaw.early ? 'TOO EARLY, by the guardian'
-        : thaw.count === null ? 'no count stated' : `${thaw.count} thawed`))
+/** Later segments follow the earlier ones: what was held is never hidden by what was short. */
+function barOf({ segments }: TimelineRow, column: (ms: number) => number): string {
+  let bar = ''
+  for (const { kind, startMs, endMs } of segments) {
+    const from = Math.max(bar.length, Math.min(LINE_WIDTH - 1, Math.floor(column(startMs))))
+    const to = Math.min(LINE_WIDTH, Math.max(from + 1, Math.round(column(endMs))))
+    if (from < to) bar = bar.padEnd(from) + MARKS[kind].repeat(to - from)
   }
-  if (length !== null && freeze.state === 'acknowledged') {
-    spans.push(span('writes held', freeze.acknowledgedMs, thaw.issuedMs, '#', ''))
-  }
-  const { discovery } = applications
-  const writers = discovery.state === 'done' ? discovery.applications : []
-  return [...spans, ...writers.flatMap(({ name, writer }) => writerSpan(name, writer))]
-}
-
-function span(label: string, startMs: number, endMs: number, mark: string, note: string): Span {
-  const length = formatMs(Math.max(0, endMs - startMs))
-  return { label, startMs, endMs, mark, note: note === '' ? length : `${length}, ${note}` }
-}
-
-function writerSpan(name: string, writer: WriterEvidence): readonly Span[] {
-  if (writer.contract !== 'held' && writer.contract !== 'recoverable') return []
-  if (writer.freeze.state !== 'acknowledged') return []
-  return [span(`${name} held`, writer.freeze.acknowledgedMs, writer.thaw.issuedMs, '#', '')]
+  return bar
 }

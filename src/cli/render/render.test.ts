@@ -8,7 +8,6 @@ import { sampleEvidence } from '../../consistency/testing/mod.ts'
 import { SAMPLE_SNAPSHOT_ID, samplePoint } from '../testing/sample-point.ts'
 import { gradeLine, renderBackup } from './backup-text.ts'
 import { renderCheck } from './check-text.ts'
-import { drawSpans } from './hold-line.ts'
 import { renderMachines } from './machines-table.ts'
 import { renderPoint } from './point-page.ts'
 import { renderPoints } from './points-table.ts'
@@ -142,20 +141,6 @@ db\\x1b1: its guest agent does not answer; without it a backup is no better than
 the power had failed. Install and start qemu-guest-agent in the guest.`)
 })
 
-test('spans are drawn where they were, the short ones one character wide', () => {
-  assert.deepEqual(drawSpans([
-    { label: 'freeze', startMs: 1000, endMs: 1050, mark: '>', note: 'a' },
-    { label: 'snap', startMs: 1060, endMs: 1060, mark: '*', note: '' },
-    { label: 'thaw', startMs: 1080, endMs: 1100, mark: '<', note: 'b' },
-  ]), [
-    `        0${' '.repeat(43)}100 ms`,
-    `freeze |${'>'.repeat(25)}${' '.repeat(25)}| a`,
-    `snap   |${' '.repeat(30)}*${' '.repeat(19)}|`,
-    `thaw   |${' '.repeat(40)}${'<'.repeat(10)}| b`,
-  ])
-  assert.equal(drawSpans([{ label: 'x', startMs: 5, endMs: 5, mark: '#', note: '' }]).length, 2)
-})
-
 test('a point of the best grade, on one page', () => {
   const point = samplePoint()
   assert.equal(renderPoint(point, point.timeMs + 3 * 3_600_000), `\
@@ -172,22 +157,27 @@ grade: application (each known application held still, or recovers from this ins
   required was application (the best grade the machine had had)
 
 hold: writes were held for 30 ms (55 ms from the request to the guest's last answer)
-                    0                                            70 ms
-  asking to freeze |       >>>>>>>>>>>>>>                             | 20 ms, 2 frozen
-  snapshot         |                            ********              | 10 ms
-  thawing          |                                          <<<<    | 5.0 ms, 2 thawed
-  writes held      |                     ######################       | 30 ms
-  redis held       |##################################################| 70 ms
+                0                                           170 ms
+  redis        |>>>>>>>>>>>>>>>>>>>>>>>>>>#####################<<<| held 70 ms
+  file systems |                             >>>>>>#########<<    | 2 frozen in 20 ms, held 30 ms, \
+2 thawed in 5.0 ms
+  snapshot     |                                      ***         | 10 ms
+                > asked to hold   # held   * snapshot   < asked to go on
   all disks captured at one instant, within 10 ms (qmp-transaction); limit of the hold 1.0 s
-  guest agent: qemu-ga 7.2.22
+  measured by stillpoint 0.1.0 with its own clock; counts by the guest agent, qemu-ga 7.2.22
+
+applications, as found by a test
+  redis: application; held still, recovers by itself
+    held for 70 ms, limit 2.0 s
+    its log stood at 0/1000028 before the checkpoint, at 0/1000060 when it was held
+    it stated when held: "locked"
+    and when released: "unlocked"
+    its data lies on vdb
 
 file systems
   / (ext4 on vda2)          held still, confirmed by the guest
   /boot/efi (vfat on vda1)  cannot be held still
   /srv (btrfs on vdb)       held still, confirmed by the guest
-
-applications
-  redis: application; held still, recovers by itself
 
 disks: all of the machine
   vda  1.0 GiB, 1.0 GiB read (in full: this is the first backup of the disk into this repository)
@@ -195,6 +185,7 @@ disks: all of the machine
 
 to restore it
   stillpoint restore 0b5e7a52 --to FOLDER
+
 to restore it with restic alone (restic dump ${SNAPSHOT} /RESTORE.txt says more)
   restic dump ${SNAPSHOT} /disks/vda | tar -xOf - |
     dd of=./vda.raw bs=512K iflag=fullblock conv=sparse status=none &&
