@@ -28,8 +28,8 @@ test('the parts of a hold are drawn where and as long as they were', () => {
 
 test('what is too short to be seen is drawn all the same, in its order', () => {
   const [, bar] = drawTimeline([
-    row('x', '', { kind: 'asking', startMs: 0, endMs: 0.1 }, { kind: 'held', startMs: 0.1, endMs: 0.2 },
-      { kind: 'releasing', startMs: 0.2, endMs: 0.3 }),
+    row('x', '', { kind: 'asking', startMs: 0, endMs: 0.1 },
+      { kind: 'held', startMs: 0.1, endMs: 0.2 }, { kind: 'releasing', startMs: 0.2, endMs: 0.3 }),
     row('y', '', { kind: 'snapshot', startMs: 0, endMs: 1000 }),
   ])
   assert.equal(bar, `x |>#<${' '.repeat(LINE_WIDTH - 3)}|`)
