@@ -3,7 +3,7 @@
 import type { MachineDescription } from '../catalog/mod.ts'
 import {
   holdAndCommit, predictGrade, resolvePolicy, type ApplicationsEvidence, type CommittedSet,
-  type Evidence, type Grade, type HoldEvent, type HoldOutcome, type PreparedSet,
+  type Evidence, type Freezing, type Grade, type HoldEvent, type HoldOutcome, type PreparedSet,
 } from '../consistency/mod.ts'
 import type { BackupRequest } from './backup-request.ts'
 
@@ -80,11 +80,9 @@ function applicationsOf({ declaredNoApplications }: BackupRequest): Applications
   }
 }
 
-type Freezing = Parameters<typeof predictGrade>[0]['freezing']
-
 /** What could have been expected of the freeze, from what was known before it. */
 function prospectOf(set: PreparedSet, { lists }: HoldOutcome): Freezing {
   if (set.heldBy === 'platform') return { by: 'platform', level: 'filesystem' }
   if ('missing' in set.freezer) return set.freezer
-  return { by: 'agent', fileSystems: lists.before }
+  return { by: 'agent', agent: set.freezer.agent, fileSystems: lists.before }
 }

@@ -44,7 +44,7 @@ test('docs/json-output.md names every key that the summaries carry', async () =>
   const bench = createBench()
   const text = read('json-output.md')
   const on = ['--on', 'qemu:qmp=/run/qmp']
-  const commands = [['init'], ['machines', ...on], ['backup', ...on], ['points'],
+  const commands = [['init'], ['machines', ...on], ['doctor', ...on], ['backup', ...on], ['points'],
     ['show', 'latest'], ['check'], ['unlock'], ['forget', '--keep-last', '1'], ['prune'],
     ['show', 'ffff']]
   for (const args of commands) {

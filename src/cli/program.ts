@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import { addBackup } from './commands/backup.ts'
 import { addCheck } from './commands/check.ts'
 import { addDemo } from './commands/demo.ts'
+import { addDoctor } from './commands/doctor.ts'
 import { addForget } from './commands/forget.ts'
 import { addInit } from './commands/init.ts'
 import { addMachines } from './commands/machines.ts'
@@ -98,6 +99,7 @@ function createProgram(world: World, run: Run): Command {
     .exitOverride()
   addInit(program, run)
   addMachines(program, run)
+  addDoctor(program, run)
   addBackup(program, run)
   addPoints(program, run)
   addShow(program, run)

@@ -31,8 +31,9 @@ export { judge, resolvePolicy } from './policy.ts'
 export type { Judgement, Policy, PolicySettings } from './policy.ts'
 export { predictGrade, type Prospect } from './predict.ts'
 export type {
-  CommittedSet, FreezerMissing, PlatformHeldSet, PlatformQuiesce, PowerState, PreparedSet,
-  PrepareRequest, Provider, QuiesceDocument, RequestorHeldSet, SetDisk,
+  CommittedSet, FreezerMissing, Freezing, PlatformHeldSet, PlatformQuiesce, PowerState,
+  PreparedSet, PrepareRequest, Provider, ProviderSurvey, QuiesceDocument, RequestorHeldSet,
+  SetDisk,
 } from './provider.ts'
 export { capOf, REASONS, type GradeReason, type ReasonCode } from './reasons.ts'
 export type {

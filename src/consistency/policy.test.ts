@@ -3,6 +3,7 @@ import { suite, test } from 'node:test'
 import { gradeOf, type GradeResult } from './grade.ts'
 import { GRADES, type Grade } from './grade-scale.ts'
 import { judge, resolvePolicy, type Policy } from './policy.ts'
+import type { FileSystemList } from './evidence.ts'
 import { predictGrade, type Prospect } from './predict.ts'
 import { SAMPLE_MOUNTS, sampleApplication, sampleEvidence } from './testing/sample-evidence.ts'
 
@@ -82,11 +83,13 @@ suite('judging', () => {
 })
 
 suite('predicting', () => {
+  const byAgent = (fileSystems: FileSystemList): Prospect['freezing'] =>
+    ({ by: 'agent', agent: 'qemu-ga 7', fileSystems })
   const prospect = (changes: Partial<Prospect> = {}): Prospect => ({
     power: 'running',
     disks: [{ id: 'vda', sizeBytes: 1 }, { id: 'vdb', sizeBytes: 1 }],
     leftOut: [], excludes: [],
-    freezing: { by: 'agent', fileSystems: { state: 'listed', fileSystems: SAMPLE_MOUNTS } },
+    freezing: byAgent({ state: 'listed', fileSystems: SAMPLE_MOUNTS }),
     applications: { declaredNone: false, discovery: { state: 'impossible', reason: 'no channel' } },
     ...changes,
   })
@@ -101,11 +104,11 @@ suite('predicting', () => {
     ['a silent agent', prospect({ freezing: { missing: 'agent-silent', detail: '' } }), 'crash',
       'agent-silent'],
     ['an agent that gives no list', prospect({
-      freezing: { by: 'agent', fileSystems: { state: 'unavailable', reason: 'x' } } }), 'crash',
+      freezing: byAgent({ state: 'unavailable', reason: 'x' }) }), 'crash',
     'file-systems-unlisted'],
-    ['a guest with data on vfat', prospect({ freezing: { by: 'agent', fileSystems: {
+    ['a guest with data on vfat', prospect({ freezing: byAgent({
       state: 'listed', fileSystems: [...SAMPLE_MOUNTS,
-        { mountpoint: '/data', type: 'vfat', device: 'vdb1', diskIds: ['vdb'] }] } } }), 'crash',
+        { mountpoint: '/data', type: 'vfat', device: 'vdb1', diskIds: ['vdb'] }] }) }), 'crash',
     'unfreezable'],
     ['a paused machine', prospect({ power: 'paused' }), 'crash', 'paused'],
     ['a machine that is off, of whose disks nothing is known', prospect({ power: 'off' }), 'crash',

@@ -1,24 +1,15 @@
 /** The grade that a backup would get if every step went well: for `doctor` and a first run. */
 
-import type { DiskLeftOut } from './coverage.ts'
 import type {
   ApplicationsEvidence, Evidence, FileSystemList, HoldEvidence, VolumeEvidence,
 } from './evidence.ts'
 import { gradeOf, type GradeResult } from './grade.ts'
 import { expectedCount, placeOf, unionOf } from './guest-mounts.ts'
-import type { FreezerMissing, PowerState, SetDisk } from './provider.ts'
+import type { Freezing, ProviderSurvey } from './provider.ts'
 
 /** What is known before the hold. */
-export interface Prospect {
-  readonly power: PowerState
-  readonly disks: readonly SetDisk[]
-  readonly leftOut: readonly DiskLeftOut[]
+export interface Prospect extends ProviderSurvey {
   readonly excludes: readonly string[]
-  /** The agent's list; or why no freeze can be tried; or what the platform can be asked for. */
-  readonly freezing:
-    | { readonly by: 'agent'; readonly fileSystems: FileSystemList }
-    | { readonly by: 'platform'; readonly level: 'application' | 'filesystem' | 'none' }
-    | FreezerMissing
   /** With what the writers would do as if they had done it. */
   readonly applications: ApplicationsEvidence
 }
@@ -72,7 +63,7 @@ const IDEAL: Evidence = {
   policy: { require: 'crash', origin: 'operator', onWeaker: 'keep' },
 }
 
-function idealHold(freezing: Prospect['freezing']): HoldEvidence {
+function idealHold(freezing: Freezing): HoldEvidence {
   if (!('by' in freezing)) {
     return { by: 'nobody', reason: freezing.missing, detail: freezing.detail }
   }

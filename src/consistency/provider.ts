@@ -8,6 +8,7 @@
 import type { BlockSource } from '../disk/mod.ts'
 import type { SetTracking, TrackingRequest } from './change-tracking.ts'
 import type { DiskLeftOut } from './coverage.ts'
+import type { FileSystemList } from './evidence.ts'
 import type { FileSystemFreezer } from './freezer.ts'
 
 /** A disk that will be in the set. */
@@ -36,12 +37,35 @@ export interface Provider {
    */
   prepare(request: PrepareRequest, signal: AbortSignal): Promise<PreparedSet>
   /**
+   * What a `prepare` would find now, without the disk ids of `exclude`. Changes nothing and holds
+   * nothing, so it is no promise. Faults: `machine-*`, `platform-*`, `nothing-to-back-up`.
+   */
+  survey(exclude: readonly string[], signal: AbortSignal): Promise<ProviderSurvey>
+  /**
    * Releases what a killed run left, as each `prepare` does first: holds, filters, exports, scratch
    * files. Returns what was found and released, one sentence each. Faults: as `prepare`; one that
    * says that something could not be released.
    */
   recover?(signal: AbortSignal): Promise<readonly string[]>
 }
+
+export interface ProviderSurvey {
+  readonly power: PowerState
+  readonly disks: readonly SetDisk[]
+  readonly leftOut: readonly DiskLeftOut[]
+  readonly freezing: Freezing
+}
+
+/** Who would hold the file systems, and which; or why no freeze can be tried. */
+export type Freezing =
+  | {
+      readonly by: 'agent'
+      /** What the agent says it is, verbatim: foreign text. */
+      readonly agent: string
+      readonly fileSystems: FileSystemList
+    }
+  | { readonly by: 'platform'; readonly level: 'application' | 'filesystem' | 'none' }
+  | FreezerMissing
 
 export type PreparedSet = RequestorHeldSet | PlatformHeldSet
 

@@ -5,6 +5,7 @@ export {
 export { DEFAULT_LIMITS, NO_CONFIG, parseConfig, type Config } from './config.ts'
 export { loadConfig, type ConfigPlaces } from './config-file.ts'
 export type { AskPassword, EngineContext, RepositoryOptions } from './context.ts'
+export { diagnoseMachine, type Diagnosis, type MachineDiagnosis } from './diagnose-machine.ts'
 export type { MachineChoice } from './find-machine.ts'
 export {
   forgetPoints, pruneRepositoryAt, type ForgottenPoints, type PointForget, type PruneRequest,

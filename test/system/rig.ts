@@ -140,6 +140,7 @@ export function afterCommit(platform: Platform, after: () => Promise<void>): Pla
       const provider = platform.provider(name)
       return {
         name: provider.name,
+        survey: (exclude, signal) => provider.survey(exclude, signal),
         prepare: async (request, signal) => wrapSet(await provider.prepare(request, signal)),
       }
     },

@@ -74,6 +74,7 @@ export class BackupBench implements AsyncDisposable {
       describe: async () => ({ machine: { ...SAMPLE_MACHINE, disks }, documents: [] }),
       provider: () => ({
         name: 'fake',
+        survey: (exclude, signal) => tracked.survey(exclude, signal),
         prepare: async (request, signal) => {
           const set = await tracked.prepare(request, signal)
           if (this.cannotTellPower) Reflect.deleteProperty(set, 'powerNow')

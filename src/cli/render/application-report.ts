@@ -1,26 +1,32 @@
 /** What is known of one application of a point: its grade, its hold, and its own words. */
 
 import { formatMs, printable } from '../../base/text.ts'
+import { unreachable } from '../../base/unreachable.ts'
 import type {
   ApplicationData, ApplicationEvidence, ApplicationGrade, WriterEvidence, WriterHold,
 } from '../../consistency/mod.ts'
-import { unreachable } from '../../base/unreachable.ts'
+import { reasonLines } from './grade-lines.ts'
 import { quote, text, type ReportLine } from './report.ts'
-import { adviceOf, applicationWords } from './words.ts'
+import { applicationWords } from './words.ts'
 
 /** Of what an application stated, what a page has room for. */
 const STATEMENT_LENGTH = 400
 
 export function applicationLines(
   grade: ApplicationGrade, evidence: ApplicationEvidence | undefined): readonly ReportLine[] {
-  const note = grade.kind === 'incidental' ? ' (no service; it counts for no grade)' : ''
-  const advice = grade.reason === undefined ? '' : adviceOf(grade.reason)
   return [
-    text(`${grade.name}: ${applicationWords(grade)}${note}`),
-    ...grade.reason === undefined ? [] : [text(grade.reason.sentence, 1)],
-    ...advice === '' ? [] : [text(`to raise it: ${advice}`, 2)],
+    ...applicationHead(grade),
     ...evidence === undefined ? []
       : [...writerLines(evidence.writer), ...dataLines(evidence.data)],
+  ]
+}
+
+/** The grade in words, and why it is not `application`. */
+export function applicationHead(grade: ApplicationGrade): readonly ReportLine[] {
+  const note = grade.kind === 'incidental' ? ' (no service; it counts for no grade)' : ''
+  return [
+    text(`${grade.name}: ${applicationWords(grade)}${note}`),
+    ...grade.reason === undefined ? [] : reasonLines(grade.reason),
   ]
 }
 

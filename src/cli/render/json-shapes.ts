@@ -7,7 +7,9 @@ import type { ListedPoint, RestorePoint } from '../../catalog/mod.ts'
 import type {
   ApplicationGrade, CoverageResult, GradeReason, GradeResult,
 } from '../../consistency/mod.ts'
-import type { CheckedRepository, PlatformListing, RestoredPoint } from '../../engine/mod.ts'
+import type {
+  CheckedRepository, Diagnosis, PlatformListing, RestoredPoint,
+} from '../../engine/mod.ts'
 import type { JsonFields } from '../output.ts'
 
 export function backupJson(summary: BackupSummary): JsonFields {
@@ -59,11 +61,26 @@ export function pointJson(point: ListedPoint): JsonFields {
 export function shownPointJson(point: RestorePoint): JsonFields {
   return {
     ...pointJson(point),
-    fileSystems: point.result.fileSystems.map(({ name, class: kind, reason }) =>
-      ({ name, class: kind, reason: reason === undefined ? null : reasonJson(reason) })),
+    fileSystems: fileSystemsJson(point.result),
     disks: point.disks.map(({ id, sizeBytes }) => ({ id, sizeBytes })),
     description: point.machine,
     evidence: point.evidence,
+  }
+}
+
+export function diagnosisJson(
+  { machine, survey, predicted, policy, judgement }: Diagnosis): JsonFields {
+  const { freezing } = survey
+  return {
+    machine: machine.name,
+    power: survey.power,
+    disks: survey.disks.map(({ id, sizeBytes }) => ({ id, sizeBytes })),
+    heldBy: 'missing' in freezing ? null : freezing.by,
+    ...gradeJson(predicted),
+    fileSystems: fileSystemsJson(predicted),
+    require: policy.require,
+    meetsPolicy: judgement.kind === 'fine',
+    because: judgement.kind === 'fine' ? [] : judgement.because,
   }
 }
 
@@ -103,6 +120,11 @@ function gradeJson({ grade, reasons, coverage, applications }: GradeResult): Jso
     coverage: coverageJson(coverage),
     applications: applications.map(applicationJson),
   }
+}
+
+function fileSystemsJson({ fileSystems }: GradeResult): readonly JsonFields[] {
+  return fileSystems.map(({ name, class: kind, reason }) =>
+    ({ name, class: kind, reason: reason === undefined ? null : reasonJson(reason) }))
 }
 
 function reasonJson({ code, subject, sentence }: GradeReason): JsonFields {

@@ -3,15 +3,15 @@
 import { formatBytes, formatMs, printable } from '../../base/text.ts'
 import type { RestorePoint } from '../../catalog/mod.ts'
 import {
-  capOf, FULL_REASONS, GRADES, isWeaker, type DiskBase, type Evidence, type Grade,
-  type GradeReason, type HoldEvidence,
+  FULL_REASONS, isWeaker, type DiskBase, type Evidence, type HoldEvidence,
 } from '../../consistency/mod.ts'
 import { applicationLines } from './application-report.ts'
+import { gradeLines, GRADE_TONE } from './grade-lines.ts'
 import { holdTimeline } from './hold-timeline.ts'
-import { command, pair, text, type ReportLine, type ReportSection, type Tone } from './report.ts'
+import { command, pair, text, type ReportSection } from './report.ts'
 import {
-  adviceOf, ageWords, CLASS_WORDS, GRADE_MEANING, limitingReasons, msOrDash, POWER_WORDS, shortId,
-  SIGN_WORDS, sizeOrDash, wallTime,
+  ageWords, CLASS_WORDS, GRADE_MEANING, msOrDash, POWER_WORDS, shortId, SIGN_WORDS, sizeOrDash,
+  wallTime,
 } from './words.ts'
 
 /** `nowMs` is wall time, for the age. Sections without content are left out. */
@@ -44,39 +44,22 @@ function headOf(point: RestorePoint, nowMs: number): ReportSection {
   }
 }
 
-const TONE: Readonly<Record<Grade, Tone>> = {
-  application: 'good', filesystem: 'good', crash: 'weak', torn: 'bad',
-}
-
 function gradeOf(point: RestorePoint): ReportSection {
   const { result, claimed } = point
-  const { grade, reasons } = result
+  const { grade } = result
   const { require, origin } = point.evidence.policy
   const isShort = isWeaker(grade, require)
-  const limiting = limitingReasons(grade, reasons)
-  const next = GRADES.find((higher) => isWeaker(grade, higher) &&
-    limitingReasons(higher, reasons).length > 0)
-  const remarks = reasons.filter(({ code }) => capOf(code) === 'application')
   return {
     title: `grade: ${grade} (${GRADE_MEANING[grade]})`,
-    tone: isShort && TONE[grade] === 'good' ? 'weak' : TONE[grade], marked: grade,
+    tone: isShort && GRADE_TONE[grade] === 'good' ? 'weak' : GRADE_TONE[grade], marked: grade,
     lines: [
       ...claimed === grade ? [] : [text(`NOTE: it was tagged ${claimed ?? 'without a grade'
       } when it was stored; the evidence supports no more than this`)],
-      ...limiting.length === 0 ? [] : [text('why not higher'), ...limiting.flatMap(withAdvice)],
-      ...next === undefined ? [] : [text(`with that cured it would be ${next}, because`),
-        ...limitingReasons(next, reasons).flatMap(withAdvice)],
-      ...remarks.length === 0 ? []
-        : [text('it rests on'), ...remarks.map((it) => text(it.sentence, 1))],
+      ...gradeLines(result),
       text(`${isShort ? 'LESS THAN REQUIRED, which was' : 'required was'} ${require} (${
         ORIGIN[origin]})`),
     ],
   }
-}
-
-function withAdvice(reason: GradeReason): readonly ReportLine[] {
-  const advice = adviceOf(reason)
-  return [text(reason.sentence, 1), ...advice === '' ? [] : [text(`to raise it: ${advice}`, 2)]]
 }
 
 const ORIGIN: Readonly<Record<Evidence['policy']['origin'], string>> = {

@@ -6,7 +6,7 @@ import type { BlockSource } from '../../disk/mod.ts'
 import type { DiskLeftOut } from '../coverage.ts'
 import type {
   CommittedSet, PlatformQuiesce, PowerState, PreparedSet, PrepareRequest, Provider,
-  RequestorHeldSet,
+  ProviderSurvey, RequestorHeldSet,
 } from '../provider.ts'
 
 export interface FakeProviderOptions {
@@ -42,16 +42,42 @@ export class FakeProvider implements Provider {
     this.#options = options
   }
 
-  async prepare(request: PrepareRequest, signal: AbortSignal): Promise<PreparedSet> {
-    const { clock, disks, power = 'running', heldBy, leftOut = [] } = this.#options
+  async survey(exclude: readonly string[], signal: AbortSignal): Promise<ProviderSurvey> {
+    const { clock, power = 'running', heldBy } = this.#options
     await clock.sleep(0, signal)
-    const captured = [...disks.keys()].filter((id) => !request.exclude.includes(id))
-    if (captured.length === 0) throw new Fault('nothing-to-back-up', 'every disk is excluded')
+    const found = this.#chosen(exclude)
+    if (heldBy.kind === 'platform') {
+      return { ...found, power, freezing: { by: 'platform', level: heldBy.quiesce.claimed } }
+    }
+    const { freezer } = heldBy
+    if ('missing' in freezer) return { ...found, power, freezing: freezer }
+    const fileSystems = await freezer.fileSystems(signal)
+    return { ...found, power, freezing: {
+      by: 'agent', agent: freezer.agent, fileSystems: { state: 'listed', fileSystems } } }
+  }
+
+  #chosen(exclude: readonly string[]): Pick<ProviderSurvey, 'disks' | 'leftOut'> {
+    const { disks, leftOut = [] } = this.#options
+    const excluded = [...disks.keys()].filter((id) => exclude.includes(id))
+    if (excluded.length === disks.size) {
+      throw new Fault('nothing-to-back-up', 'every disk is excluded')
+    }
+    return {
+      disks: [...disks].filter(([id]) => !exclude.includes(id))
+        .map(([id, bytes]) => ({ id, sizeBytes: bytes.length })),
+      leftOut: [...leftOut, ...excluded.map((id) =>
+        ({ id, reason: 'excluded', detail: 'named by the operator' }) as const)],
+    }
+  }
+
+  async prepare(request: PrepareRequest, signal: AbortSignal): Promise<PreparedSet> {
+    const { clock, power = 'running', heldBy } = this.#options
+    await clock.sleep(0, signal)
+    const found = this.#chosen(request.exclude)
+    const captured = found.disks.map(({ id }) => id)
     this.left.add(request.pointId)
     const base = {
-      disks: captured.map((id) => ({ id, sizeBytes: disks.get(id)?.length ?? 0 })),
-      leftOut: [...leftOut, ...[...disks.keys()].filter((id) => request.exclude.includes(id))
-        .map((id) => ({ id, reason: 'excluded', detail: 'named by the operator' }) as const)],
+      ...found,
       power,
       recheck: async () => this.changed,
       powerNow: async () => power,

@@ -23,6 +23,7 @@ export class FakeTracking {
   wrap(provider: Provider): Provider {
     return {
       name: provider.name,
+      survey: (exclude, signal) => provider.survey(exclude, signal),
       prepare: async (request, signal) => {
         const set = await provider.prepare(request, signal)
         if (request.tracking === undefined || set.heldBy === 'platform') return set

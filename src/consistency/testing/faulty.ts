@@ -44,6 +44,10 @@ export class Mischief {
 export function faultyProvider(provider: Provider, mischief: Mischief): Provider {
   return {
     name: provider.name,
+    survey: async (exclude, signal) => {
+      await mischief.strike('survey', 'platform-refused', signal)
+      return provider.survey(exclude, signal)
+    },
     prepare: async (request, signal) => {
       await mischief.strike('prepare', 'platform-refused', signal)
       return faultySet(await provider.prepare(request, signal), mischief)

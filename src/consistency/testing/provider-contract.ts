@@ -51,6 +51,19 @@ export function providerContract(name: string, make: () => Promise<ProviderBench
       assert.equal(set.leftOut.find(({ id }) => id === first)?.reason, 'excluded')
     })
 
+    bench('a survey finds what a prepare finds, and is no prepare', async (it) => {
+      const { power, disks, leftOut, freezing } = await it.provider.survey([], never())
+      assert.deepEqual(await it.left(), [])
+      await using set = await prepare(it)
+      assert.deepEqual([power, disks, leftOut], [set.power, set.disks, set.leftOut])
+      if (set.heldBy === 'platform') assert.ok('by' in freezing && freezing.by === 'platform')
+      else assert.equal('missing' in freezing, 'missing' in set.freezer)
+      const [first, ...others] = disks
+      assert.ok(first !== undefined)
+      if (others.length === 0) return
+      assert.deepEqual((await it.provider.survey([first.id], never())).disks, others)
+    })
+
     bench('a prepare that is not wanted any more ends with the reason', async (it) => {
       const reason = new Error('changed my mind')
       await assert.rejects(

@@ -1,6 +1,8 @@
 /** What QEMU knows of the agent's channel without asking the guest. */
 
 import { realpath } from 'node:fs/promises'
+import { printable } from '../../base/text.ts'
+import type { FreezerMissing, PowerState } from '../../consistency/mod.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { ask } from './qmp-replies.ts'
 
@@ -23,6 +25,23 @@ export async function agentChannel(
     return chardev['frontend-open'] ? 'free' : 'unopened'
   }
   return 'unknown'
+}
+
+/** Why the agent is not even asked. */
+export function missingAgent(
+  path: string | undefined, channel: string | undefined, power: PowerState,
+): FreezerMissing | undefined {
+  if (path === undefined) {
+    return { missing: 'no-agent-configured', detail: 'no agent socket was named (agent=PATH)' }
+  }
+  if (power !== 'running') {
+    return { missing: 'agent-silent', detail: 'the machine does not run, so nothing is frozen' }
+  }
+  if (channel === 'held') {
+    return { missing: 'agent-busy', detail:
+      `another program holds ${printable(path)}, which serves one client at a time` }
+  }
+  return undefined
 }
 
 function realPath(path: string): Promise<string> {

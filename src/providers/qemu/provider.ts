@@ -5,16 +5,18 @@ import { throwIfAborted } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
 import type {
-  DiskLeftOut, FileSystemFreezer, FreezerMissing, PowerState, PrepareRequest, PreparedSet, Provider,
+  FileSystemFreezer, FreezerMissing, PowerState, PrepareRequest, PreparedSet, Provider,
+  ProviderSurvey,
 } from '../../consistency/mod.ts'
 import { GuardedFreezer } from '../guardian/freezer.ts'
 import { Guard } from '../guardian/guard.ts'
 import { thawLeftovers } from '../guardian/leftovers.ts'
 import { listRecords, recordFileFor, type HoldSockets } from '../guardian/record.ts'
 import { chooseMethod } from './capture.ts'
+import { chooseDisks } from './choose-disks.ts'
 import { diskIdsAt } from './disk-addresses.ts'
-import { discoverDisks, type DiscoveredDisks, type DiskAddress, type QemuDisk } from './disks.ts'
-import { agentChannel } from './guest-agent.ts'
+import { discoverDisks, type DiskAddress, type QemuDisk } from './disks.ts'
+import { agentChannel, missingAgent } from './guest-agent.ts'
 import { OURS, runNames, type RunNames } from './names.ts'
 import { plannedNbdServer, startNbdServer } from './nbd-server.ts'
 import type { ProviderContext, QemuOptions } from './options.ts'
@@ -27,6 +29,7 @@ import { ensureRunDir } from './run-dir.ts'
 import {
   checkScratchSpace, createScratch, removeScratch, scratchFolder, scratchSpaces,
 } from './scratch.ts'
+import { surveyMachine } from './survey.ts'
 import { sweepMachine } from './sweep.ts'
 import { QemuTracking } from './tracking.ts'
 
@@ -67,7 +70,7 @@ export class QemuProvider implements Provider {
     await this.#sweepLeftovers(client, signal)
     const power = await powerOf(client, signal)
     const found = await discoverDisks(client, signal)
-    const { disks, leftOut, addresses } = chosen(found, request.exclude)
+    const { disks, leftOut, addresses } = chooseDisks(found, request.exclude)
     await checkNotBusy(client, signal)
     throwIfAborted(signal)
 
@@ -97,6 +100,11 @@ export class QemuProvider implements Provider {
     undo.move() // the set releases from here on
     return new QemuPreparedSet({ qmp, guard, method, names, disks, leftOut, power, freezer,
       scratchFolders, scratchSpaces: spaces, nbd, tracking, clock, log })
+  }
+
+  async survey(exclude: readonly string[], signal: AbortSignal): Promise<ProviderSurvey> {
+    const { options, qmp, context: { clock } } = this.#parts
+    return surveyMachine(await qmp.client(signal), options.agent, exclude, clock, signal)
   }
 
   async recover(signal: AbortSignal): Promise<readonly string[]> {
@@ -215,38 +223,6 @@ function scratchRefused(folder: string, cause: Fault): Fault {
     `QEMU cannot use scratch files in ${printable(folder)}: ${cause.message}`, {
       cause, advice: 'Run as the user that runs QEMU, or name a scratch folder that it may use: ' +
         `${join(folder, '…')} must be readable and writable for it.` })
-}
-
-/** Why the agent is not even asked. */
-function missingAgent(
-  path: string | undefined, channel: string | undefined, power: PowerState,
-): FreezerMissing | undefined {
-  if (path === undefined) {
-    return { missing: 'no-agent-configured', detail: 'no agent socket was named (agent=PATH)' }
-  }
-  if (power !== 'running') {
-    return { missing: 'agent-silent', detail: 'the machine does not run, so nothing is frozen' }
-  }
-  if (channel === 'held') {
-    return { missing: 'agent-busy', detail:
-      `another program holds ${printable(path)}, which serves one client at a time` }
-  }
-  return undefined
-}
-
-function chosen(found: DiscoveredDisks, exclude: readonly string[]): DiscoveredDisks {
-  const excluded = new Set(exclude)
-  const disks = found.disks.filter(({ id }) => !excluded.has(id))
-  const leftOut: readonly DiskLeftOut[] = [
-    ...found.leftOut.map((disk): DiskLeftOut => excluded.has(disk.id)
-      ? { ...disk, reason: 'excluded', detail: 'excluded by the operator' } : disk),
-    ...found.disks.filter(({ id }) => excluded.has(id)).map(({ id }): DiskLeftOut => (
-      { id, reason: 'excluded', detail: 'excluded by the operator' })),
-  ]
-  if (disks.length > 0) return { ...found, disks, leftOut }
-  const why = leftOut.map(({ id, detail }) => `${id}: ${detail}`).join('; ')
-  throw new Fault('nothing-to-back-up',
-    `the machine has no disk that can be captured${why === '' ? '' : ` (${printable(why)})`}`)
 }
 
 /** Somebody else's work on the disks is never touched. Faults: `machine-busy`. */

@@ -1,0 +1,96 @@
+/** What `stillpoint doctor` says of a machine; its last section is the grade. */
+
+import { formatBytes, printable } from '../../base/text.ts'
+import type { FileSystemClass, Freezing } from '../../consistency/mod.ts'
+import type { Diagnosis } from '../../engine/mod.ts'
+import { applicationHead } from './application-report.ts'
+import { gradeLines, GRADE_TONE } from './grade-lines.ts'
+import { pair, text, type ReportSection } from './report.ts'
+import { counted, GRADE_MEANING, POWER_WORDS } from './words.ts'
+
+export function diagnosisReport(diagnosis: Diagnosis): readonly ReportSection[] {
+  return [
+    headOf(diagnosis), disksOf(diagnosis), fileSystemsOf(diagnosis), applicationsOf(diagnosis),
+    gradeOf(diagnosis),
+  ].filter((section) => section !== undefined)
+}
+
+function headOf({ machine, survey }: Diagnosis): ReportSection {
+  const { disks, power, freezing } = survey
+  const bytes = disks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  return {
+    title: `${printable(machine.name, 64)} on ${machine.platform}`,
+    lines: [
+      pair('power', POWER_WORDS[power]),
+      pair('disks', `${counted(disks.length, 'disk')}, ${formatBytes(bytes)}`),
+      pair('held by', heldBy(freezing)),
+    ],
+  }
+}
+
+function heldBy(freezing: Freezing): string {
+  if ('missing' in freezing) return `nobody: ${printable(freezing.detail)}`
+  return freezing.by === 'platform' ? `the platform, as far as "${freezing.level}"`
+    : `the guest agent, ${printable(freezing.agent, 100)}`
+}
+
+function disksOf({ survey, predicted }: Diagnosis): ReportSection | undefined {
+  const { leftOut } = predicted.coverage
+  if (leftOut.length === 0) return undefined
+  const isWhole = predicted.coverage.kind === 'whole'
+  return {
+    title: isWhole ? 'disks' : 'disks: NOT ALL of the machine',
+    ...isWhole ? {} : { tone: 'weak', marked: 'NOT ALL' },
+    lines: [
+      ...survey.disks.map(({ id, sizeBytes }) => pair(printable(id, 64), formatBytes(sizeBytes))),
+      ...leftOut.map(({ id, reason, detail }) =>
+        pair(printable(id, 64), `would be left out (${reason}): ${printable(detail)}`)),
+    ],
+  }
+}
+
+/** As `CLASS_WORDS`, of what has not been done yet. */
+const WOULD_BE: Readonly<Record<FileSystemClass, string>> = {
+  'acknowledged': 'can be held still',
+  'image-frozen': 'can be held still',
+  'unfreezable': 'cannot be held still',
+  'read-only': 'read-only',
+  'unmounted': 'not in use',
+  'unexplained': 'NOT ACCOUNTED FOR',
+}
+
+function fileSystemsOf({ predicted }: Diagnosis): ReportSection | undefined {
+  if (predicted.fileSystems.length === 0) return undefined
+  return {
+    title: 'file systems',
+    lines: predicted.fileSystems.map((it) => pair(it.name, WOULD_BE[it.class])),
+  }
+}
+
+function applicationsOf({ applications, predicted }: Diagnosis): ReportSection | undefined {
+  const { discovery } = applications
+  if (discovery.state === 'impossible') return undefined
+  return {
+    title: `applications, as found by ${printable(discovery.by, 100)}`,
+    lines: predicted.applications.length === 0 ? [text('none was found')]
+      : predicted.applications.flatMap(applicationHead),
+  }
+}
+
+function gradeOf({ predicted, policy, judgement, survey }: Diagnosis): ReportSection {
+  const { grade } = predicted
+  const isShort = judgement.kind === 'weaker'
+  return {
+    title: `a backup now would be: ${grade} (${GRADE_MEANING[grade]})`,
+    tone: isShort ? 'bad' : GRADE_TONE[grade],
+    marked: grade,
+    lines: [
+      ...survey.power === 'off' ? [text(
+        'A machine that is off is graded by what its disks show, once they are read.')] : [],
+      ...gradeLines(predicted),
+      ...judgement.kind === 'fine' ? []
+        : [text('LESS THAN REQUIRED'), ...judgement.because.map((because) => text(because, 1))],
+      ...policy.origin === 'operator' ? [text(`required is ${policy.require}`)] : [],
+    ],
+  }
+}

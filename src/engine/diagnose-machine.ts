@@ -1,0 +1,47 @@
+/** What a backup of a machine would be worth now, found out without touching it. */
+
+import type { MachineDescription } from '../catalog/mod.ts'
+import {
+  judge, predictGrade, resolvePolicy, type ApplicationsEvidence, type Grade, type GradeResult,
+  type Judgement, type Policy, type ProviderSurvey,
+} from '../consistency/mod.ts'
+import type { EngineContext } from './context.ts'
+import { findMachine, openMachine, type MachineChoice } from './find-machine.ts'
+
+export interface MachineDiagnosis extends MachineChoice {
+  /** As the command line says; undefined: as the configuration says. */
+  readonly require: Grade | undefined
+}
+
+export interface Diagnosis {
+  readonly machine: MachineDescription
+  readonly survey: ProviderSurvey
+  readonly applications: ApplicationsEvidence
+  /** Of a run in which every step goes well. */
+  readonly predicted: GradeResult
+  /** Its requirement is what was set; without one, what is predicted. */
+  readonly policy: Policy
+  readonly judgement: Judgement
+}
+
+/** Faults: `usage`, `machine-*`, `platform-*`. */
+export async function diagnoseMachine(
+  request: MachineDiagnosis, context: EngineContext, signal: AbortSignal): Promise<Diagnosis> {
+  const place = findMachine(request, context)
+  await using opened = await openMachine(place, context, signal)
+  const { platform, machine: name } = opened
+  const settings = place.settings ?? context.config.machines.get(name)
+  const excludes = settings?.exclude ?? []
+  const { machine } = await platform.describe(name, signal)
+  const survey = await platform.provider(name).survey(excludes, signal)
+  const applications: ApplicationsEvidence = {
+    declaredNone: settings?.applications === 'none',
+    discovery: { state: 'impossible', reason: 'there is no agent of Stillpoint in the guest' },
+  }
+  const predicted = predictGrade({ ...survey, excludes, applications })
+  const policy = resolvePolicy({
+    require: request.require ?? settings?.require, onWeaker: settings?.onWeaker,
+  }, undefined, predicted.grade)
+  return {
+    machine, survey, applications, predicted, policy, judgement: judge(predicted, policy) }
+}
