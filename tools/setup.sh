@@ -11,7 +11,8 @@ case ${1:-tests} in
   demo-full) packages+=(mmdebstrap) ;; # builds the guest's root file system
   # The peers that tests compare with, and what makes their disks.
   tests) packages+=(
-    btrfs-progs cpio dosfstools fdisk git libnbd-bin mmdebstrap nbdkit ntfs-3g sqlite3 xfsprogs) ;;
+    btrfs-progs cpio dosfstools fdisk git libnbd-bin mmdebstrap nbdkit ntfs-3g sqlite3 xfsprogs
+    mariadb-server-core postgresql) ;;
   *) echo 'error: write tools/setup.sh demo-tiny, demo-full or tests' >&2; exit 2 ;;
 esac
 
@@ -65,7 +66,8 @@ install_debian_packages() {
   quietly as_root apt-get -q update || echo 'Some package lists could not be read; going on.'
   [ ${#missing[@]} -gt 0 ] || return 0
   echo "Installing Debian packages: ${missing[*]} …"
-  quietly as_root env DEBIAN_FRONTEND=noninteractive \
+  # Offline: a server that comes along for the tests is not started here.
+  quietly as_root env DEBIAN_FRONTEND=noninteractive SYSTEMD_OFFLINE=1 \
     apt-get -q -y install --no-install-recommends "${missing[@]}" ||
     fail 'the Debian packages could not be installed' \
       'read the lines above; if a name is unknown, this may not be Debian 12'

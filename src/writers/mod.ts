@@ -1,0 +1,1 @@
+export { postgresWriter, type PostgresLimits, type PostgresOptions } from './postgres/writer.ts'

@@ -1,0 +1,82 @@
+/** Servers that run on this machine, found by their program (proc(5)). */
+
+import { readdir, readlink } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { throwIfAborted } from '../base/clock.ts'
+import { Fault, isFault } from '../base/fault.ts'
+import { readSmallFile } from './small-file.ts'
+
+export interface ServerProcess {
+  readonly pid: number
+  readonly parent: number
+  /** Its process ids from our namespace to its own: more than one in a container. */
+  readonly ownPids: readonly number[]
+  /** The user it runs as. */
+  readonly uid: number
+  /** Base name of its executable. */
+  readonly program: string
+  readonly args: readonly string[]
+  /** Its working folder, as it calls it. */
+  readonly cwd: string
+}
+
+const MAX_STATUS_BYTES = 64 * 1024
+const MAX_ARGS_BYTES = 256 * 1024
+/** Twice the usual greatest number of processes. */
+const MAX_PROCESSES = 65_536
+
+/**
+ * Processes whose executable has one of these base names, by process id. One that ends meanwhile is
+ * left out. Fault: `writer-failed` if there is one that may not be looked at.
+ */
+export async function findProcesses(
+  procRoot: string, programs: readonly string[], signal: AbortSignal,
+): Promise<readonly ServerProcess[]> {
+  const pids = (await readdir(procRoot)).filter((name) => /^\d{1,10}$/.test(name)).map(Number)
+  if (pids.length > MAX_PROCESSES) {
+    throw new Fault('writer-failed', `there are more than ${MAX_PROCESSES} processes`)
+  }
+  const found: ServerProcess[] = []
+  for (const pid of pids.toSorted((a, b) => a - b)) {
+    throwIfAborted(signal)
+    const server = await readProcess(`${procRoot}/${pid}`, pid, programs)
+    if (server !== undefined) found.push(server)
+  }
+  return found
+}
+
+async function readProcess(
+  folder: string, pid: number, programs: readonly string[]): Promise<ServerProcess | undefined> {
+  try {
+    // Anybody may read `comm`; the kernel keeps 15 bytes of a program's name there.
+    const comm = (await readSmallFile(`${folder}/comm`, MAX_STATUS_BYTES)).trim()
+    if (!programs.some((name) => name.slice(0, 15) === comm)) return undefined
+    const executable = (await readlink(`${folder}/exe`)).replace(/ \(deleted\)$/, '')
+    const program = basename(executable)
+    if (!programs.includes(program)) return undefined
+    const status = await readSmallFile(`${folder}/status`, MAX_STATUS_BYTES)
+    return {
+      pid, program, cwd: await readlink(`${folder}/cwd`),
+      parent: Number(field(status, 'PPid')[0]),
+      ownPids: field(status, 'NSpid').map(Number),
+      uid: Number(field(status, 'Uid')[1]), // real, effective, saved, file system
+      args: (await readSmallFile(`${folder}/cmdline`, MAX_ARGS_BYTES)).split('\0'),
+    }
+  } catch (error) {
+    if (isGone(error)) return undefined
+    if (isFault(error)) throw error
+    throw new Fault('writer-failed', `process ${pid} may be a server and cannot be looked at`, {
+      cause: error, advice: 'Run the agent as root: it must see the files of the servers it asks.',
+    })
+  }
+}
+
+function field(status: string, name: string): readonly string[] {
+  const line = status.split('\n').find((it) => it.startsWith(`${name}:`))
+  return line === undefined ? [] : line.slice(name.length + 1).trim().split(/\s+/)
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error &&
+    (error.code === 'ENOENT' || error.code === 'ESRCH')
+}
