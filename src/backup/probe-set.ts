@@ -75,6 +75,7 @@ function toEvidence(diskId: string, volume: FoundVolume): VolumeEvidence {
 
 const SIGNS: Readonly<Record<VolumeActivity, VolumeEvidence['sign']>> = {
   clean: 'clean',
+  frozen: 'frozen',
   active: 'in-use',
   unknown: 'silent',
 }
@@ -82,6 +83,7 @@ const SIGNS: Readonly<Record<VolumeActivity, VolumeEvidence['sign']>> = {
 /** What swap's activity says: `active` means that a machine's memory is in it. */
 const HIBERNATION: Readonly<Record<VolumeActivity, VolumeEvidence['hibernation']>> = {
   clean: 'none',
+  frozen: 'unknown',
   active: 'present',
   unknown: 'unknown',
 }

@@ -6,7 +6,9 @@
 
 import { rawCrc32c } from './crc32c.ts'
 import { cString, names, uuidText } from './text.ts'
-import type { Recognised } from './volume.ts'
+import type { Recognised, VolumeActivity } from './volume.ts'
+import type { Window } from './window.ts'
+import { readXfsLog, type XfsLogPlace, type XfsLogState } from './xfs-log.ts'
 
 const EXT_FEATURE_COMPAT_HAS_JOURNAL = 0x4
 const EXT_FEATURE_INCOMPAT_RECOVER = 0x4
@@ -50,15 +52,44 @@ function extActivity(superblock: Buffer): Pick<Recognised, 'activity' | 'detail'
   }
 }
 
-export function recogniseXfs(head: Buffer): Recognised | undefined {
+/** Reads the log too: a superblock of XFS says nothing of the instant. */
+export async function recogniseXfs(
+  head: Buffer, volume: Window): Promise<Recognised | undefined> {
   if (head.length < 512 || head.toString('latin1', 0, 4) !== 'XFSB') return undefined
   const blockBytes = head.readUInt32BE(4)
   if (blockBytes < 512 || blockBytes > 65_536 || !Number.isInteger(Math.log2(blockBytes))) {
     return undefined
   }
+  const id = names(uuidText(head.subarray(32, 48)), cString(head.subarray(108, 120)))
+  const place = xfsLogPlace(head, blockBytes)
+  if (place === undefined) {
+    return { kind: 'xfs', ...id, activity: 'unknown', detail: 'its log is on another disk' }
+  }
+  const { state, detail } = await readXfsLog(volume, place)
+  return { kind: 'xfs', ...id, activity: XFS_ACTIVITY[state], detail }
+}
+
+const XFS_ACTIVITY: Readonly<Record<XfsLogState['state'], VolumeActivity>> = {
+  clean: 'clean', frozen: 'frozen', active: 'active', unreadable: 'unknown',
+}
+
+const XFS_META_UUID = 0x20
+
+/** The log inside the volume; a block's number has its allocation group in the high bits. */
+function xfsLogPlace(superblock: Buffer, blockBytes: number): XfsLogPlace | undefined {
+  const start = superblock.readBigUInt64BE(48)
+  if (start === 0n) return undefined
+  const groupBits = BigInt(superblock.readUInt8(124) & 63)
+  const group = Number(start >> groupBits)
+  const within = Number(start & ((1n << groupBits) - 1n))
+  // With the feature META_UUID the log has the first UUID, which the visible one replaced.
+  const hasMetaUuid = (superblock.readUInt16BE(100) & 0xf) === 5 &&
+    (superblock.readUInt32BE(216) & XFS_META_UUID) !== 0
   return {
-    kind: 'xfs', ...names(uuidText(head.subarray(32, 48)), cString(head.subarray(108, 120))),
-    activity: 'unknown', detail: 'the log is not read; a frozen XFS has a dirty log too',
+    offset: (group * superblock.readUInt32BE(84) + within) * blockBytes,
+    blocks: Math.floor(superblock.readUInt32BE(96) * blockBytes / 512),
+    fsUuid: superblock.subarray(32, 48),
+    ...hasMetaUuid ? { fsUuid: superblock.subarray(248, 264) } : {},
   }
 }
 

@@ -76,10 +76,14 @@ test('an ext superblock with a wrong checksum is no evidence', { skip }, async (
   assert.match(detail, /checksum/)
 })
 
-test('xfs is found, and its log said to be unread', { skip }, async () => {
+test('xfs is clean when it was never mounted, and unknown without its log', { skip }, async () => {
   const path = await image(320 * MIB)
   await run('mkfs.xfs', ['-q', '-m', `uuid=${UUID}`, '-L', 'data', path])
-  assert.deepEqual(facts(await volumeOf(path)), ['xfs', UUID, 'data', 'unknown'])
+  assert.deepEqual(facts(await volumeOf(path)), ['xfs', UUID, 'data', 'clean'])
+  await run('dd', ['if=/dev/zero', `of=${path}`, 'bs=1M', 'seek=1', 'conv=notrunc', 'count=319'])
+  const { activity, detail } = await volumeOf(path)
+  assert.equal(activity, 'unknown')
+  assert.match(detail, /the log cannot be read/)
 })
 
 test('btrfs is active with a log tree, else it says nothing', { skip }, async () => {

@@ -53,8 +53,8 @@ async function probePartition(
 async function recognise(volume: Window): Promise<Recognised> {
   const head = await volume.read(0, Math.min(HEAD_BYTES, volume.length)) ?? Buffer.alloc(0)
   return recogniseLuks(head) ?? recogniseLvm2(head) ?? recogniseBtrfs(head) ??
-    recogniseXfs(head) ?? recogniseExt(head) ?? recogniseSwap(head) ?? recogniseIso9660(head) ??
-    await recogniseNtfs(head, volume) ?? recogniseVfat(head) ??
+    await recogniseXfs(head, volume) ?? recogniseExt(head) ?? recogniseSwap(head) ??
+    recogniseIso9660(head) ?? await recogniseNtfs(head, volume) ?? recogniseVfat(head) ??
     await recogniseBlank(head, volume) ??
     { kind: 'unknown', activity: 'unknown', detail: 'no known signature' }
 }

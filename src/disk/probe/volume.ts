@@ -6,10 +6,11 @@ export type VolumeKind =
   | 'unknown'
 
 /**
- * What the volume's own metadata says of the instant: `clean`: unmounted or frozen; `active`: cut
- * while in use, needs its log replayed; `unknown`: cannot be told from what was read.
+ * What the volume's own metadata says of the instant: `clean`: unmounted or frozen; `frozen`:
+ * mounted and at rest, which a freeze brings about; `active`: cut while in use, needs its log
+ * replayed; `unknown`: cannot be told from what was read.
  */
-export type VolumeActivity = 'clean' | 'active' | 'unknown'
+export type VolumeActivity = 'clean' | 'frozen' | 'active' | 'unknown'
 
 /** What one volume holds. Strings are as found on the disk, hostile: see `printable`. */
 export interface Recognised {
