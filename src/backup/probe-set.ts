@@ -4,7 +4,8 @@ import { isFault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
 import { EVIDENCE_MAX, type ProbeEvidence, type VolumeEvidence } from '../consistency/mod.ts'
 import {
-  probeDisk, type BlockSource, type ProbedVolume as FoundVolume, type VolumeActivity,
+  probeDisk, probeMapped, type BlockSource, type MappedProbe, type MappedVolume,
+  type PhysicalPlace, type ProbedVolume as FoundVolume, type Recognised, type VolumeActivity,
 } from '../disk/mod.ts'
 
 export interface SetProbe {
@@ -32,29 +33,71 @@ export async function probeSet(
   signal: AbortSignal,
 ): Promise<SetProbe> {
   const probes: ProbeEvidence[] = []
-  const volumes: VolumeEvidence[] = []
+  const found: FoundOnDisk[] = []
+  const physical: PhysicalPlace[] = []
   for (const { id, source } of disks) {
     try {
-      const found = await probeDisk(source, signal)
-      const kept = found.volumes.filter(mayHoldData).map((volume) => toEvidence(id, volume))
-      // A part of them would prove too little, and all of them could not be read back.
-      if (volumes.length + kept.length > EVIDENCE_MAX.volumes) {
-        probes.push({ diskId: id, state: 'failed',
-          reason: `its ${kept.length} volumes are more than can be kept` })
-        continue
+      for (const volume of (await probeDisk(source, signal)).volumes) {
+        if (mayHoldData(volume)) found.push({ diskId: id, volume })
+        if (volume.kind === 'lvm2') physical.push({ diskId: id, source, volume })
       }
-      volumes.push(...kept)
       probes.push({ diskId: id, state: 'probed' })
     } catch (error) {
-      if (signal.aborted || !isFault(error, 'disk-unreadable', 'out-of-range')) throw error
-      probes.push({ diskId: id, state: 'failed', reason: printable(error.message) })
+      probes.push({ diskId: id, state: 'failed', reason: whyNotProbed(error, signal) })
     }
   }
-  return { probes, volumes }
+  const mapped = await probeLvm(physical, signal)
+  return withinBounds(probes, [
+    ...found.filter(({ volume }) => !mapped.explained.has(volume))
+      .map(({ diskId, volume }) => toEvidence(diskId, volume)),
+    ...mapped.volumes.filter(mayHoldData).map(mappedEvidence),
+  ])
+}
+
+interface FoundOnDisk {
+  readonly diskId: string
+  readonly volume: FoundVolume
+}
+
+/** Rethrows what is no fault of the disk. */
+function whyNotProbed(error: unknown, signal: AbortSignal): string {
+  if (signal.aborted || !isFault(error, 'disk-unreadable', 'out-of-range')) throw error
+  return printable(error.message)
+}
+
+/** What cannot be read is not explained: the physical volumes stay what they are, opaque. */
+async function probeLvm(
+  physical: readonly PhysicalPlace[], signal: AbortSignal): Promise<MappedProbe> {
+  try {
+    return await probeMapped(physical, signal)
+  } catch (error) {
+    whyNotProbed(error, signal)
+    return { volumes: [], explained: new Set() }
+  }
+}
+
+/** A part of a disk's volumes would prove too little, and all could not be read back. */
+function withinBounds(
+  probes: readonly ProbeEvidence[], volumes: readonly VolumeEvidence[]): SetProbe {
+  const kept: VolumeEvidence[] = []
+  const failed = new Map<string, string>()
+  for (const { diskId } of probes) {
+    const own = volumes.filter(({ diskIds }) => diskIds[0] === diskId)
+    if (kept.length + own.length <= EVIDENCE_MAX.volumes) kept.push(...own)
+    else failed.set(diskId, `its ${own.length} volumes are more than can be kept`)
+  }
+  return {
+    probes: probes.map((probe) => {
+      const reason = failed.get(probe.diskId)
+      return reason === undefined ? probe : { diskId: probe.diskId, state: 'failed', reason }
+    }),
+    volumes: kept,
+  }
 }
 
 /** What is found in a partition counts for more than its type, and nothing for nothing. */
-function mayHoldData({ kind, partitionType }: FoundVolume): boolean {
+function mayHoldData(
+  { kind, partitionType }: Pick<FoundVolume, 'kind' | 'partitionType'>): boolean {
   if (kind === 'unknown') return !BOOT_CODE_TYPES.includes(partitionType ?? '')
   return kind !== 'blank'
 }
@@ -65,6 +108,20 @@ function toEvidence(diskId: string, volume: FoundVolume): VolumeEvidence {
     where: volume.partition === undefined ? 'whole disk' : `partition ${volume.partition}`,
     layer: volume.partition === undefined ? 'disk' : 'partition',
     partition: volume.partition ?? null,
+    ...contentsOf(volume),
+  }
+}
+
+function mappedEvidence(volume: MappedVolume): VolumeEvidence {
+  return {
+    diskIds: volume.diskIds, where: printable(`LVM ${volume.name}`, 200), layer: 'mapped',
+    partition: null, ...contentsOf(volume),
+  }
+}
+
+function contentsOf(volume: Recognised & Pick<FoundVolume, 'partitionType'>): Pick<
+  VolumeEvidence, 'type' | 'role' | 'sign' | 'hibernation' | 'detail'> {
+  return {
     type: volume.kind,
     role: roleOf(volume),
     sign: signOf(volume),
@@ -89,11 +146,12 @@ const HIBERNATION: Readonly<Record<VolumeActivity, VolumeEvidence['hibernation']
 }
 
 /** What a freeze leaves of NTFS's marks is not known: an open log contradicts none. */
-function signOf({ kind, activity }: FoundVolume): VolumeEvidence['sign'] {
+function signOf({ kind, activity }: Recognised): VolumeEvidence['sign'] {
   return kind === 'ntfs' && activity === 'active' ? 'silent' : SIGNS[activity]
 }
 
-function roleOf(volume: FoundVolume): VolumeEvidence['role'] {
+function roleOf(
+  volume: Pick<FoundVolume, 'kind' | 'partitionType'>): VolumeEvidence['role'] {
   switch (volume.kind) {
     case 'swap':
       return 'swap'

@@ -16,6 +16,9 @@ export {
   alreadyExists, completePartial, createPartial, removePartial, writeFault, type PartialFile,
 } from './partial-file.ts'
 export { probeDisk } from './probe/probe-disk.ts'
+export {
+  probeMapped, type MappedProbe, type MappedVolume, type PhysicalPlace,
+} from './probe/probe-mapped.ts'
 export type {
   DiskProbe, ProbedVolume, Recognised, VolumeActivity, VolumeKind } from './probe/volume.ts'
 export { createRawSink } from './raw-sink.ts'

@@ -1,6 +1,7 @@
 /** What is on a volume instead of a file system: swap, LVM, LUKS; and ISO 9660. */
 
-import { cString, hyphenated, names, uuidText } from './text.ts'
+import { findLvmLabel, lvmUuid } from './lvm-label.ts'
+import { cString, names, uuidText } from './text.ts'
 import type { Recognised } from './volume.ts'
 
 const PAGE_SIZES = [4096, 8192, 16_384, 32_768, 65_536]
@@ -26,21 +27,14 @@ export function recogniseSwap(head: Buffer): Recognised | undefined {
   return undefined
 }
 
-/** An LVM2 physical volume: a label in one of the first four sectors (pvs(8), lib/label). */
+/** An LVM2 physical volume; lvm-label.ts reads more of it. */
 export function recogniseLvm2(head: Buffer): Recognised | undefined {
-  for (let sector = 0; sector < 4 && head.length >= 512 * (sector + 1); sector++) {
-    const label = head.subarray(512 * sector, 512 * (sector + 1))
-    if (label.toString('latin1', 0, 8) !== 'LABELONE') continue
-    if (label.toString('latin1', 24, 32) !== 'LVM2 001') continue
-    const at = label.readUInt32LE(20)
-    const id = at + 32 <= label.length ? label.toString('latin1', at, at + 32) : ''
-    const uuid = /^[\w!#-]{32}$/.test(id) ? hyphenated(id, [6, 4, 4, 4, 4, 4, 6]) : undefined
-    return {
-      kind: 'lvm2', ...names(uuid, undefined), activity: 'unknown',
-      detail: 'a physical volume; its logical volumes are not read',
-    }
+  const label = findLvmLabel(head)
+  if (label === undefined) return undefined
+  return {
+    kind: 'lvm2', ...names(lvmUuid(label), undefined), activity: 'unknown',
+    detail: 'a physical volume of LVM',
   }
-  return undefined
 }
 
 /** LUKS 1 and 2 (the LUKS on-disk format specifications). */

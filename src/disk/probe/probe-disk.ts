@@ -2,17 +2,10 @@
 
 import { throwIfAborted } from '../../base/clock.ts'
 import type { BlockSource } from '../block-source.ts'
-import { recogniseBlank } from './blank.ts'
-import { recogniseIso9660, recogniseLuks, recogniseLvm2, recogniseSwap } from './containers.ts'
-import { recogniseBtrfs, recogniseExt, recogniseXfs } from './linux-file-systems.ts'
-import { recogniseNtfs } from './ntfs.ts'
 import { readPartitionTable, type Partition } from './partitions.ts'
-import { recogniseVfat } from './vfat.ts'
-import type { DiskProbe, ProbedVolume, Recognised } from './volume.ts'
-import { windowOf, type Window } from './window.ts'
-
-/** Every signature but NTFS's records lies in here; btrfs's superblock is the last. */
-const HEAD_BYTES = 65_536 + 4096
+import { recognise } from './recognise.ts'
+import type { DiskProbe, ProbedVolume } from './volume.ts'
+import { windowOf } from './window.ts'
 
 /**
  * Reads `source`'s partition table and the signatures of its volumes: of each volume less than
@@ -48,13 +41,4 @@ async function probePartition(
   // What was not there to be looked at is not known to be blank.
   const kind = recognised.kind === 'blank' ? 'unknown' : recognised.kind
   return { ...partition, ...recognised, kind, offset, length, detail }
-}
-
-async function recognise(volume: Window): Promise<Recognised> {
-  const head = await volume.read(0, Math.min(HEAD_BYTES, volume.length)) ?? Buffer.alloc(0)
-  return recogniseLuks(head) ?? recogniseLvm2(head) ?? recogniseBtrfs(head) ??
-    await recogniseXfs(head, volume) ?? recogniseExt(head) ?? recogniseSwap(head) ??
-    recogniseIso9660(head) ?? await recogniseNtfs(head, volume) ?? recogniseVfat(head) ??
-    await recogniseBlank(head, volume) ??
-    { kind: 'unknown', activity: 'unknown', detail: 'no known signature' }
 }
