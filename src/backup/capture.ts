@@ -4,8 +4,8 @@ import {
   encodeStoredMachine, type MachineDescription, type PlatformDocument, type StoredMachine,
 } from '../catalog/mod.ts'
 import {
-  encodeEvidence, FULL_REASONS, gradeOf, heldMs, judge, outlookOf, stalledMs, type CommittedSet,
-  type Evidence,
+  encodeEvidence, FULL_REASONS, gradeOf, heldMs, judge, outlookOf, probeSet, stalledMs,
+  type CommittedSet, type Evidence,
   type GradeResult, type Judgement, type ReadingEvidence,
 } from '../consistency/mod.ts'
 import type { BlockSource } from '../disk/mod.ts'
@@ -16,7 +16,6 @@ import {
 import type { BackupRequest } from './backup-request.ts'
 import type { BackupSummary } from './backup-summary.ts'
 import { isUnchanged, type PlannedDisk } from './disk-bases.ts'
-import { probeSet } from './probe-set.ts'
 import { seal } from './seal.ts'
 import type { TakenSet } from './snapshot-set.ts'
 

@@ -26,6 +26,8 @@ export interface ClassifiedFileSystem {
   readonly class: FileSystemClass
   /** Why it is unexplained, or what to remark of it. */
   readonly reason: GradeReason | undefined
+  /** The volume on the captured disks that it is; undefined where the probe saw none. */
+  readonly volume: VolumeEvidence | undefined
 }
 
 /** Where the loader and the kernel lie: vfat there is written at updates only. */
@@ -45,6 +47,12 @@ export function classifyFileSystems(evidence: Evidence): readonly ClassifiedFile
     case 'requestor': return classifyListed(evidence, volumes)
     default: return unreachable(evidence.hold)
   }
+}
+
+/** Those of a machine that was shut down, all of which are at rest. */
+export function fileSystemsAtRest({ fileSystems }: Evidence): readonly ClassifiedFileSystem[] {
+  return fileSystems.volumes.filter(({ role }) => role === 'file-system').map((volume) =>
+    ({ name: printable(nameOf(volume)), class: 'unmounted', reason: undefined, volume }))
 }
 
 /** Why not every expected file system is accounted for, then the remarks. */
@@ -69,12 +77,12 @@ export function fileSystemReasons(
 /** The platform froze what it can; only the disks could contradict it. */
 function classifyPlatformHeld(volume: VolumeEvidence): ClassifiedFileSystem {
   const name = printable(nameOf(volume))
-  if (volume.sign === 'in-use') return unexplained(name, 'image-contradicts')
-  if (volume.role === 'opaque') return remarked(name, 'acknowledged', 'contents-hidden')
-  if (volume.role === 'esp') return remarked(name, 'unfreezable', 'boot-not-frozen')
-  if (volume.type === 'vfat') return unexplained(name, 'unfreezable')
+  if (volume.sign === 'in-use') return unexplained(name, 'image-contradicts', volume)
+  if (volume.role === 'opaque') return remarked(name, 'acknowledged', 'contents-hidden', volume)
+  if (volume.role === 'esp') return remarked(name, 'unfreezable', 'boot-not-frozen', volume)
+  if (volume.type === 'vfat') return unexplained(name, 'unfreezable', volume)
   const isShown = volume.sign === 'frozen' || volume.sign === 'clean'
-  return { name, class: isShown ? 'image-frozen' : 'acknowledged', reason: undefined }
+  return { name, class: isShown ? 'image-frozen' : 'acknowledged', reason: undefined, volume }
 }
 
 function classifyListed(
@@ -98,7 +106,7 @@ function classifyListed(
     }),
     ...hiddenEntries.map((entry) => mayHide(entry, volumes)
       ? classifyMounted(entry, undefined, proof, captured)
-      : unexplained(mountName(entry), 'not-on-disk')),
+      : unexplained(mountName(entry), 'not-on-disk', undefined)),
     ...volumes.filter((volume) => volume.role === 'opaque')
       .map((volume) => classifyOpaque(volume, hiddenEntries, proof)),
   ]
@@ -111,21 +119,24 @@ function classifyMounted(
 ): ClassifiedFileSystem {
   const name = mountName(entry)
   const diskIds = [...entry.diskIds, ...volume?.diskIds ?? []]
-  if (diskIds.some((id) => !captured.has(id))) return unexplained(name, 'spans-left-out-disk')
-  if (isReadOnly(entry)) return { name, class: 'read-only', reason: undefined }
+  if (diskIds.some((id) => !captured.has(id))) {
+    return unexplained(name, 'spans-left-out-disk', volume)
+  }
+  if (isReadOnly(entry)) return { name, class: 'read-only', reason: undefined, volume }
   if (isNeverFrozen(entry)) {
     const isBoot = entry.type === 'vfat' &&
       (volume?.role === 'esp' || BOOT_MOUNTS.has(entry.mountpoint))
     return isBoot
-      ? remarked(name, 'unfreezable', 'boot-not-frozen') : unexplained(name, 'unfreezable')
+      ? remarked(name, 'unfreezable', 'boot-not-frozen', volume)
+      : unexplained(name, 'unfreezable', volume)
   }
-  if (volume?.sign === 'in-use') return unexplained(name, 'image-contradicts')
-  if (proof === 'all-frozen') return { name, class: 'acknowledged', reason: undefined }
+  if (volume?.sign === 'in-use') return unexplained(name, 'image-contradicts', volume)
+  if (proof === 'all-frozen') return { name, class: 'acknowledged', reason: undefined, volume }
   if (volume?.sign === 'frozen' || volume?.sign === 'clean') {
-    return { name, class: 'image-frozen', reason: undefined }
+    return { name, class: 'image-frozen', reason: undefined, volume }
   }
   return unexplained(
-    name, proof === 'lists-differ' ? 'file-systems-changed' : 'freeze-count-differs')
+    name, proof === 'lists-differ' ? 'file-systems-changed' : 'freeze-count-differs', volume)
 }
 
 function mountName({ mountpoint, type, device }: GuestFileSystem): string {
@@ -145,12 +156,14 @@ function mayHide({ diskIds }: GuestFileSystem, volumes: readonly VolumeEvidence[
 function classifyUnlisted(volume: VolumeEvidence): ClassifiedFileSystem {
   const name = printable(nameOf(volume))
   switch (volume.sign) {
-    case 'frozen': return { name, class: 'image-frozen', reason: undefined }
-    case 'clean': return { name, class: 'unmounted', reason: undefined }
+    case 'frozen': return { name, class: 'image-frozen', reason: undefined, volume }
+    case 'clean': return { name, class: 'unmounted', reason: undefined, volume }
     case 'in-use': return volume.role === 'esp'
-      ? remarked(name, 'unfreezable', 'boot-not-frozen') : unexplained(name, 'not-listed-in-use')
+      ? remarked(name, 'unfreezable', 'boot-not-frozen', volume)
+      : unexplained(name, 'not-listed-in-use', volume)
     case 'silent': return volume.role === 'esp'
-      ? remarked(name, 'unfreezable', 'boot-not-frozen') : unexplained(name, 'not-listed-silent')
+      ? remarked(name, 'unfreezable', 'boot-not-frozen', volume)
+      : unexplained(name, 'not-listed-silent', volume)
     default: return unreachable(volume.sign)
   }
 }
@@ -163,14 +176,17 @@ function classifyOpaque(
   const inside = hiddenEntries.some((entry) =>
     !isNeverFrozen(entry) && volume.diskIds.some((id) => entry.diskIds.includes(id)))
   return inside && proof === 'all-frozen'
-    ? remarked(name, 'acknowledged', 'contents-hidden')
-    : unexplained(name, 'contents-unexplained')
+    ? remarked(name, 'acknowledged', 'contents-hidden', volume)
+    : unexplained(name, 'contents-unexplained', volume)
 }
 
-function unexplained(name: string, code: ReasonCode): ClassifiedFileSystem {
-  return { name, class: 'unexplained', reason: reason(code, name) }
+function unexplained(
+  name: string, code: ReasonCode, volume: VolumeEvidence | undefined): ClassifiedFileSystem {
+  return { name, class: 'unexplained', reason: reason(code, name), volume }
 }
 
-function remarked(name: string, kind: FileSystemClass, code: ReasonCode): ClassifiedFileSystem {
-  return { name, class: kind, reason: reason(code, name) }
+function remarked(
+  name: string, kind: FileSystemClass, code: ReasonCode, volume: VolumeEvidence | undefined,
+): ClassifiedFileSystem {
+  return { name, class: kind, reason: reason(code, name), volume }
 }

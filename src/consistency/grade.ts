@@ -13,7 +13,7 @@ import {
   applicationReasons, gradeApplications, type ApplicationGrade,
 } from './grade-applications.ts'
 import {
-  classifyFileSystems, fileSystemReasons, type ClassifiedFileSystem,
+  classifyFileSystems, fileSystemReasons, fileSystemsAtRest, type ClassifiedFileSystem,
 } from './grade-file-systems.ts'
 import { holdReasons, instantReasons, offReasons } from './grade-hold.ts'
 import { isWeaker, type Grade } from './grade-scale.ts'
@@ -24,7 +24,7 @@ export interface GradeResult {
   /** Why it is not higher, the binding ones first, then remarks on what it rests on. */
   readonly reasons: readonly GradeReason[]
   readonly applications: readonly ApplicationGrade[]
-  /** How each expected file system is accounted for; empty where nothing was held. */
+  /** How each expected file system is accounted for; empty where nothing was held or at rest. */
   readonly fileSystems: readonly ClassifiedFileSystem[]
   readonly coverage: CoverageResult
 }
@@ -65,7 +65,9 @@ function stillnessOf(evidence: Evidence): {
     case 'saved': return { fileSystems: [], reasons: [reason('saved')] }
     case 'off': {
       const reasons = offReasons(evidence)
-      return { fileSystems: [], reasons: reasons.length === 0 ? [reason('clean-image')] : reasons }
+      return reasons.length === 0
+        ? { fileSystems: fileSystemsAtRest(evidence), reasons: [reason('clean-image')] }
+        : { fileSystems: [], reasons }
     }
     case 'running': {
       const held = holdReasons(evidence)

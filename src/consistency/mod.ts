@@ -1,4 +1,5 @@
 export type { ApplicationHost, ApplicationHostMissing } from './application-host.ts'
+export { checkFileSystems } from './check-image.ts'
 export { FULL_REASONS } from './change-tracking.ts'
 export type {
   DiskBase, FullReason, SetTracking, TrackingRequest,
@@ -35,7 +36,9 @@ export type {
   PreparedSet, PrepareRequest, Provider, ProviderSurvey, QuiesceDocument, RequestorHeldSet,
   SetDisk,
 } from './provider.ts'
+export { probeSet, type SetProbe } from './probe-set.ts'
 export { capOf, REASONS, type GradeReason, type ReasonCode } from './reasons.ts'
+export { claimsOf, verdictOf, type Check, type Claim, type Verdict } from './verdict.ts'
 export type {
   DataPlace, DataPlaces, DiscoveredApplication, PreparedWriter, Writer, WriterAttempt,
   WriterLimits, WriterStatement, WriterThawOutcome,

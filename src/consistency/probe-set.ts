@@ -2,11 +2,12 @@
 
 import { isFault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
-import { EVIDENCE_MAX, type ProbeEvidence, type VolumeEvidence } from '../consistency/mod.ts'
 import {
   probeDisk, probeMapped, type BlockSource, type MappedProbe, type MappedVolume,
   type PhysicalPlace, type ProbedVolume as FoundVolume, type Recognised, type VolumeActivity,
 } from '../disk/mod.ts'
+import { EVIDENCE_MAX } from './evidence-codec.ts'
+import type { ProbeEvidence, VolumeEvidence } from './evidence.ts'
 
 export interface SetProbe {
   readonly probes: readonly ProbeEvidence[]

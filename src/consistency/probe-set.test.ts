@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { seededRandom } from '../base/random.ts'
-import type { VolumeEvidence } from '../consistency/mod.ts'
 import { memorySource, ntfsImage } from '../disk/testing/mod.ts'
+import type { VolumeEvidence } from './evidence.ts'
 import { probeSet } from './probe-set.ts'
 
 const signal = new AbortController().signal
