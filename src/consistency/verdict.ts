@@ -47,7 +47,8 @@ const STILL: ReadonlySet<FileSystemClass> = new Set(['acknowledged', 'image-froz
 /** All that the grade claims; `crash` claims one instant, which nothing in an image can show. */
 export function claimsOf({ grade, fileSystems, applications }: GradeResult): readonly Claim[] {
   if (grade === 'torn' || grade === 'crash') return []
-  const held = fileSystems.filter((it) => STILL.has(it.class)).map(({ name }): Claim => ({ kind: 'file-system', subject: name }))
+  const held = fileSystems.filter((it) => STILL.has(it.class))
+    .map(({ name }): Claim => ({ kind: 'file-system', subject: name }))
   if (grade === 'filesystem') return held
   return [...held, ...applications.filter(({ kind }) => kind === 'protected')
     .map(({ name }): Claim => ({ kind: 'application', subject: name }))]
