@@ -8,7 +8,7 @@ import { systemClock } from '../../base/clock.ts'
 import type { PreparedWriter } from '../../consistency/mod.ts'
 import { writerContract } from '../../consistency/testing/mod.ts'
 import { PostgresServer } from '../testing/postgres-server.ts'
-import { ServerFolder } from '../testing/server-folder.ts'
+import { ServerFolder, stopProcess } from '../testing/server-folder.ts'
 import { isBefore } from './questions.ts'
 import { postgresWriter, type PostgresOptions } from './writer.ts'
 
@@ -131,7 +131,7 @@ suite('PostgreSQL', () => {
     const stopped = async (then: () => Promise<void>): Promise<void> => {
       const [row] = await server.query(
         `select pid::text from pg_stat_activity where application_name = 'stillpoint'`)
-      process.kill(Number(row?.['pid']), 'SIGSTOP')
+      await stopProcess(Number(row?.['pid']))
       await then()
       process.kill(Number(row?.['pid']), 'SIGCONT')
     }

@@ -1,2 +1,3 @@
+export { MariadbServer } from './mariadb-server.ts'
 export { PostgresServer } from './postgres-server.ts'
 export { accountOf, ServerFolder } from './server-folder.ts'

@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 
 /** The user and group ids of an account of this system; ours if we are not root. */
 export async function accountOf(name: string): Promise<{ uid: number; gid: number }> {
@@ -56,7 +57,12 @@ export class ServerFolder implements AsyncDisposable {
 
   /** Starts a server, as the account, and shows it in `procRoot`. */
   async start(program: string, args: readonly string[]): Promise<ChildProcess> {
-    const child = spawn(program, args, { ...this.#asAccount(), cwd: '/', stdio: 'ignore' })
+    // Root alone may change accounts; whoever it is, the server dies with us, however we die.
+    const { uid, gid } = this.account
+    const account = process.geteuid?.() === 0
+      ? [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups'] : []
+    const child = spawn('setpriv', ['--pdeathsig=KILL', ...account, program, ...args], {
+      cwd: '/', stdio: 'ignore' })
     this.#children.add(child)
     await once(child, 'spawn')
     await symlink(`/proc/${child.pid}`, join(this.procRoot, String(child.pid)))
@@ -81,6 +87,16 @@ export class ServerFolder implements AsyncDisposable {
 
   #asAccount(): { uid?: number; gid?: number } {
     return process.geteuid?.() === 0 ? this.account : {}
+  }
+}
+
+/** Stops a process, and waits until each of its threads has. */
+export async function stopProcess(pid: number): Promise<void> {
+  process.kill(pid, 'SIGSTOP')
+  const isStopped = async (thread: string): Promise<boolean> =>
+    /^State:\s+T/m.test(await readFile(`/proc/${pid}/task/${thread}/status`, 'utf8'))
+  for (const thread of await readdir(`/proc/${pid}/task`)) {
+    while (!(await isStopped(thread))) await setImmediate()
   }
 }
 
