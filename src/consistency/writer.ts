@@ -17,6 +17,8 @@ import type { ApplicationEvidence, Durability, LogPositions } from './evidence.t
 /** An application and where its data lies, before anything was done about it. */
 export type DiscoveredApplication = Omit<ApplicationEvidence, 'data' | 'writer'> & {
   readonly data: DataPlaces
+  /** What the operator can do about it where no writer can hold it; for `no-writer`'s detail. */
+  readonly advice?: string
 }
 
 /** Where all its data, log and tablespaces lie, in the guest's own terms. */
