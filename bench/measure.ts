@@ -19,12 +19,16 @@ export interface Measured extends Cost {
 /** Runs the program to its end; one that fails ends the benchmark. */
 export function measure(
   program: string, args: readonly string[], env: Readonly<Record<string, string>>,
+  workingDir?: string,
 ): Measured {
   const report = join(tmpdir(), `stillpoint-time-${process.pid}`)
   const started = performance.now()
   const { status, stderr, stdout } = spawnSync(
     '/usr/bin/time', ['-o', report, '-f', '%U %S %M', program, ...args],
-    { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' })
+    {
+      env: { ...process.env, ...env }, cwd: workingDir, stdio: ['ignore', 'pipe', 'pipe'],
+      encoding: 'utf8',
+    })
   const wallS = (performance.now() - started) / 1000
   if (status !== 0) throw new Error(`${program} ${args.join(' ')}\n${stderr}`)
   const text = readFileSync(report, 'utf8')
@@ -55,5 +59,5 @@ export function folderBytes(folder: string): number {
 export function row(name: string, cost: Cost, note = ''): string {
   const cell = (value: number, digits: number): string => value.toFixed(digits).padStart(8)
   const cells = [cell(cost.wallS, 2), cell(cost.cpuS, 2), cell(cost.peakMiB, 0)]
-  return `${name.padEnd(28)}${cells.join('')}  ${note}`
+  return `${name.padEnd(40)}${cells.join('')}  ${note}`
 }

@@ -2,7 +2,7 @@
  * One disk into a repository or out of it, for repository-write.ts to measure:
  * `store REPO IMAGE [--no-verify] [--level N] [--workers N]` prints the disk's tree; with
  * `--base TREE --changed OFFSET,…` it reads only those blocks of 64 KiB;
- * `restore REPO TREE SIZE IMAGE`.
+ * `restore REPO TREE SIZE IMAGE`; `check REPO` reads all data; `init REPO`.
  */
 
 import { open } from 'node:fs/promises'
@@ -13,7 +13,8 @@ import { systemRandom } from '../src/base/random.ts'
 import { Secret } from '../src/base/secret.ts'
 import { openRawSource, type BlockSink } from '../src/disk/mod.ts'
 import {
-  beginWrite, copyDisk, DEFAULT_CHUNK_BYTES, dirNode, goTime, openRepository, storeDisk,
+  beginWrite, checkRepository, copyDisk, DEFAULT_CHUNK_BYTES, dirNode, goTime, initRepository,
+  openRepository, storeDisk,
   type BlobId, type Repository,
 } from '../src/repository/mod.ts'
 import { openLocalStorage } from '../src/storage/mod.ts'
@@ -31,14 +32,26 @@ const { values, positionals } = parseArgs({
 })
 const [command, place = '', ...rest] = positionals
 const workers = values.workers === undefined ? {} : { workers: Number(values.workers) }
-const repository = await openRepository(openLocalStorage(place), {
+const options = {
   password: new Secret('bench'), hostname: 'bench', clock: systemClock, random: systemRandom,
   log: silentLog,
-}, signal)
-if (command === 'store') await store(repository, rest[0] ?? '')
-else if (command === 'restore') {
-  await restore(repository, rest[0] as BlobId, Number(rest[1]), rest[2] ?? '')
-} else throw new Error('usage: store|restore REPO …')
+}
+if (command === 'init') {
+  await initRepository(openLocalStorage(place), { ...options, username: 'bench' }, signal)
+} else {
+  const repository = await openRepository(openLocalStorage(place), options, signal)
+  if (command === 'store') await store(repository, rest[0] ?? '')
+  else if (command === 'check') await check(repository)
+  else if (command === 'restore') {
+    await restore(repository, rest[0] as BlobId, Number(rest[1]), rest[2] ?? '')
+  } else throw new Error('usage: init|store|check|restore REPO …')
+}
+
+async function check(repository: Repository): Promise<void> {
+  await using lock = await repository.lock('shared', signal)
+  const { isSound } = await checkRepository(repository, { readData: true }, () => {}, lock.lost)
+  if (!isSound) throw new Error('the repository is damaged')
+}
 
 async function store(repository: Repository, image: string): Promise<void> {
   await using lock = await repository.lock('shared', signal)

@@ -1,0 +1,46 @@
+#!/bin/bash
+# Builds the newer peers of `make test-peers` and of bench/ from their own registries, at pinned
+# versions, into .cache/peers. A peer whose toolchain is missing is left out, with the reason.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/.."
+
+RESTIC=0.19.1
+RUSTIC=0.11.4
+peers=$PWD/.cache/peers
+mkdir -p "$peers"
+
+leave_out() { echo "left out: $1: $2" >&2; }
+
+# name, version, the toolchain's program, its least version as a pattern, and the command
+build() {
+  local name=$1 version=$2 toolchain=$3
+  shift 3
+  if [ -e "$peers/$name-$version" ]; then return; fi
+  if ! command -v "$toolchain" >/dev/null; then
+    leave_out "$name" "$toolchain is not installed"
+    return
+  fi
+  echo "Building $name $version …"
+  local log=$peers/$name.log
+  if ! "$@" >"$log" 2>&1 </dev/null; then
+    leave_out "$name" "its build failed, see $log"
+  fi
+}
+
+build_restic() {
+  GOBIN=$peers/go go install "github.com/restic/restic/cmd/restic@v$RESTIC"
+  mv "$peers/go/restic" "$peers/restic-$RESTIC"
+}
+
+build_rustic() {
+  cargo install --quiet --locked --no-default-features --root "$peers/cargo" \
+    --version "$RUSTIC" rustic-rs
+  mv "$peers/cargo/bin/rustic" "$peers/rustic-$RUSTIC"
+}
+
+build restic "$RESTIC" go build_restic
+build rustic "$RUSTIC" cargo build_rustic
+# Tests and benchmarks look for these names.
+for peer in "restic-$RESTIC" "rustic-$RUSTIC"; do
+  if [ -e "$peers/$peer" ]; then ln -sfn "$peer" "$peers/${peer%%-*}"; fi
+done
