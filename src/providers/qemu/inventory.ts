@@ -22,6 +22,9 @@ const DOCUMENTS = [
   'query-hotpluggable-cpus', 'query-current-machine', 'query-kvm',
 ]
 
+/** In characters, well below what is read back. A machine with 500 block nodes takes a tenth. */
+const MAX_DOCUMENT_LENGTH = 4 * 1024 * 1024
+
 /** QEMU's own name, else its UUID, else `qemu`. Faults: `platform-*`. */
 export async function machineName(client: QmpClient, signal: AbortSignal): Promise<string> {
   const { name } = await ask(client, 'query-name', signal)
@@ -79,14 +82,15 @@ async function nicsOf(client: QmpClient, signal: AbortSignal): Promise<readonly 
   return nics
 }
 
-/** One document a query; a query that this QEMU does not have is left out. */
+/** One document a query; one that this QEMU does not have, or answers at length, is left out. */
 export async function machineDocuments(
   client: QmpClient, signal: AbortSignal): Promise<readonly PlatformDocument[]> {
   const documents: PlatformDocument[] = []
   for (const command of DOCUMENTS) {
     try {
       const value = withoutSecrets(await client.execute(command, {}, signal))
-      documents.push({ name: `${command}.json`, text: `${JSON.stringify(value, null, 2)}\n` })
+      const text = `${JSON.stringify(value, null, 2)}\n`
+      if (text.length <= MAX_DOCUMENT_LENGTH) documents.push({ name: `${command}.json`, text })
     } catch (error) {
       if (!isFault(error, 'unsupported', 'platform-refused')) throw error
     }

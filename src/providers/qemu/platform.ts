@@ -1,5 +1,6 @@
 /** The QEMU platform: one machine behind one QMP socket. */
 
+import { deadline } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
 import type { MachineSummary, Platform } from '../../catalog/mod.ts'
@@ -64,15 +65,17 @@ class QemuPlatform implements Platform {
     const channel = await agentChannel(client, path, signal)
     if (channel === 'held') return 'busy'
     if (await powerOf(client, signal) !== 'running') return 'silent'
+    const { clock } = this.#context
+    using limit = deadline(clock, AGENT_ANSWER_MS, 'the agent', signal)
     try {
-      await using agent =
-        await AgentClient.connect(path, AGENT_ANSWER_MS, this.#context.clock, signal)
-      const { enabledCommands } = await agent.version(signal)
-      const isFrozen = await agent.status(signal) === 'frozen'
+      await using agent = await AgentClient.connect(path, AGENT_ANSWER_MS, clock, limit.signal)
+      const { enabledCommands } = await agent.version(limit.signal)
+      const isFrozen = await agent.status(limit.signal) === 'frozen'
       return isFrozen || enabledCommands.has('guest-fsfreeze-freeze') ? 'answers' : 'disabled'
     } catch (error) {
+      signal.throwIfAborted()
       if (isFault(error, 'agent-refused')) return 'disabled'
-      if (isFault(error, 'agent-unreachable', 'agent-protocol')) return 'silent'
+      if (isFault(error, 'agent-unreachable', 'agent-protocol', 'timed-out')) return 'silent'
       throw error
     }
   }

@@ -5,3 +5,6 @@ export { FakeQmpError, FakeQmpServer, type FakeQmpHandler } from './fake-qmp-ser
 export { QmpClient } from '../qemu/qmp-client.ts'
 export { StubProcess } from './stub-process.ts'
 export { temporaryFolder, type TemporaryFolder } from './temporary-folder.ts'
+export { GuardedFreezer } from '../guardian/freezer.ts'
+export { Guard } from '../guardian/guard.ts'
+export { Guardian, type GuardianPorts } from '../guardian/guardian.ts'

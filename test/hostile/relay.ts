@@ -1,0 +1,56 @@
+/** Stands between a client and a fake, and damages what the fake answers. */
+
+import { connect, createServer, type Socket } from 'node:net'
+
+/** What becomes of one answer: the bytes sent in its place, and whether the connection ends. */
+export interface Relayed {
+  readonly send: readonly Uint8Array[]
+  readonly hangUp?: boolean
+}
+
+/** Called with each line of the fake, its end included, and its number over all connections. */
+export type Meddle = (line: Buffer, number: number) => Relayed
+
+/** What is said in place of the fake to a request, which the fake then never sees. */
+export type Intercept = (request: string) => Uint8Array | undefined
+
+/** Listens at `path` and serves what listens at `behind`. */
+export async function startRelay(
+  path: string, behind: string, meddle: Meddle, intercept: Intercept = () => undefined,
+): Promise<AsyncDisposable> {
+  const sockets = new Set<Socket>()
+  let count = 0
+  const server = createServer((client) => {
+    const fake = connect({ path: behind })
+    for (const socket of [client, fake]) {
+      sockets.add(socket)
+      socket.on('error', () => {})
+      socket.on('close', () => {
+        client.destroy()
+        fake.destroy()
+      })
+    }
+    client.on('data', (request: Buffer) => {
+      const said = intercept(request.toString('latin1'))
+      if (said === undefined) fake.write(request)
+      else client.write(said)
+    })
+    let rest = Buffer.alloc(0)
+    fake.on('data', (bytes: Buffer) => {
+      rest = Buffer.concat([rest, bytes])
+      for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
+        const { send, hangUp = false } = meddle(Buffer.from(rest.subarray(0, end + 1)), count++)
+        rest = rest.subarray(end + 1)
+        for (const part of send) if (!client.destroyed) client.write(part)
+        if (hangUp) client.destroySoon()
+      }
+    })
+  })
+  await new Promise<void>((resolve) => { server.listen(path, resolve) })
+  return {
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
