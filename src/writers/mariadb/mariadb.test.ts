@@ -21,8 +21,12 @@ before(async () => {
 })
 after(() => folder[Symbol.asyncDispose]())
 
-const writer = (options: Partial<MariadbOptions> = {}): Writer =>
-  mariadbWriter({ clock: systemClock, procRoot: folder.procRoot, ...options })
+/** What no test waits for on purpose: a busy machine may take long. */
+const PATIENT = { connectMs: 120_000, askMs: 120_000, freezeMs: 60_000, thawMs: 60_000 }
+
+const writer = ({ limits, ...options }: Partial<MariadbOptions> = {}): Writer =>
+  mariadbWriter({
+    clock: systemClock, procRoot: folder.procRoot, limits: { ...PATIENT, ...limits }, ...options })
 
 async function prepare(options: Partial<MariadbOptions> = {}): Promise<PreparedWriter> {
   const it = writer(options)
@@ -177,6 +181,9 @@ suite('MariaDB', () => {
     assert.match(statement, /of MyISAM, which does not recover by itself/)
     assert.ok(positions !== null)
     assert.ok(BigInt(positions.beforeCheckpoint) <= BigInt(positions.atFreeze))
+    await assert.rejects(
+      server.query('set session lock_wait_timeout = 0', 'insert into t.fragile values (1)'),
+      /Lock wait timeout/)
     await attempt.thaw()
     await server.query('drop table t.fragile', 'drop table if exists t.aria_')
   })

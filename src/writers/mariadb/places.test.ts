@@ -9,6 +9,8 @@ import { MariadbServer } from '../testing/mariadb-server.ts'
 import { ServerFolder } from '../testing/server-folder.ts'
 import { mariadbWriter } from './writer.ts'
 
+/** What no test waits for on purpose: a busy machine may take long. */
+const PATIENT = { connectMs: 120_000, askMs: 120_000, freezeMs: 60_000, thawMs: 60_000 }
 const never = new AbortController().signal
 let folder: ServerFolder
 let server: MariadbServer
@@ -28,7 +30,7 @@ after(async () => {
 })
 
 const discover = (): Promise<readonly DiscoveredApplication[]> =>
-  mariadbWriter({ clock: systemClock, procRoot: folder.procRoot }).discover(never)
+  mariadbWriter({ clock: systemClock, procRoot: folder.procRoot, limits: PATIENT }).discover(never)
 
 test('a server is found with its data, its binary log, tables elsewhere, each on its mount',
   async () => {
@@ -47,7 +49,7 @@ test('a server is found with its data, its binary log, tables elsewhere, each on
   })
 
 test('a table that is moved to a new place after discovery is a fault', async () => {
-  const writer = mariadbWriter({ clock: systemClock, procRoot: folder.procRoot })
+  const writer = mariadbWriter({ clock: systemClock, procRoot: folder.procRoot, limits: PATIENT })
   const [application] = await writer.discover(never)
   assert.ok(application !== undefined)
   await server.query('create database u',
@@ -62,7 +64,7 @@ test('several servers are told apart, and each is prepared as itself', async () 
     `mariadb in ${server.dataFolder}`, `mariadb in ${second.dataFolder}`])
   const application = found.find(({ name }) => name.includes(second.dataFolder))
   assert.ok(application !== undefined)
-  const writer = mariadbWriter({ clock: systemClock, procRoot: folder.procRoot })
+  const writer = mariadbWriter({ clock: systemClock, procRoot: folder.procRoot, limits: PATIENT })
   await using prepared = await writer.prepare(application, never)
   const attempt = prepared.beginFreeze()
   assert.match((await attempt.held).statement, /no binary log/) // which the first one has

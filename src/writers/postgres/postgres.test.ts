@@ -5,7 +5,7 @@ import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { after, before, suite, test } from 'node:test'
 import { systemClock } from '../../base/clock.ts'
-import type { PreparedWriter } from '../../consistency/mod.ts'
+import type { PreparedWriter, Writer } from '../../consistency/mod.ts'
 import { writerContract } from '../../consistency/testing/mod.ts'
 import { PostgresServer } from '../testing/postgres-server.ts'
 import { ServerFolder, stopProcess } from '../testing/server-folder.ts'
@@ -22,8 +22,12 @@ before(async () => {
 })
 after(() => folder[Symbol.asyncDispose]())
 
-const writer = (options: Partial<PostgresOptions> = {}) =>
-  postgresWriter({ clock: systemClock, procRoot: folder.procRoot, ...options })
+/** What no test waits for on purpose: a busy machine may take long. */
+const PATIENT = { connectMs: 120_000, askMs: 120_000, freezeMs: 60_000, thawMs: 60_000 }
+
+const writer = ({ limits, ...options }: Partial<PostgresOptions> = {}): Writer =>
+  postgresWriter({
+    clock: systemClock, procRoot: folder.procRoot, limits: { ...PATIENT, ...limits }, ...options })
 
 async function prepare(options: Partial<PostgresOptions> = {}): Promise<PreparedWriter> {
   const it = writer(options)
