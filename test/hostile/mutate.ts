@@ -50,7 +50,12 @@ export const ABSURD: readonly unknown[] = [
 export function mutateJson(value: unknown, dice: Dice): unknown {
   const copy = structuredClone(value)
   for (let n = dice.below(3); n >= 0; n--) mutateOnce(copy, dice)
-  return dice.below(40) === 0 ? dice.pick(ABSURD) : copy
+  return dice.below(40) === 0 ? pickAbsurd(dice) : copy
+}
+
+/** A copy: the next mutation may be of it, and must not be of all that come later. */
+function pickAbsurd(dice: Dice): unknown {
+  return structuredClone(dice.pick(ABSURD))
 }
 
 function mutateOnce(root: unknown, dice: Dice): void {
@@ -73,10 +78,10 @@ function mutateOnce(root: unknown, dice: Dice): void {
         else delete holder[key]
         break
       case 1: if (Array.isArray(holder)) holder.push(inner); break
-      case 2: holder['unexpected'] = dice.pick(ABSURD); break
+      case 2: holder['unexpected'] = pickAbsurd(dice); break
       case 3: holder[key] = typeof inner === 'number' ? inner + dice.pick([-1, 1, 512, 2 ** 40])
-        : dice.pick(ABSURD); break
-      default: holder[key] = dice.pick(ABSURD)
+        : pickAbsurd(dice); break
+      default: holder[key] = pickAbsurd(dice)
     }
     return
   }

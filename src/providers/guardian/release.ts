@@ -1,7 +1,7 @@
 /** Thaws a guest and resumes a machine, again and again until it is shown to be done. */
 
 import { abortable, deadline, type Clock } from '../../base/clock.ts'
-import { isFault } from '../../base/fault.ts'
+import { Fault, isFault } from '../../base/fault.ts'
 import { isJsonObject } from '../../base/json.ts'
 import { QmpClient } from '../qemu/qmp-client.ts'
 import { AgentClient } from './agent-client.ts'
@@ -125,9 +125,9 @@ export async function resumeMachine(
       using limit = deadline(clock, times.connectMs * 2, 'resuming the machine')
       await using client = await QmpClient.connect(qmpPath, clock, limit.signal,
         { greetingMs: times.connectMs, commandMs: times.connectMs })
-      const found = await client.execute('query-status', {}, limit.signal)
-      if (statusOf(found) === 'running') return 'running'
-      if (statusOf(found) !== 'paused') return 'other-state'
+      const status = statusOf(await client.execute('query-status', {}, limit.signal))
+      if (status === 'running') return 'running'
+      if (status !== 'paused') return 'other-state'
       await client.execute('cont', {}, limit.signal)
     } catch {
       if (await isMachineGone(sockets)) return 'gone'
@@ -137,6 +137,16 @@ export async function resumeMachine(
   }
 }
 
+/** RunState (QMP Reference Manual): the states in which a machine may be. */
+const STATES: ReadonlySet<unknown> = new Set([
+  'running', 'paused', 'debug', 'inmigrate', 'internal-error', 'io-error', 'postmigrate',
+  'prelaunch', 'finish-migrate', 'restore-vm', 'save-vm', 'shutdown', 'suspended', 'watchdog',
+  'guest-panicked', 'colo', 'preconfig',
+])
+
+/** An answer without a state says nothing: asked again, it must not pass for another state. */
 function statusOf(value: unknown): unknown {
-  return isJsonObject(value) ? value['status'] : undefined
+  const status = isJsonObject(value) ? value['status'] : undefined
+  if (STATES.has(status)) return status
+  throw new Fault('platform-protocol', 'QEMU answered query-status without a state that is known')
 }

@@ -65,14 +65,14 @@ function busy(): Fault {
 /** QEMU does not tell where its server listens; a socket of our naming that answers is its. */
 async function isLeftover(runDir: string, qmpPath: string): Promise<boolean> {
   for (const file of await socketsOf(runDir, qmpPath)) {
-    if (await accepts(file)) return true
+    if (await isServed(file)) return true
   }
   return false
 }
 
 async function removeDeadSockets(runDir: string, qmpPath: string, keep: string): Promise<void> {
   for (const file of await socketsOf(runDir, qmpPath)) {
-    if (file !== keep && !await accepts(file)) await unlink(file).catch(() => {})
+    if (file !== keep && !await isServed(file)) await unlink(file).catch(() => {})
   }
 }
 
@@ -82,7 +82,8 @@ async function socketsOf(runDir: string, qmpPath: string): Promise<readonly stri
     .map((name) => join(runDir, name))
 }
 
-function accepts(path: string): Promise<boolean> {
+/** Whether somebody listens there. Never throws. */
+export function isServed(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ path })
     socket.once('connect', () => {

@@ -14,7 +14,7 @@ import type { Captured, CaptureMethod } from './capture.ts'
 import { openCapturedDisk } from './captured-disk.ts'
 import { discoverDisks, type QemuDisk } from './disks.ts'
 import type { RunNames } from './names.ts'
-import type { OwnNbdServer } from './nbd-server.ts'
+import { isServed, type OwnNbdServer } from './nbd-server.ts'
 import type { QmpConnection } from './qmp-connection.ts'
 import { ask } from './qmp-replies.ts'
 import { watchScratch, type ScratchSpace } from './scratch.ts'
@@ -180,7 +180,9 @@ type MachineParts = Pick<PreparedParts, 'qmp' | 'names' | 'nbd' | 'tracking' | '
 export async function releaseMachine(
   parts: MachineParts & { readonly guard: Guard }): Promise<void> {
   await removeFromMachine(parts)
-  await rm(parts.nbd.socketPath, { force: true }).catch(() => {})
+  // By its socket the next run tells that a server which could not be stopped is ours.
+  const { socketPath } = parts.nbd
+  if (!await isServed(socketPath)) await rm(socketPath, { force: true }).catch(() => {})
   await parts.guard[Symbol.asyncDispose]()
 }
 
@@ -189,7 +191,8 @@ async function removeFromMachine(
   using limit = deadline(clock, RELEASE_MS, 'giving the machine back')
   try {
     const client = await qmp.client(limit.signal)
-    const stopNbd = nbd.isStarted ? 'always' : 'never'
+    // A start without an answer may have been carried out.
+    const stopNbd = nbd.isStarted || await isServed(nbd.socketPath) ? 'always' : 'never'
     const sweep = await sweepMachine(client, names.prefix, stopNbd, clock, limit.signal)
     if (sweep.removed.includes('NBD server')) nbd.isStarted = false
     if (sweep.problems.length > 0) log.error('qemu.leftovers', { problems: sweep.problems })
