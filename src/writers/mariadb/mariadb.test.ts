@@ -5,7 +5,7 @@ import { after, before, suite, test } from 'node:test'
 import { systemClock } from '../../base/clock.ts'
 import type { PreparedWriter, Writer } from '../../consistency/mod.ts'
 import { writerContract } from '../../consistency/testing/mod.ts'
-import { ask, MariadbServer } from '../testing/mariadb-server.ts'
+import { ask, MariadbServer, ourselves } from '../testing/mariadb-server.ts'
 import { ServerFolder, stopProcess } from '../testing/server-folder.ts'
 import { mariadbWriter, type MariadbOptions } from './writer.ts'
 
@@ -26,7 +26,8 @@ const PATIENT = { connectMs: 120_000, askMs: 120_000, freezeMs: 60_000, thawMs: 
 
 const writer = ({ limits, ...options }: Partial<MariadbOptions> = {}): Writer =>
   mariadbWriter({
-    clock: systemClock, procRoot: folder.procRoot, limits: { ...PATIENT, ...limits }, ...options })
+    clock: systemClock, procRoot: folder.procRoot, user: ourselves(),
+    limits: { ...PATIENT, ...limits }, ...options })
 
 async function prepare(options: Partial<MariadbOptions> = {}): Promise<PreparedWriter> {
   const it = writer(options)
@@ -89,7 +90,7 @@ for (const lock of ['automatic', 'read-lock'] as const) {
       const attempt = prepared.beginFreeze()
       const { statement } = await attempt.held
       await server.query(`kill ${/connection (\d+)/.exec(statement)?.[1]}`)
-      assert.equal(await isHeld(), false)
+      await until(async () => !(await isHeld()))
       const outcome = await attempt.thaw()
       assert.ok(outcome.state === 'thawed' && !outcome.heldThroughout)
     })

@@ -4,8 +4,8 @@ import assert from 'node:assert/strict'
 import { chown, mkdtemp, rm } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { systemClock } from '../../base/clock.ts'
-import type { DiscoveredApplication } from '../../consistency/mod.ts'
-import { MariadbServer } from '../testing/mariadb-server.ts'
+import type { Writer } from '../../consistency/mod.ts'
+import { MariadbServer, ourselves } from '../testing/mariadb-server.ts'
 import { ServerFolder } from '../testing/server-folder.ts'
 import { mariadbWriter } from './writer.ts'
 
@@ -29,14 +29,14 @@ after(async () => {
   await rm(elsewhere, { recursive: true })
 })
 
-const discover = (): Promise<readonly DiscoveredApplication[]> =>
-  mariadbWriter({ clock: systemClock, procRoot: folder.procRoot, limits: PATIENT }).discover(never)
+const makeWriter = (): Writer => mariadbWriter({
+  clock: systemClock, procRoot: folder.procRoot, user: ourselves(), limits: PATIENT })
 
 test('a server is found with its data, its binary log, tables elsewhere, each on its mount',
   async () => {
     await server.query('create database t',
       `create table t.remote (n int) engine=innodb data directory='${elsewhere}'`)
-    const [application, ...more] = await discover()
+    const [application, ...more] = await makeWriter().discover(never)
     assert.deepEqual(more, [])
     assert.ok(application?.data.state === 'located', JSON.stringify(application))
     const { places } = application.data
@@ -49,7 +49,7 @@ test('a server is found with its data, its binary log, tables elsewhere, each on
   })
 
 test('a table that is moved to a new place after discovery is a fault', async () => {
-  const writer = mariadbWriter({ clock: systemClock, procRoot: folder.procRoot, limits: PATIENT })
+  const writer = makeWriter()
   const [application] = await writer.discover(never)
   assert.ok(application !== undefined)
   await server.query('create database u',
@@ -59,12 +59,12 @@ test('a table that is moved to a new place after discovery is a fault', async ()
 
 test('several servers are told apart, and each is prepared as itself', async () => {
   await using second = await MariadbServer.start(folder, 'second')
-  const found = await discover()
+  const found = await makeWriter().discover(never)
   assert.deepEqual(found.map(({ name }) => name).toSorted(), [
     `mariadb in ${server.dataFolder}`, `mariadb in ${second.dataFolder}`])
   const application = found.find(({ name }) => name.includes(second.dataFolder))
   assert.ok(application !== undefined)
-  const writer = mariadbWriter({ clock: systemClock, procRoot: folder.procRoot, limits: PATIENT })
+  const writer = makeWriter()
   await using prepared = await writer.prepare(application, never)
   const attempt = prepared.beginFreeze()
   assert.match((await attempt.held).statement, /no binary log/) // which the first one has

@@ -6,11 +6,12 @@
 
 import { systemClock } from '../../base/clock.ts'
 import { mariadbWriter } from '../mariadb/writer.ts'
+import { ourselves } from './mariadb-server.ts'
 
 const [procRoot = '', lock = '', freezeMs, holdMs, thawMs] = process.argv.slice(2)
 const never = new AbortController().signal
 const writer = mariadbWriter({
-  clock: systemClock, procRoot, lock: lock === 'read-lock' ? lock : 'automatic',
+  clock: systemClock, procRoot, user: ourselves(), lock: lock === 'read-lock' ? lock : 'automatic',
   limits: {
     connectMs: 120_000, askMs: 120_000,
     freezeMs: Number(freezeMs), holdMs: Number(holdMs), thawMs: Number(thawMs),

@@ -9,6 +9,12 @@ import type { ServerFolder } from './server-folder.ts'
 
 export type Answer = readonly Readonly<Record<string, string | null>>[]
 
+/** The account of the test, which the server takes for its administrator. */
+export function ourselves(): { readonly name: string; readonly uid: number } {
+  const { username, uid } = userInfo()
+  return { name: username, uid }
+}
+
 export class MariadbServer implements AsyncDisposable {
   readonly dataFolder: string
   readonly socketPath: string
@@ -32,7 +38,7 @@ export class MariadbServer implements AsyncDisposable {
     const temporary = await folder.mkdir(`${name}-tmp`)
     folder.run('/usr/bin/mariadb-install-db', [
       '--no-defaults', `--datadir=${dataFolder}`, '--auth-root-authentication-method=socket',
-      `--auth-root-socket-user=${userInfo().username}`, '--skip-test-db',
+      `--auth-root-socket-user=${ourselves().name}`, '--skip-test-db',
       '--innodb-log-file-size=8M'])
     const server = new MariadbServer(
       folder, dataFolder, join(folder.path, `${name}.sock`), [...settings, `--tmpdir=${temporary}`])
@@ -82,7 +88,7 @@ export class MariadbServer implements AsyncDisposable {
 
   client(): Connection {
     const connection = createConnection({
-      socketPath: this.socketPath, user: userInfo().username,
+      socketPath: this.socketPath, user: ourselves().name,
       typeCast: (field) => field.string() })
     connection.on('error', () => {}) // servers are killed under it
     return connection

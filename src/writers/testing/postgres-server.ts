@@ -2,6 +2,7 @@
 
 import type { ChildProcess } from 'node:child_process'
 import { appendFile } from 'node:fs/promises'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { systemClock } from '../../base/clock.ts'
@@ -113,5 +114,5 @@ export class PostgresServer implements AsyncDisposable {
 
 /** The name of the account that the servers run as, which is their first role. */
 function ownerRole(): string {
-  return process.geteuid?.() === 0 ? 'postgres' : process.env['USER'] ?? 'postgres'
+  return process.geteuid?.() === 0 ? 'postgres' : userInfo().username
 }
