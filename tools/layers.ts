@@ -5,7 +5,7 @@ export const LEVELS: readonly (readonly string[])[] = [
   ['base'],
   ['disk', 'storage', 'schedule'],
   ['consistency', 'repository'],
-  ['catalog'],
+  ['catalog', 'channel'],
   ['backup', 'recovery'],
   ['writers', 'providers'],
   ['engine'],

@@ -2,6 +2,7 @@
 
 import { uuid } from '../base/random.ts'
 import { bestGradeSoFar, readRestorePoints } from '../catalog/mod.ts'
+import { RoundOfApplications } from './applications.ts'
 import type { BackupRequest } from './backup-request.ts'
 import type { BackupSummary } from './backup-summary.ts'
 import { capture } from './capture.ts'
@@ -35,11 +36,16 @@ export async function runBackup(
     plans.set(disk.id, await planDisk(
       repository, sealed, disk, prepared.tracking, request.full, running))
   }
-  const taken = await takeSnapshotSet(
-    request, { pointId, machine: description.machine, bestSoFar: bestGradeSoFar(points, name) },
-    prepared, running)
+  await using applications =
+    await RoundOfApplications.prepare(request, prepared.power, running)
+  const taken = await takeSnapshotSet(request, {
+    pointId, machine: description.machine, bestSoFar: bestGradeSoFar(points, name), applications,
+  }, prepared, running)
   const summary = await capture(request, { description, taken, plans, lock }, running)
-  if ('snapshotId' in summary.stored) prepared.tracking?.sealed()
+  if ('snapshotId' in summary.stored) {
+    prepared.tracking?.sealed()
+    await applications.complete(running)
+  }
   onEvent({ kind: 'phase', phase: 'releasing' })
   return { ...summary, durationMs: clock.monotonicMs() - startedMs }
 }

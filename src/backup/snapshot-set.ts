@@ -2,9 +2,10 @@
 
 import type { MachineDescription } from '../catalog/mod.ts'
 import {
-  holdAndCommit, predictGrade, resolvePolicy, type ApplicationsEvidence, type CommittedSet,
+  holdAndCommit, predictGrade, resolvePolicy, type CommittedSet,
   type Evidence, type Freezing, type Grade, type HoldEvent, type HoldOutcome, type PreparedSet,
 } from '../consistency/mod.ts'
+import type { RoundOfApplications } from './applications.ts'
 import type { BackupRequest } from './backup-request.ts'
 
 /** A committed set, with the evidence so far: its file systems are not probed yet. */
@@ -19,6 +20,7 @@ export interface BackupRun {
   readonly machine: MachineDescription
   /** The best grade of the machine's points so far; undefined before the first. */
   readonly bestSoFar: Grade | undefined
+  readonly applications: RoundOfApplications
 }
 
 /**
@@ -28,20 +30,21 @@ export interface BackupRun {
 export async function takeSnapshotSet(
   request: BackupRequest, run: BackupRun, set: PreparedSet, signal: AbortSignal,
 ): Promise<TakenSet> {
-  const { pointId, machine, bestSoFar } = run
+  const { pointId, machine, bestSoFar, applications } = run
   const { clock, limits, exclude: excludes } = request
   const startedAt = new Date(clock.nowMs()).toISOString()
   const events: HoldEvent[] = []
   request.onEvent({ kind: 'phase', phase: 'holding' })
   const outcome = await holdThenLog(request, events, () => holdAndCommit({
-    set, writers: [], limits, mayFreeze: true, whenFreezeFails: 'commit-anyway', clock,
-    note: (event) => { events.push(event) },
+    set, writers: applications.writers, limits, mayFreeze: true,
+    whenFreezeFails: 'commit-anyway', clock, note: (event) => { events.push(event) },
   }, signal))
   request.onEvent({ kind: 'phase', phase: 'judging' })
   const leftOut = [...set.leftOut, ...await set.recheck(signal)]
-  const applications = applicationsOf(request)
+  const { before } = outcome.lists
   const predicted = predictGrade({
-    power: set.power, disks: set.disks, leftOut: set.leftOut, excludes, applications,
+    power: set.power, disks: set.disks, leftOut: set.leftOut, excludes,
+    applications: applications.prospect(before),
     freezing: prospectOf(set, outcome),
   })
   const evidence: Evidence = {
@@ -55,7 +58,7 @@ export async function takeSnapshotSet(
     instant: outcome.instant,
     fileSystems: { ...outcome.lists, probes: [], volumes: [] },
     coverage: { leftOut, excludes, rechecked: true },
-    applications,
+    applications: applications.evidence(outcome.writers, before),
     reading: { state: 'unfinished' },
     policy: resolvePolicy(request.settings, bestSoFar, predicted.grade),
   }
@@ -70,13 +73,6 @@ async function holdThenLog(
     return await hold()
   } finally {
     for (const { event, ...fields } of events) log.info(event, fields)
-  }
-}
-
-function applicationsOf({ declaredNoApplications }: BackupRequest): ApplicationsEvidence {
-  return {
-    declaredNone: declaredNoApplications,
-    discovery: { state: 'impossible', reason: 'there is no agent of Stillpoint in the guest' },
   }
 }
 

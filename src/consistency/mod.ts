@@ -30,7 +30,7 @@ export type { HoldEvent, Note } from './hold-step.ts'
 export { locateData } from './locate-data.ts'
 export { judge, resolvePolicy } from './policy.ts'
 export type { Judgement, Policy, PolicySettings } from './policy.ts'
-export { predictGrade, type Prospect } from './predict.ts'
+export { idealWriter, predictGrade, type Prospect } from './predict.ts'
 export type {
   CommittedSet, FreezerMissing, Freezing, PlatformHeldSet, PlatformQuiesce, PowerState,
   PreparedSet, PrepareRequest, Provider, ProviderSurvey, QuiesceDocument, RequestorHeldSet,

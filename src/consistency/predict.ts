@@ -1,11 +1,13 @@
 /** The grade that a backup would get if every step went well: for `doctor` and a first run. */
 
 import type {
-  ApplicationsEvidence, Evidence, FileSystemList, HoldEvidence, VolumeEvidence,
+  ApplicationsEvidence, Evidence, FileSystemList, HoldEvidence, VolumeEvidence, WriterEvidence,
+  WriterHold,
 } from './evidence.ts'
 import { gradeOf, type GradeResult } from './grade.ts'
 import { expectedCount, placeOf, unionOf } from './guest-mounts.ts'
 import type { Freezing, ProviderSurvey } from './provider.ts'
+import type { PreparedWriter } from './writer.ts'
 
 /** What is known before the hold. */
 export interface Prospect extends ProviderSurvey {
@@ -61,6 +63,22 @@ const IDEAL: Evidence = {
   applications: { declaredNone: false, discovery: { state: 'impossible', reason: '' } },
   reading: { state: 'unfinished' },
   policy: { require: 'crash', origin: 'operator', onWeaker: 'keep' },
+}
+
+/** What a prepared writer does if every step goes well. */
+export function idealWriter({ contract, limits }: PreparedWriter): WriterEvidence {
+  const statement = 'expected'
+  const hold: WriterHold = {
+    limitMs: limits.holdMs,
+    freeze: {
+      state: 'acknowledged', issuedMs: 0, acknowledgedMs: 0, statement,
+      positions: { beforeCheckpoint: statement, atFreeze: statement },
+    },
+    thaw: {
+      state: 'thawed', issuedMs: 0, acknowledgedMs: 0, heldThroughout: true, statement },
+  }
+  return contract.kind === 'held' ? { contract: 'held', ...hold }
+    : { contract: 'recoverable', durability: contract.durability, ...hold }
 }
 
 function idealHold(freezing: Freezing): HoldEvidence {

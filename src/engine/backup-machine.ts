@@ -27,7 +27,7 @@ export async function backupMachine(
   const place = findMachine(request, context)
   return withRepository(request.repository, context, signal, async (repository) => {
     await using opened = await openMachine(place, context, signal)
-    const { platform, machine } = opened
+    const { platform, machine, applications } = opened
     const settings = place.settings ?? config.machines.get(machine)
     return await runBackup({
       repository, platform, machine,
@@ -37,6 +37,7 @@ export async function backupMachine(
       },
       full: request.full,
       exclude: settings?.exclude ?? [],
+      applications,
       declaredNoApplications: settings?.applications === 'none',
       limits: settings?.limits ?? config.limits,
       write: {},

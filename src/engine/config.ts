@@ -48,6 +48,7 @@ const platformSchema = z.strictObject({
   qmp: path,
   guardianQmp: path.optional(),
   agent: path.optional(),
+  channel: path.optional(),
   scratchDir: path.optional(),
   runDir: path.optional(),
 })
@@ -124,7 +125,7 @@ export function parseConfig(text: string, file: string): Config {
     platforms: new Map(Object.entries(platforms).map(([key, platform]) => [
       key,
       Object.freeze(resolvePaths(
-        platform, ['qmp', 'guardianQmp', 'agent', 'scratchDir', 'runDir'], inFolder)),
+        platform, ['qmp', 'guardianQmp', 'agent', 'channel', 'scratchDir', 'runDir'], inFolder)),
     ])),
     machines: new Map(Object.entries(machines).map(([key, machine]) => [
       key,

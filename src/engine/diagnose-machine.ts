@@ -1,5 +1,6 @@
-/** What a backup of a machine would be worth now, found out without touching it. */
+/** What a backup of a machine would be worth now, found out without holding anything. */
 
+import { RoundOfApplications } from '../backup/mod.ts'
 import type { MachineDescription } from '../catalog/mod.ts'
 import {
   judge, predictGrade, resolvePolicy, type ApplicationsEvidence, type Grade, type GradeResult,
@@ -34,10 +35,13 @@ export async function diagnoseMachine(
   const excludes = settings?.exclude ?? []
   const { machine } = await platform.describe(name, signal)
   const survey = await platform.provider(name).survey(excludes, signal)
-  const applications: ApplicationsEvidence = {
-    declaredNone: settings?.applications === 'none',
-    discovery: { state: 'impossible', reason: 'there is no agent of Stillpoint in the guest' },
-  }
+  await using round = await RoundOfApplications.prepare({
+    applications: opened.applications, declaredNoApplications: settings?.applications === 'none',
+    clock: context.clock, log: context.log,
+  }, survey.power, signal)
+  const { freezing } = survey
+  const applications = round.prospect('fileSystems' in freezing ? freezing.fileSystems
+    : { state: 'unavailable', reason: 'the mounts of the machine are not known' })
   const predicted = predictGrade({ ...survey, excludes, applications })
   const policy = resolvePolicy({
     require: request.require ?? settings?.require, onWeaker: settings?.onWeaker,

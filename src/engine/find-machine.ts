@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { Fault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
 import type { Platform } from '../catalog/mod.ts'
+import type { ApplicationHost, ApplicationHostMissing } from '../consistency/mod.ts'
 import type { MachineConfig, PlatformConfig } from './config.ts'
 import type { EngineContext } from './context.ts'
 import { nearest } from './nearest.ts'
@@ -69,20 +70,30 @@ export function findMachine(choice: MachineChoice, context: EngineContext): Mach
       ? `The configuration knows: ${names.join(', ')}.` : `Did you mean "${near}"?` })
 }
 
+export interface OpenedMachine extends AsyncDisposable {
+  readonly platform: Platform
+  readonly machine: string
+  readonly applications: ApplicationHost | ApplicationHostMissing
+}
+
 /**
- * Opens the platform; dispose it. Also says what the machine is called there.
+ * Opens the platform, and the way to the machine's applications; dispose it. Also says what the
+ * machine is called there.
  * Faults: `platform-*`, `machine-not-found`, `usage` where there are several to choose from.
  */
 export async function openMachine(
   place: MachinePlace, context: EngineContext, signal: AbortSignal,
-): Promise<AsyncDisposable & { readonly platform: Platform; readonly machine: string }> {
+): Promise<OpenedMachine> {
   const { clock, random, log } = context
   const platform = await context.registry.openPlatform(place.target, { clock, random, log }, signal)
   await using opened = new AsyncDisposableStack()
   opened.use(platform)
   const machine = place.machineName ?? await onlyMachine(platform, signal)
+  const applications = await context.registry.openApplications(
+    place.target, { clock, random, log }, signal)
+  if (!('missing' in applications)) opened.use(applications)
   const kept = opened.move()
-  return { platform, machine, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+  return { platform, machine, applications, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }
 
 async function onlyMachine(platform: Platform, signal: AbortSignal): Promise<string> {
@@ -98,14 +109,14 @@ function adHoc(on: string, { workingDir }: EngineContext): MachinePlace {
   // The guardian runs in another folder.
   const absolute = (path: string | undefined): string | undefined =>
     path === undefined ? undefined : resolve(workingDir, path)
-  const { qmp, guardianQmp, agent, scratchDir } = options
+  const { qmp, guardianQmp, agent, channel, scratchDir } = options
   return {
     platformName: undefined,
     target: {
       type,
       options: { ...options, qmp: resolve(workingDir, qmp), ...withoutUndefined({
         guardianQmp: absolute(guardianQmp), agent: absolute(agent),
-        scratchDir: absolute(scratchDir),
+        channel: absolute(channel), scratchDir: absolute(scratchDir),
       }) },
     },
     machineName: undefined,

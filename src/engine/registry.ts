@@ -3,15 +3,21 @@
 import { Fault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
 import type { Platform } from '../catalog/mod.ts'
+import type { ApplicationHost, ApplicationHostMissing } from '../consistency/mod.ts'
 import {
   openQemuPlatform, parseQemuTarget, type ProviderContext, type QemuOptions,
 } from '../providers/mod.ts'
 import { openLocalStorage, type Storage } from '../storage/mod.ts'
+import { openApplications } from './open-applications.ts'
 
 export interface Registry {
   /** Opens a platform that was named; dispose it. Faults: `platform-*`, `unsupported`. */
   openPlatform(
     target: PlatformTarget, context: ProviderContext, signal: AbortSignal): Promise<Platform>
+  /** The way to the machine's applications; dispose a host. No way is no fault. */
+  openApplications(
+    target: PlatformTarget, context: ProviderContext, signal: AbortSignal,
+  ): Promise<ApplicationHost | ApplicationHostMissing>
   /** The store at a location; touches nothing yet. Faults: `unsupported`, `usage`. */
   openStorage(location: string): Storage
 }
@@ -24,6 +30,8 @@ export interface PlatformTarget {
 
 export const systemRegistry: Registry = {
   openPlatform: (target, context, signal) => openQemuPlatform(target.options, context, signal),
+  openApplications: ({ options }, context, signal) =>
+    openApplications(options.channel, context, signal),
   openStorage: (location) => openLocalStorage(localPath(location)),
 }
 
@@ -31,8 +39,8 @@ export const systemRegistry: Registry = {
 const PLANNED_PLATFORMS: ReadonlySet<string> = new Set(['libvirt', 'vsphere', 'hyperv', 'host'])
 
 /**
- * Parses `--on`, `TYPE:…`: of the types there are, `qemu:qmp=PATH,agent=PATH[,name=NAME]`. A comma
- * inside a value is written twice. Faults: `usage`, `unsupported`.
+ * Parses `--on`, `TYPE:…`: of the types there are, `qemu:qmp=PATH,agent=PATH[,channel=PATH]…`. A
+ * comma inside a value is written twice. Faults: `usage`, `unsupported`.
  */
 export function parsePlatform(text: string): PlatformTarget {
   const [type = '', ...rest] = text.split(':')

@@ -190,7 +190,8 @@ export class BareMachine {
       repository, machine: 'bare',
       platform: atInstant === undefined ? platform : afterCommit(platform, atInstant),
       settings: wishes.settings ?? { require: 'crash', onWeaker: undefined },
-      full: wishes.full ?? false, exclude: wishes.exclude ?? [], declaredNoApplications: false,
+      full: wishes.full ?? false, exclude: wishes.exclude ?? [],
+      applications: { missing: 'there is no channel' }, declaredNoApplications: false,
       limits: LIMITS, write: {}, programVersion: 'test', clock, random, log: silentLog,
       onEvent: wishes.onEvent ?? (() => {}),
     }, t.signal)

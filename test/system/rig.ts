@@ -78,6 +78,7 @@ export interface BackupWishes {
   readonly settings?: BackupRequest['settings']
   readonly limits?: BackupRequest['limits']
   readonly declaredNoApplications?: boolean
+  readonly applications?: BackupRequest['applications']
   readonly exclude?: readonly string[]
   readonly full?: boolean
   readonly scratchDir?: string
@@ -89,6 +90,7 @@ export interface BackupWishes {
   readonly signal?: AbortSignal
 }
 
+const NO_CHANNEL = { missing: 'there is no channel' }
 const LIMITS = { freezeMs: 20_000, holdMs: 10_000, thawMs: 20_000 }
 
 /** Backs the guest up as the command line would. */
@@ -109,6 +111,7 @@ export async function backup(t: TestContext, wishes: BackupWishes): Promise<Back
       settings: wishes.settings ?? { require: undefined, onWeaker: undefined },
       full: wishes.full ?? false,
       exclude: wishes.exclude ?? [],
+      applications: wishes.applications ?? NO_CHANNEL,
       declaredNoApplications: wishes.declaredNoApplications ?? false,
       limits: wishes.limits ?? LIMITS,
       write: {}, programVersion: 'test', clock, random, log: silentLog,

@@ -56,6 +56,7 @@ export class BackupBench implements AsyncDisposable {
     return runBackup({
       repository: this.repository, platform: this.#platform(), machine: SAMPLE_MACHINE.name,
       settings: { require: 'crash', onWeaker: undefined }, full: false, exclude: [],
+      applications: { missing: 'there is no agent' },
       declaredNoApplications: false, limits: { freezeMs: 1000, holdMs: 1000, thawMs: 1000 },
       write: { workers: 1 }, programVersion: 'test', clock, random: seededRandom(this.#seed++),
       log, onEvent: () => {}, ...wishes,

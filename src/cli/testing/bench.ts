@@ -5,7 +5,7 @@ import { Fault } from '../../base/fault.ts'
 import { seededRandom } from '../../base/random.ts'
 import { Secret } from '../../base/secret.ts'
 import type { Platform } from '../../catalog/mod.ts'
-import type { RequestorHeldSet } from '../../consistency/mod.ts'
+import type { ApplicationHost, RequestorHeldSet } from '../../consistency/mod.ts'
 import { FakeFreezer, FakeProvider } from '../../consistency/testing/mod.ts'
 import type { PlatformTarget, Registry } from '../../engine/mod.ts'
 import { openMemoryStorage } from '../../storage/testing/mod.ts'
@@ -14,6 +14,8 @@ import { runCli } from '../program.ts'
 import type { World } from '../world.ts'
 
 export interface BenchOptions {
+  /** Default: there is no way to them. */
+  readonly applications?: ApplicationHost
   /** What holds the machine's file systems; default an agent that works. */
   readonly freezer?: RequestorHeldSet['freezer']
   readonly environment?: Readonly<Record<string, string>>
@@ -57,6 +59,8 @@ export function createBench(options: BenchOptions = {}): Bench {
       // The stores outlive the runs.
       return { ...bound(store), location, [Symbol.asyncDispose]: async () => {} }
     },
+    openApplications: async () => options.applications ??
+      { missing: 'there is no agent of Stillpoint in the guest' },
     openPlatform: async (target) => {
       opened.push(target)
       if (target.options.qmp.endsWith('/gone')) {

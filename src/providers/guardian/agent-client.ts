@@ -11,8 +11,8 @@ import { abortable, deadline, type Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { isJsonObject, parseJson } from '../../base/json.ts'
 import { printable } from '../../base/text.ts'
-import { LineSplitter } from '../channel/lines.ts'
-import { connectUnix } from '../channel/unix-socket.ts'
+import { LineSplitter } from '../../base/lines.ts'
+import { connectUnix } from '../../base/unix-socket.ts'
 
 /** The answer to `guest-get-fsinfo` of a guest with 1000 mounts is some 500 kB. */
 const MAX_LINE_BYTES = 4 * 1024 * 1024

@@ -8,7 +8,7 @@
 import { systemClock } from '../../base/clock.ts'
 import { isJsonObject, parseJson } from '../../base/json.ts'
 import { printable } from '../../base/text.ts'
-import { LineSplitter } from '../channel/lines.ts'
+import { LineSplitter } from '../../base/lines.ts'
 import { leaveControlGroup } from './cgroup.ts'
 import { Guardian } from './guardian.ts'
 import {

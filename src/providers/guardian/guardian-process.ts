@@ -6,7 +6,7 @@ import { abortable, deadline, type Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { parseJson } from '../../base/json.ts'
 import { siblingModule } from '../../base/worker.ts'
-import { LineSplitter } from '../channel/lines.ts'
+import { LineSplitter } from '../../base/lines.ts'
 import {
   faultFromPlain, MAX_MESSAGE_BYTES, parseMessage, type GuardianMessage, type GuardianRequest,
 } from './protocol.ts'

@@ -13,6 +13,8 @@ export interface QemuTarget {
   readonly guardianQmp?: string
   /** The host's end of the channel `org.qemu.guest_agent.0`. */
   readonly agent?: string
+  /** The host's end of the port `org.stillpoint.agent.0`, to the agent of Stillpoint. */
+  readonly channel?: string
   /** What to call the machine; default QEMU's own `-name`, else its UUID, else `qemu`. */
   readonly name?: string
   /** Where scratch overlays are made; default the folder of each disk's own image. */
@@ -36,15 +38,16 @@ export interface ProviderContext {
 const MAX_SOCKET_PATH = 107
 
 const KEYS: ReadonlyMap<string, keyof QemuTarget> = new Map([
-  ['qmp', 'qmp'], ['guardian-qmp', 'guardianQmp'], ['agent', 'agent'], ['name', 'name'],
-  ['scratch', 'scratchDir'],
+  ['qmp', 'qmp'], ['guardian-qmp', 'guardianQmp'], ['agent', 'agent'],
+  ['channel', 'channel'], ['name', 'name'], ['scratch', 'scratchDir'],
 ])
 
-const SOCKETS: ReadonlySet<keyof QemuTarget> = new Set(['qmp', 'guardianQmp', 'agent'])
+const SOCKETS: ReadonlySet<keyof QemuTarget> = new Set([
+  'qmp', 'guardianQmp', 'agent', 'channel'])
 
 /**
  * Parses what follows `qemu:`:
- * `qmp=PATH[,agent=PATH][,guardian-qmp=PATH][,name=NAME][,scratch=DIR]`.
+ * `qmp=PATH[,agent=PATH][,channel=PATH][,guardian-qmp=PATH][,name=NAME][,scratch=DIR]`.
  * A comma inside a value is written twice, as on QEMU's own command line. Faults: `usage`.
  */
 export function parseQemuTarget(text: string): QemuTarget {
@@ -68,6 +71,7 @@ export function parseQemuTarget(text: string): QemuTarget {
 
 function usage(what: string): Fault {
   return new Fault('usage', `the QEMU machine cannot be found: ${what}`, {
-    advice: 'Write qemu:qmp=PATH,agent=PATH[,guardian-qmp=PATH][,name=NAME][,scratch=DIR].',
+    advice: 'Write qemu:qmp=PATH,agent=PATH[,channel=PATH][,guardian-qmp=PATH][,name=NAME]' +
+      '[,scratch=DIR].',
   })
 }

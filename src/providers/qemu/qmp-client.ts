@@ -10,8 +10,8 @@ import { abortable, deadline, reasonOf, type Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { isJsonObject, parseJson } from '../../base/json.ts'
 import { printable } from '../../base/text.ts'
-import { LineSplitter } from '../channel/lines.ts'
-import { connectUnix } from '../channel/unix-socket.ts'
+import { LineSplitter } from '../../base/lines.ts'
+import { connectUnix } from '../../base/unix-socket.ts'
 
 export interface QmpCommand {
   readonly execute: string

@@ -1,9 +1,9 @@
 /** Connects to a unix socket; what can be wrong with one is said in a line, with advice. */
 
 import { connect, type Socket } from 'node:net'
-import { reasonOf } from '../../base/clock.ts'
-import { Fault, type FaultCode } from '../../base/fault.ts'
-import { printable } from '../../base/text.ts'
+import { reasonOf } from './clock.ts'
+import { Fault, type FaultCode } from './fault.ts'
+import { printable } from './text.ts'
 
 export interface SocketRole {
   /** What it is, for messages: `the QMP socket`. */

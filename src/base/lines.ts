@@ -1,6 +1,6 @@
 /** Cuts a stream of bytes into lines, with a bound on the longest. */
 
-import { Fault, type FaultCode } from '../../base/fault.ts'
+import { Fault, type FaultCode } from './fault.ts'
 
 export interface LineLimits {
   /** The longest line taken, its end not counted. */

@@ -1,0 +1,182 @@
+/**
+ * The applications of a machine round one hold: found and prepared before it, evidence after it,
+ * and told at the end whether there is a restore point.
+ */
+
+import { deadline, throwIfAborted, type Clock } from '../base/clock.ts'
+import { causesOf, isFault } from '../base/fault.ts'
+import type { Log } from '../base/log.ts'
+import { printable } from '../base/text.ts'
+import {
+  idealWriter, locateData, type ApplicationEvidence, type ApplicationHost,
+  type ApplicationHostMissing, type ApplicationsEvidence, type DiscoveredApplication,
+  type FileSystemList, type PowerState, type PreparedWriter, type WriterEvidence,
+} from '../consistency/mod.ts'
+
+/** For all writers to look round: servers are found in milliseconds or not at all. */
+const DISCOVER_MS = 30_000
+/** For one application: a checkpoint of a busy database takes its time. */
+const PREPARE_MS = 120_000
+/** To be told that there is a point, or that there is none. */
+const END_MS = 30_000
+
+export interface ApplicationsRequest {
+  /** Who leads to the machine's applications; stays the caller's. */
+  readonly applications: ApplicationHost | ApplicationHostMissing
+  /** The operator says that nothing on the machine keeps durable data. */
+  readonly declaredNoApplications: boolean
+  readonly clock: Clock
+  readonly log: Log
+}
+
+interface Found {
+  readonly application: DiscoveredApplication
+  readonly writer: PreparedWriter | undefined
+  /** Why there is no writer. */
+  readonly without: WriterEvidence
+}
+
+type Discovery =
+  | { readonly impossible: string }
+  | { readonly by: string; readonly found: readonly Found[] }
+
+/** Owns the prepared writers: disposing ends each that was not told of a point. */
+export class RoundOfApplications implements AsyncDisposable {
+  readonly #request: ApplicationsRequest
+  readonly #discovery: Discovery
+  #isComplete = false
+
+  private constructor(request: ApplicationsRequest, discovery: Discovery) {
+    this.#request = request
+    this.#discovery = discovery
+  }
+
+  /**
+   * Finds the machine's applications and prepares the protected ones. What cannot be asked is no
+   * fault: the evidence says so. Faults: the signal's reason.
+   */
+  static async prepare(
+    request: ApplicationsRequest, power: PowerState, signal: AbortSignal,
+  ): Promise<RoundOfApplications> {
+    const { applications: host } = request
+    if (power !== 'running') {
+      return new RoundOfApplications(request, { impossible: 'the machine does not run' })
+    }
+    if ('missing' in host) return new RoundOfApplications(request, { impossible: host.missing })
+    const found: Found[] = []
+    const round = new RoundOfApplications(request, { by: printable(host.agent, 256), found })
+    try {
+      for (const application of await discover(host, request.clock, signal)) {
+        found.push(await prepareOne(host, application, request, signal))
+      }
+      return round
+    } catch (error) {
+      await round[Symbol.asyncDispose]()
+      throwIfAborted(signal)
+      if (!isFault(error)) throw error
+      return new RoundOfApplications(request, { impossible: printable(error.message) })
+    }
+  }
+
+  /** In the order of freezing: those that are locked come last, and so are locked the shortest. */
+  get writers(): readonly PreparedWriter[] {
+    const weight = ({ contract }: PreparedWriter): number => contract.kind === 'held' ? 1 : 0
+    return this.#found.flatMap(({ writer }) => writer ?? [])
+      .toSorted((a, b) => weight(a) - weight(b))
+  }
+
+  /** With what each writer did in the hold, by the name of its application. */
+  evidence(
+    did: ReadonlyMap<string, WriterEvidence>, list: FileSystemList): ApplicationsEvidence {
+    return this.#evidence(list, ({ application, without }) =>
+      did.get(application.name) ?? without)
+  }
+
+  /** As if each writer had done what it can do. */
+  prospect(list: FileSystemList): ApplicationsEvidence {
+    return this.#evidence(list, ({ writer, without }) =>
+      writer === undefined ? without : idealWriter(writer))
+  }
+
+  /** There is a restore point: tells each application, which may now drop what it kept. */
+  async complete(signal: AbortSignal): Promise<void> {
+    this.#isComplete = true
+    for (const { application, writer } of this.#found) {
+      if (writer === undefined) continue
+      await this.#ended(application, 'complete', (signal) => writer.complete(signal), signal)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { application, writer } of this.#found) {
+      if (writer === undefined) continue
+      if (!this.#isComplete) {
+        await this.#ended(application, 'abort', (signal) => writer.abort(signal))
+      }
+      await writer[Symbol.asyncDispose]()
+    }
+  }
+
+  get #found(): readonly Found[] {
+    return 'found' in this.#discovery ? this.#discovery.found : []
+  }
+
+  #evidence(
+    list: FileSystemList, writerOf: (found: Found) => WriterEvidence): ApplicationsEvidence {
+    const declaredNone = this.#request.declaredNoApplications
+    if ('impossible' in this.#discovery) {
+      const reason = this.#discovery.impossible
+      return { declaredNone, discovery: { state: 'impossible', reason } }
+    }
+    const { by, found } = this.#discovery
+    const applications = found.map((it): ApplicationEvidence => {
+      const { name, kind, recovery, data } = it.application
+      return { name, kind, recovery, data: locateData(data, list), writer: writerOf(it) }
+    })
+    return { declaredNone, discovery: { state: 'done', by, applications } }
+  }
+
+  /** The backup has ended already, well or not: what an application makes of it is a warning. */
+  async #ended(
+    { name }: DiscoveredApplication, how: 'complete' | 'abort',
+    tell: (signal: AbortSignal) => Promise<unknown>, signal?: AbortSignal,
+  ): Promise<void> {
+    const { clock, log } = this.#request
+    using limit = deadline(clock, END_MS, `${how} of ${name}`, signal)
+    try {
+      await tell(limit.signal)
+    } catch (error) {
+      log.warn(`application.${how}-failed`, {
+        application: printable(name, 100), reason: printable(causesOf(error).join(': ')) })
+    }
+  }
+}
+
+async function discover(
+  host: ApplicationHost, clock: Clock, signal: AbortSignal,
+): Promise<readonly DiscoveredApplication[]> {
+  using limit = deadline(clock, DISCOVER_MS, 'looking for applications', signal)
+  return await host.discover(limit.signal)
+}
+
+async function prepareOne(
+  host: ApplicationHost, application: DiscoveredApplication,
+  { clock, log }: ApplicationsRequest, signal: AbortSignal,
+): Promise<Found> {
+  const without = (reason: 'no-writer' | 'not-reachable', detail: string): Found =>
+    ({ application, writer: undefined, without: { contract: 'none', reason, detail } })
+  if (application.kind === 'incidental') return without('no-writer', '')
+  const name = printable(application.name, 100)
+  using limit = deadline(clock, PREPARE_MS, `preparing ${name}`, signal)
+  try {
+    const writer = await host.prepare(application, limit.signal)
+    return writer === undefined ? without('no-writer', '')
+      : { application, writer, without: { contract: 'none', reason: 'not-tried', detail: '' } }
+  } catch (error) {
+    throwIfAborted(signal)
+    if (!isFault(error)) throw error
+    const detail = printable(causesOf(error).join(': '), 1000)
+    log.warn('application.not-prepared', { application: name, reason: detail })
+    return without('not-reachable', detail)
+  }
+}

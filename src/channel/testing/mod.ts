@@ -1,0 +1,1 @@
+export { channelPair, type ChannelPair, type OnTheWay } from './pair.ts'
