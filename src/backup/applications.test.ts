@@ -26,13 +26,13 @@ Asked {
     agent: 'test-agent 1',
     discover: async (at) => (await Promise.all(writers.map((it) => it.discover(at)))).flat(),
     prepare: async (application, at) =>
-      await writers.find(({ name }) => name === application.name)?.prepare(application, at),
+      writers.find(({ name }) => name === application.name)?.prepare(application, at),
     [Symbol.asyncDispose]: async () => {},
   } }
 }
 
-async function benchWithGuest(): Promise<BackupBench> {
-  return await backupBench({ heldBy: {
+function benchWithGuest(): Promise<BackupBench> {
+  return backupBench({ heldBy: {
     kind: 'requestor', freezer: new FakeFreezer({ clock, mounts: MOUNTS }) } })
 }
 

@@ -125,18 +125,18 @@ class Session {
         this.#known = new Map(found.map((application) => [application.name, application]))
         return found
       }
-      case 'prepare': return await this.#prepare(question.name)
-      case 'freeze': return await this.#heldBy(question.key).freeze()
-      case 'thaw': return await this.#heldBy(question.key).thaw()
+      case 'prepare': return this.#prepare(question.name)
+      case 'freeze': return this.#heldBy(question.key).freeze()
+      case 'thaw': return this.#heldBy(question.key).thaw()
       case 'complete': {
         const held = this.#heldBy(question.key)
         this.#prepared.delete(question.key)
-        return await held.complete(this.#over.signal)
+        return held.complete(this.#over.signal)
       }
       case 'abort': {
         const held = this.#heldBy(question.key)
         this.#prepared.delete(question.key)
-        return await held.release()
+        return held.release()
       }
       default: return question satisfies never
     }
