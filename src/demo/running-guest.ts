@@ -143,6 +143,7 @@ async function launch(
   try {
     const socket = await openWitness(qemu, command, qemuLog, witness, clock, signal)
     socket.write(settings)
+    void tellAfterResets(witness, socket, settings)
     void ended.then(() => socket.destroy())
   } catch (error) {
     await kill()
@@ -165,6 +166,20 @@ async function launch(
     },
     kill,
     [Symbol.asyncDispose]: kill,
+  }
+}
+
+/** A guest that was reset waits for its settings anew. Ends with the witness. */
+async function tellAfterResets(
+  witness: Witness, socket: Socket, settings: string): Promise<void> {
+  const never = new AbortController().signal
+  try {
+    for (let boots = 1; ; boots++) {
+      await witness.until('a reset', (witness) => witness.boots > boots, never)
+      socket.write(settings)
+    }
+  } catch {
+    // The guest has ended.
   }
 }
 

@@ -45,6 +45,8 @@ export interface Witness {
   /** Complete once the guest is ready. */
   readonly boot: BootReport
   readonly isReady: boolean
+  /** How often the guest has come up: more than once if it was reset. */
+  readonly boots: number
   /** The newest row of `table` that the guest acknowledged, undefined before the first. */
   lastAcknowledged(table: string): Acknowledged | undefined
   /** The newest row of `table` heard of at or before `atMs` (wall time). */
@@ -65,6 +67,7 @@ const MAX_LINE_BYTES = 4096
 export class WitnessLog implements Witness {
   readonly boot = { disks: new Map<string, DiskReport>(), tables: new Map<string, TableReport>() }
   isReady = false
+  boots = 0
   readonly #clock: Clock
   readonly #acks = new Map<string, Acknowledged[]>()
   readonly #waiting = new Set<() => void>()
@@ -131,6 +134,11 @@ export class WitnessLog implements Witness {
       case 'ack': return this.#takeAck(rest)
       case 'table': return this.#takeTable(rest)
       case 'disk': return this.#takeDisk(rest)
+      case 'booted': {
+        this.isReady = false
+        this.boots++
+        return
+      }
       case 'ready': {
         this.isReady = true
         return

@@ -72,7 +72,8 @@ async function attack(seed: number): Promise<string> {
   let thawsIgnored = dice.pick([0, 0, 1, 2])
   await using _ = await startRelay(join(folder.path, 'qga'), agent.path, (line, n) =>
     n >= first && n < last ? damaged(line, dice) : { send: [line] },
-  (request) => request.includes('fsfreeze-thaw') && thawsIgnored-- > 0 ? answer(3) : undefined)
+  (request) => request.includes('fsfreeze-thaw') && thawsIgnored-- > 0
+    ? { say: answer(3) } : undefined)
   const shouts: string[] = []
   const guardian = new Guardian({
     clock, times: TIMES, stopMs: 50_000, idleMs: 50_000, pid: process.pid,

@@ -11,8 +11,12 @@ export interface Relayed {
 /** Called with each line of the fake, its end included, and its number over all connections. */
 export type Meddle = (line: Buffer, number: number) => Relayed
 
-/** What is said in place of the fake to a request, which the fake then never sees. */
-export type Intercept = (request: string) => Uint8Array | undefined
+/**
+ * Called with what a client wrote at once; `pass` is what the fake gets of it, default all, and
+ * `say` what is answered in its place.
+ */
+export type Intercept = (
+  request: string) => { readonly pass?: string; readonly say?: Uint8Array } | undefined
 
 /** Listens at `path` and serves what listens at `behind`. */
 export async function startRelay(
@@ -31,9 +35,10 @@ export async function startRelay(
       })
     }
     client.on('data', (request: Buffer) => {
-      const said = intercept(request.toString('latin1'))
-      if (said === undefined) fake.write(request)
-      else client.write(said)
+      const { pass, say } = intercept(request.toString('latin1')) ?? { pass: undefined }
+      if (say !== undefined) client.write(say)
+      else if (pass === undefined) fake.write(request)
+      else fake.write(pass, 'latin1')
     })
     let rest = Buffer.alloc(0)
     fake.on('data', (bytes: Buffer) => {

@@ -33,6 +33,10 @@ export class StubProcess implements Disposable {
     this.#watchers.clear()
   }
 
+  get pid(): number {
+    return this.#child.pid ?? 0
+  }
+
   /** The lines so far. */
   get lines(): readonly string[] {
     return this.#lines
