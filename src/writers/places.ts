@@ -8,12 +8,14 @@ import { mountOf, readMounts } from './mounts.ts'
 export const MAX_PLACES = 4096
 
 /**
- * Locates `paths`, absolute and as the process `pid` calls them. Unknown, with the reason, if one
- * cannot be followed, or if the process sees another file there than we do: it is in a container.
+ * Locates `paths`, absolute and as the process `pid` (or we ourselves) call them. Unknown, with the
+ * reason, if one cannot be followed, or if the process sees another file there than we do: it is in
+ * a container.
  * Fault: `writer-failed` if the mounts cannot be read.
  */
 export async function locatePlaces(
-  paths: readonly string[], pid: number, procRoot: string): Promise<DataPlaces> {
+  paths: readonly string[], pid: number | 'self', procRoot: string,
+): Promise<DataPlaces> {
   if (paths.length > MAX_PLACES) {
     return { state: 'unknown', detail: `it has data in more than ${MAX_PLACES} places` }
   }
