@@ -1,3 +1,4 @@
+export { AGENT_NAME, buildAgent } from './agent-build.ts'
 export { defaultCacheDir } from './cache.ts'
 export { runDemo } from './demo.ts'
 export type { DemoContext, DemoOptions } from './demo.ts'

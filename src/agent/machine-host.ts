@@ -1,0 +1,10 @@
+/** Every writer that the agent has, as one host. */
+
+import type { Clock } from '../base/clock.ts'
+import type { ApplicationHost } from '../consistency/mod.ts'
+import { mariadbWriter, postgresWriter, writerSet } from '../writers/mod.ts'
+
+export function machineHost(agent: string, clock: Clock): ApplicationHost {
+  return writerSet({
+    agent, writers: [postgresWriter({ clock }), mariadbWriter({ clock })], finders: [] })
+}
