@@ -150,7 +150,9 @@ async function liveAndDie(stage: Stage, signal: AbortSignal): Promise<{
   await using guest = await bootGuest(stage, signal)
   story.chapter('Two backups while it works')
   await stillpoint(shell, ['init'], {}, signal)
-  const machine = [kind, '--on', 'qemu:qmp=first/qmp,guardian-qmp=first/qmp2,agent=first/agent']
+  const channel = guest.channelSocket === undefined ? '' : ',channel=first/channel'
+  const machine = [
+    kind, '--on', `qemu:qmp=first/qmp,guardian-qmp=first/qmp2,agent=first/agent${channel}`]
   await stillpoint(shell, ['backup', ...machine], {}, signal)
   await moreRows(guest, signal)
   story.say(`The machine has written on, to row ${rowCount(guest)}. Again, for programs to read:`)

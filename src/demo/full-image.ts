@@ -6,10 +6,11 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Fault } from '../base/fault.ts'
 import { runProgram } from '../base/program.ts'
+import { AGENT_NAME, buildAgent } from './agent-build.ts'
 import { builtOnce } from './cache.ts'
 import { packageListsStamp } from './debian-packages.ts'
 import type { GuestDiskOptions } from './disk-images.ts'
@@ -32,7 +33,26 @@ export async function buildFullGuest(
   cacheDir: string, signal: AbortSignal): Promise<readonly GuestDiskOptions[]> {
   const folder = imageFolder(cacheDir)
   await builtOnce(folder, (unfinished) => build(unfinished, signal), signal)
-  return ['root', 'data'].map((id) => ({ id, copyOf: join(folder, `${id}.qcow2`) }))
+  const agent = await buildAgent(cacheDir, signal)
+  const withAgent = `${folder}-agent-${basename(dirname(agent))}`
+  await builtOnce(withAgent, (unfinished) => addAgent(
+    join(folder, 'root.qcow2'), agent, join(unfinished, 'root.qcow2'), signal), signal)
+  return [
+    { id: 'root', copyOf: join(withAgent, 'root.qcow2') },
+    { id: 'data', copyOf: join(folder, 'data.qcow2') },
+  ]
+}
+
+/** Lays the agent of Stillpoint into an image, as installing it would. */
+async function addAgent(
+  image: string, agent: string, target: string, signal: AbortSignal): Promise<void> {
+  const raw = `${target}.raw`
+  await runProgram('qemu-img', ['convert', '-f', 'qcow2', '-O', 'raw', image, raw], { signal })
+  await runProgram('debugfs', ['-w', '-f', '-', raw], { signal, input: [
+    'cd /usr/local/bin', `write ${agent} ${AGENT_NAME}`,
+    `set_inode_field ${AGENT_NAME} mode 0100755`, ''].join('\n') })
+  await runProgram('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, target], { signal })
+  await rm(raw)
 }
 
 /** True if `buildFullGuest` would return at once. */

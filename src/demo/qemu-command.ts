@@ -19,6 +19,8 @@ export interface GuestSockets {
   readonly qmp: string
   readonly secondQmp: string
   readonly agent: string
+  /** To the agent of Stillpoint. */
+  readonly channel: string
   readonly witness: string
 }
 
@@ -31,6 +33,7 @@ export interface QemuCommand {
   readonly kernelParameters: readonly string[]
   readonly disks: readonly GuestDisk[]
   readonly hasAgentPort: boolean
+  readonly hasChannelPort: boolean
   readonly sockets: GuestSockets
   readonly serialLog: string
   /** Added at the end: further devices. */
@@ -40,7 +43,10 @@ export interface QemuCommand {
 /** Short names: a socket's path may be no longer than 107 bytes (unix(7)). */
 export function socketsIn(folder: string): GuestSockets {
   const at = (name: string): string => join(folder, name)
-  return { qmp: at('qmp'), secondQmp: at('qmp2'), agent: at('agent'), witness: at('witness') }
+  return {
+    qmp: at('qmp'), secondQmp: at('qmp2'), agent: at('agent'), channel: at('channel'),
+    witness: at('witness'),
+  }
 }
 
 /** The arguments of qemu-system-x86_64. The witness comes last: when it listens, all do. */
@@ -59,6 +65,8 @@ export function qemuArguments(command: QemuCommand): readonly string[] {
     ...command.disks.flatMap(diskArguments),
     '-device', 'virtio-serial-pci,id=ports',
     ...(command.hasAgentPort ? port('agent', 'org.qemu.guest_agent.0', sockets.agent) : []),
+    ...(command.hasChannelPort
+      ? port('channel', 'org.stillpoint.agent.0', sockets.channel) : []),
     ...port('witness', 'stillpoint.witness', sockets.witness),
     ...command.extra,
   ]

@@ -61,6 +61,8 @@ export interface RunningGuest extends AsyncDisposable {
   readonly secondQmpSocket: string
   /** The host's end of `org.qemu.guest_agent.0`; undefined if the agent is `absent`. */
   readonly agentSocket: string | undefined
+  /** The host's end of `org.stillpoint.agent.0`, which a full guest's agent of ours serves. */
+  readonly channelSocket: string | undefined
   readonly disks: readonly GuestDisk[]
   readonly witness: Witness
   /** Files with the guest's console and with what QEMU itself complained of. */
@@ -104,6 +106,7 @@ export async function startGuest(
     kernelParameters: kernelParameters(options.kind, disks.length),
     disks,
     hasAgentPort: agent !== 'absent',
+    hasChannelPort: options.kind === 'full',
     sockets: socketsIn(options.folder),
     serialLog: join(options.folder, 'serial.log'),
     extra: options.qemuArguments ?? [],
@@ -155,6 +158,7 @@ async function launch(
     qmpSocket: command.sockets.qmp,
     secondQmpSocket: command.sockets.secondQmp,
     agentSocket: command.hasAgentPort ? command.sockets.agent : undefined,
+    channelSocket: command.hasChannelPort ? command.sockets.channel : undefined,
     disks: command.disks,
     witness,
     serialLog: command.serialLog,
