@@ -1,7 +1,5 @@
-/** Builds the agent for machines: `tools/node tools/build-agent.ts` prints the executable's path. */
+/** Builds the agent: `tools/node tools/build-agent.ts` prints the path of the executable. */
 
-import { buildAgent } from '../src/demo/mod.ts'
-import { defaultCacheDir } from '../src/demo/mod.ts'
+import { buildAgent, defaultCacheDir } from '../src/demo/mod.ts'
 
-const signal = new AbortController().signal
-console.log(await buildAgent(defaultCacheDir(), signal))
+console.log(await buildAgent(defaultCacheDir(), new AbortController().signal))
