@@ -51,7 +51,7 @@ test('every import of the source tree goes the way the table says', () => {
   assert.deepEqual(wrong, [])
 })
 
-test('every folder of src is a room with a README and a door, or a program; base is neither', () => {
+test('every folder of src is a room with a README, and a door or a program', () => {
   const rooms = readdirSync(join(ROOT, 'src'))
   const known = LEVELS.flat()
   const files = new Set(projectFiles())
