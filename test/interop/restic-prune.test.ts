@@ -12,7 +12,7 @@ import { FILE_KINDS, openLocalStorage, type Storage } from '../../src/storage/mo
 import {
   crashStates, faultyStorage, openMemoryStorage, recordingStorage, replay,
 } from '../../src/storage/testing/mod.ts'
-import { SimulatedClock } from '../simulation/clocks.ts'
+import { SimulatedClock, THREADS_MS_PER_TURN } from '../simulation/clocks.ts'
 import {
   backUp, initVault, makeDisk, openVault, PASSWORD, pruneVault, SCRYPT, signal, THOROUGH,
   verifyPoints,
@@ -73,7 +73,8 @@ test('restic finds nothing but unreferenced packs after a crash of ours', limits
   const points: FileId[] = []
   for (const seed of [1, 2, 3]) {
     const disks = [makeDisk(seed, 64), makeDisk(50, 32)]
-    points.push(await clock.runUntil(backUp(repository, { disks, threads: true })))
+    points.push(await clock.runUntil(
+      backUp(repository, { disks, threads: true }), THREADS_MS_PER_TURN))
   }
   const from = storage.operations.findIndex(({ file }) => file.kind === 'snapshots')
   await storage.remove({ kind: 'snapshots', name: points[1] ?? '' }, signal)
@@ -99,7 +100,8 @@ test('restic finds nothing at all after our forget and prune', limits, async (t)
   const points: FileId[] = []
   for (const seed of [1, 2, 3, 4, 5, 6]) {
     const disks = [makeDisk(seed, 64), makeDisk(50 + (seed >> 1), 32)]
-    points.push(await clock.runUntil(backUp(repository, { disks, threads: true })))
+    points.push(await clock.runUntil(
+      backUp(repository, { disks, threads: true }), THREADS_MS_PER_TURN))
   }
   for (const name of points.splice(1, 3)) await storage.remove({ kind: 'snapshots', name }, signal)
   const { packBytes: _, ...options } = THOROUGH

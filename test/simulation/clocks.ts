@@ -9,6 +9,9 @@ export async function settle(turns = 20): Promise<void> {
   for (let turn = 0; turn < turns; turn++) await nextTurn()
 }
 
+/** For work in threads: it takes real time, and must not find that hours have passed. */
+export const THREADS_MS_PER_TURN = 0.1
+
 /** A clock that goes on by `msPerTurn` each turn, until `work` is done. */
 export class SimulatedClock extends ManualClock {
   async runUntil<T>(work: Promise<T>, msPerTurn = 25): Promise<T> {

@@ -7,7 +7,7 @@ import type { Storage } from '../../src/storage/mod.ts'
 import {
   crashStates, faultyStorage, openMemoryStorage, recordingStorage, replay,
 } from '../../src/storage/testing/mod.ts'
-import { SimulatedClock } from './clocks.ts'
+import { SimulatedClock, THREADS_MS_PER_TURN } from './clocks.ts'
 import {
   assertWhole, backUp, initVault, makeDisk, openVault, pruneVault, signal, verifyPoints,
 } from './vault.ts'
@@ -30,7 +30,7 @@ async function makeHistory(seeds: readonly number[]): Promise<History> {
   for (const seed of seeds) {
     // The second disk is that of another point too: its trees are shared, as its data is.
     const plan = { disks: [makeDisk(seed, 64), makeDisk(50 + (seed >> 1), 32)], threads: false }
-    points.push(await clock.runUntil(backUp(repository, plan)))
+    points.push(await clock.runUntil(backUp(repository, plan), THREADS_MS_PER_TURN))
   }
   return { storage, points }
 }
@@ -56,7 +56,7 @@ test('a backup killed at any instant costs no earlier point', limits, async () =
     const clock = new SimulatedClock()
     const repository = await openVault(storage, clock)
     const plan = { disks: [makeDisk(2), makeDisk(3, 160)], threads: true }
-    await clock.runUntil(backUp(repository, plan))
+    await clock.runUntil(backUp(repository, plan), THREADS_MS_PER_TURN)
   })
   assert.ok(states >= 9, `${states} states`)
 })
