@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -278,37 +278,3 @@ test('a requestor killed while a hook delays the freeze: thawed right after the 
     await requestor.kill()
     await expectReleased(s, clock.monotonicMs() + 3_000, t)
   })
-
-test('scratch that runs full breaks the capture and never the guest', limits, async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'sp-qs-'))
-  const scratch = join(folder, 'scratch')
-  await mkdir(scratch)
-  t.after(() => {
-    spawnSync('umount', [scratch])
-    return rm(folder, { recursive: true, force: true })
-  })
-  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', scratch]).status !== 0) {
-    return t.skip('a small file system cannot be mounted')
-  }
-  const s = await scene(t, {}, { scratchDir: scratch, leastScratchBytes: 0 })
-  if (s === undefined) return
-  await using platform = await openQemuPlatform(s.options, context, t.signal)
-  await using set = await prepare(platform, t.signal)
-  const committed = await set.commit(t.signal)
-  const [first] = set.disks
-  await using source = await committed.open(first?.id ?? '', t.signal)
-  using limit = deadline(clock, 60_000, 'the scratch', t.signal)
-  for (;;) {
-    const intact = await committed.stillIntact(limit.signal)
-    if ('broken' in intact) break
-    await moreRows(s.guest, 10, limit.signal)
-  }
-  await assert.rejects(async () => {
-    for (const { id } of set.disks) {
-      await using disk = await committed.open(id, t.signal)
-      await disk.read(0, 4096, t.signal)
-    }
-  }, { code: 'scratch-full' })
-  void source
-  await moreRows(s.guest, 20, t.signal)
-})

@@ -15,7 +15,7 @@ import { Secret } from '../../src/base/secret.ts'
 import {
   readRestorePoints, type ListedPoint, type Platform,
 } from '../../src/catalog/mod.ts'
-import type { PreparedSet, RequestorHeldSet } from '../../src/consistency/mod.ts'
+import type { CommittedSet, PreparedSet, RequestorHeldSet } from '../../src/consistency/mod.ts'
 import { startGuest, type GuestOptions, type RunningGuest } from '../../src/demo/mod.ts'
 import { openQemuPlatform } from '../../src/providers/mod.ts'
 import { initRepository, openRepository, type Repository } from '../../src/repository/mod.ts'
@@ -82,6 +82,7 @@ export interface BackupWishes {
   readonly exclude?: readonly string[]
   readonly full?: boolean
   readonly scratchDir?: string
+  readonly leastScratchBytes?: number
   /** False: no agent channel is configured. */
   readonly agent?: boolean
   /** Changes the platform before it is used: for what a test wants to observe or disturb. */
@@ -103,6 +104,8 @@ export async function backup(t: TestContext, wishes: BackupWishes): Promise<Back
       ...(guest.agentSocket === undefined || wishes.agent === false
         ? {} : { agent: guest.agentSocket }),
       ...(wishes.scratchDir === undefined ? {} : { scratchDir: wishes.scratchDir }),
+      ...(wishes.leastScratchBytes === undefined
+        ? {} : { leastScratchBytes: wishes.leastScratchBytes }),
     }, { clock, random, log: silentLog }, signal)
     return await runBackup({
       repository,
@@ -122,17 +125,23 @@ export async function backup(t: TestContext, wishes: BackupWishes): Promise<Back
 
 /** A platform whose provider calls `after` behind each commit, while the guest is still held. */
 export function afterCommit(platform: Platform, after: () => Promise<void>): Platform {
+  return changeCommitted(platform, async (committed) => {
+    await after()
+    return committed
+  })
+}
+
+/** A platform whose committed sets are what `change` makes of them, while the guest is held. */
+export function changeCommitted(
+  platform: Platform, change: (committed: CommittedSet) => Promise<CommittedSet>,
+): Platform {
   const wrapSet = (set: PreparedSet): PreparedSet => {
     assert.ok(set.heldBy === 'requestor')
     return {
       ...pick(set),
       heldBy: 'requestor',
       freezer: set.freezer,
-      commit: async (signal) => {
-        const committed = await set.commit(signal)
-        await after()
-        return committed
-      },
+      commit: async (signal) => change(await set.commit(signal)),
     }
   }
   return {
