@@ -6,7 +6,7 @@
  * command waits in the channel meanwhile. The guardian imports this file: keep its imports few.
  */
 
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { abortable, deadline, type Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { isJsonObject, parseJson } from '../../base/json.ts'
@@ -31,6 +31,12 @@ export interface AgentVersion {
 
 export type FreezeStatus = 'thawed' | 'frozen'
 
+/** Opens the host's end of an agent's channel: a unix socket, or what a simulation has for it. */
+export type OpenChannel = (path: string, signal: AbortSignal) => Promise<Duplex>
+
+const openSocket: OpenChannel = (path, signal) =>
+  connectUnix(path, { what: 'the agent socket', code: 'agent-unreachable' }, signal)
+
 interface Waiting {
   readonly command: string
   readonly resolve: (value: unknown) => void
@@ -39,14 +45,14 @@ interface Waiting {
 
 export class AgentClient implements AsyncDisposable {
   readonly path: string
-  readonly #socket: Socket
+  readonly #socket: Duplex
   readonly #clock: Clock
   readonly #splitter: LineSplitter
   readonly #waiting: Waiting[] = []
   #syncing: { readonly id: number; readonly resolve: () => void } | undefined
   #lost: Fault | undefined
 
-  private constructor(path: string, socket: Socket, clock: Clock) {
+  private constructor(path: string, socket: Duplex, clock: Clock) {
     this.path = path
     this.#socket = socket
     this.#clock = clock
@@ -63,9 +69,10 @@ export class AgentClient implements AsyncDisposable {
    * (no socket, no answer), `agent-protocol`.
    */
   static async connect(
-    path: string, limitMs: number, clock: Clock, signal: AbortSignal): Promise<AgentClient> {
-    const role = { what: 'the agent socket', code: 'agent-unreachable' } as const
-    const client = new AgentClient(path, await connectUnix(path, role, signal), clock)
+    path: string, limitMs: number, clock: Clock, signal: AbortSignal,
+    openChannel: OpenChannel = openSocket,
+  ): Promise<AgentClient> {
+    const client = new AgentClient(path, await openChannel(path, signal), clock)
     try {
       await client.#sync(limitMs, signal)
       return client

@@ -3,7 +3,7 @@
 import type { FreezeLimits } from '../../consistency/mod.ts'
 import type { Clock } from '../../base/clock.ts'
 import { parseFileSystems, type AgentFileSystem } from './agent-file-systems.ts'
-import { GuardianProcess, type GuardianSettings } from './guardian-process.ts'
+import { startGuardian, type GuardianSettings, type StartGuardian } from './guardian-process.ts'
 import {
   parseCount, parseOpenedAgent, parseRelease, type OpenedAgent, type Release,
 } from './protocol.ts'
@@ -16,6 +16,8 @@ export interface GuardOptions {
   readonly nodePrefix: string
   readonly clock: Clock
   readonly settings: GuardianSettings
+  /** How one is started, if not as a process. */
+  readonly start?: StartGuardian
 }
 
 /** Added to the guardian's own limits: past them it hangs. Well under the two seconds promised. */
@@ -32,7 +34,7 @@ export interface HoldEvents {
 
 export class Guard implements AsyncDisposable {
   readonly #options: GuardOptions
-  #guardian: GuardianProcess
+  #guardian: ReturnType<StartGuardian>
   #recovery: Promise<Release> | undefined
   #isHolding = false
 
@@ -41,10 +43,15 @@ export class Guard implements AsyncDisposable {
     this.#guardian = this.#start()
   }
 
-  #start(): GuardianProcess {
-    const guardian = GuardianProcess.start(this.#options.clock, this.#options.settings)
+  #start(): ReturnType<StartGuardian> {
+    const guardian = this.#begin()
     void guardian.ended.then(() => { if (this.#isHolding) void this.recover() })
     return guardian
+  }
+
+  #begin(): ReturnType<StartGuardian> {
+    const { start = startGuardian, clock, settings } = this.#options
+    return start(clock, settings)
   }
 
   /** The process id of the guardian at work. */
@@ -118,7 +125,7 @@ export class Guard implements AsyncDisposable {
       await this.#guardian.ended // a guardian that lives must not be helped
       const { recordFile, nodePrefix } = this.#options
       try {
-        this.#guardian = GuardianProcess.start(this.#options.clock, this.#options.settings)
+        this.#guardian = this.#begin()
         const value = await this.#guardian.ask(
           { do: 'recover', recordFile, nodePrefix, limitMs: RECOVER_MS },
           RECOVER_MS + 10 * GRACE_MS)

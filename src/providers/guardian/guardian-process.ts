@@ -17,6 +17,15 @@ export interface GuardianSettings {
   readonly stopMs?: number
 }
 
+/** What a requestor asks of a guardian, wherever that runs. */
+export type RunningGuardian = Pick<GuardianProcess, keyof GuardianProcess>
+
+export type StartGuardian = (clock: Clock, settings: GuardianSettings) => RunningGuardian
+
+/** As a process of its own. */
+export const startGuardian: StartGuardian = (clock, settings) =>
+  GuardianProcess.start(clock, settings)
+
 type GuardianEvent = Extract<GuardianMessage, { event: string }>
 
 interface Waiting {

@@ -10,7 +10,7 @@ import type { Clock } from '../../base/clock.ts'
 import { abortable, deadline } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
 import type { FreezeLimits } from '../../consistency/mod.ts'
-import { AgentClient, saysFrozen } from './agent-client.ts'
+import { AgentClient, saysFrozen, type OpenChannel } from './agent-client.ts'
 import type { GuardianMessage, GuardianRequest, OpenedAgent, Release } from './protocol.ts'
 import {
   machineRun, processStart, readRecord, removeRecord, writeRecord, type HoldSockets,
@@ -30,6 +30,8 @@ export interface GuardianPorts {
   readonly shout: (text: string) => void
   /** Kills the requestor, whose connection is in the way of resuming the machine. */
   readonly killRequestor: () => void
+  /** How the agent is reached, if not by its unix socket. */
+  readonly openChannel?: OpenChannel
 }
 
 interface Hold {
@@ -102,7 +104,8 @@ export class Guardian {
     if (path === undefined || request.answerMs === 0) return null
     const { clock } = this.#ports
     using limit = deadline(clock, request.answerMs, 'the agent')
-    this.#agent = await AgentClient.connect(path, request.answerMs, clock, limit.signal)
+    this.#agent = await AgentClient.connect(
+      path, request.answerMs, clock, limit.signal, this.#ports.openChannel)
     const { version, enabledCommands } = await this.#agent.version(limit.signal)
     const hasStatus = enabledCommands.has('guest-fsfreeze-status')
     const status = hasStatus ? await this.#agent.status(limit.signal) : 'thawed'
@@ -137,7 +140,8 @@ export class Guardian {
     using limit = deadline(clock, ANSWER_MS, 'the list of file systems')
     const { agent: path } = this.#sockets
     if (this.#agent === undefined && path !== undefined) {
-      this.#agent = await AgentClient.connect(path, times.connectMs, clock, limit.signal)
+      this.#agent = await AgentClient.connect(
+        path, times.connectMs, clock, limit.signal, this.#ports.openChannel)
       this.#letGoWhenIdle()
     }
     return await this.#needAgent().fileSystems(limit.signal)
@@ -221,6 +225,7 @@ export class Guardian {
     const shown = await thawUntilShown({
       agentPath,
       sockets: this.#sockets,
+      openChannel: this.#ports.openChannel,
       agent: agent?.isOpen === true ? agent : undefined,
       askFirst: hold.phase === 'refused' || hold.phase === 'recovered',
       early,

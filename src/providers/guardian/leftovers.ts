@@ -2,7 +2,7 @@
 
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
-import { GuardianProcess, type GuardianSettings } from './guardian-process.ts'
+import { startGuardian, type GuardianSettings, type StartGuardian } from './guardian-process.ts'
 import { parseRelease } from './protocol.ts'
 import { isGuardianAlive, listRecords, type HoldRecord, type HoldSockets } from './record.ts'
 
@@ -27,14 +27,14 @@ export interface Leftover {
  */
 export async function thawLeftovers(
   runDir: string, sockets: HoldSockets, clock: Clock, settings: GuardianSettings,
-  signal: AbortSignal,
+  signal: AbortSignal, start: StartGuardian = startGuardian,
 ): Promise<readonly Leftover[]> {
   const leftovers: Leftover[] = []
   for (const { file, record } of listRecords(runDir)) {
     if (!concerns(record, sockets)) continue
     await waitForItsGuardian(file, record, runDir, clock, signal)
     if (!listRecords(runDir).some((entry) => entry.file === file)) continue
-    await using guardian = GuardianProcess.start(clock, settings)
+    await using guardian = start(clock, settings)
     const release = parseRelease(await guardian.ask(
       { do: 'recover', recordFile: file, nodePrefix: '', limitMs: RECOVER_MS }, RECOVER_MS * 2))
     leftovers.push({ record, released: release.state !== 'unknown',

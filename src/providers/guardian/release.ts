@@ -4,7 +4,7 @@ import { abortable, deadline, type Clock } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
 import { isJsonObject } from '../../base/json.ts'
 import { QmpClient } from '../qemu/qmp-client.ts'
-import { AgentClient } from './agent-client.ts'
+import { AgentClient, type OpenChannel } from './agent-client.ts'
 import { isMachineGone } from './machine-gone.ts'
 import type { Release } from './protocol.ts'
 import type { HoldSockets } from './record.ts'
@@ -31,6 +31,7 @@ export interface ThawJob {
   readonly agentPath: string
   /** All sockets of the machine: it is gone only if nobody is behind any of them. */
   readonly sockets: HoldSockets
+  readonly openChannel: OpenChannel | undefined
   /** A connection to use first; closed when it proves useless. */
   readonly agent: AgentClient | undefined
   /** Ask before the first thaw: where a thaw may not be needed, hooks should not run. */
@@ -61,7 +62,8 @@ export async function thawUntilShown(
   for (;;) {
     let detail = 'the agent says that file systems are still frozen'
     try {
-      agent ??= await AgentClient.connect(job.agentPath, times.patienceMs, clock, NEVER)
+      agent ??= await AgentClient.connect(
+        job.agentPath, times.patienceMs, clock, NEVER, job.openChannel)
       if (askFirst && await isThawed(agent, times, clock)) {
         return { agent, release: thawed(count, job) }
       }

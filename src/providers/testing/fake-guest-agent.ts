@@ -5,7 +5,8 @@
  * are carried out in order, one at a time, also those of clients that have died meanwhile.
  */
 
-import { createServer, type Server, type Socket } from 'node:net'
+import { createServer } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { isJsonObject } from '../../base/json.ts'
 
 const STRAY = `{"error": {"class": "GenericError", "desc": "JSON parse error, stray '\\uFFFD'"}}\n`
@@ -17,6 +18,9 @@ const ALLOWED_WHILE_FROZEN = new Set([
 export interface FakeAgentBehaviour {
   /** File systems that a freeze freezes. */
   fileSystems: number
+  /** Called when the file systems are frozen and thawed; what they return is the count. */
+  onFreeze: (count: number) => number
+  onThaw: (count: number) => number
   /** Takes commands and answers nothing, as an agent that hangs or is not there. */
   isSilent: boolean
   /** Commands that `guest-info` lists as disabled and that are refused. */
@@ -35,27 +39,31 @@ export interface FakeAgentBehaviour {
 export class FakeGuestAgent implements AsyncDisposable {
   readonly path: string
   readonly behaviour: FakeAgentBehaviour = {
-    fileSystems: 3, isSilent: false, disabled: new Set(), freezeHookStatus: 0, thawHookStatus: 0,
+    fileSystems: 3, onFreeze: (count) => count, onThaw: (count) => count, isSilent: false,
+    disabled: new Set(), freezeHookStatus: 0, thawHookStatus: 0,
     beforeFreeze: () => Promise.resolve(), beforeThaw: () => Promise.resolve(), fsinfo: [],
   }
   /** What was carried out, in order: `freeze 3`, `thaw 2`, `sync` … */
   readonly journal: string[] = []
   /** How many file systems are frozen now. Set it lower to thaw behind the agent's back. */
   frozen = 0
-  readonly #server: Server
   readonly #clients: Client[] = []
   readonly #watchers = new Set<() => void>()
   #says: 'thawed' | 'frozen' = 'thawed'
   #busy = Promise.resolve()
 
-  private constructor(path: string) {
+  #close = (): Promise<void> => Promise.resolve()
+
+  /** One that listens nowhere: `accept` gives it its clients. */
+  constructor(path = 'an agent in memory') {
     this.path = path
-    this.#server = createServer((socket) => this.#accept(socket))
   }
 
   static async start(path: string): Promise<FakeGuestAgent> {
     const agent = new FakeGuestAgent(path)
-    await new Promise<void>((resolve) => { agent.#server.listen(path, resolve) })
+    const server = createServer((socket) => agent.accept(socket))
+    await new Promise<void>((resolve) => { server.listen(path, resolve) })
+    agent.#close = () => new Promise<void>((resolve) => { server.close(() => resolve()) })
     return agent
   }
 
@@ -86,7 +94,8 @@ export class FakeGuestAgent implements AsyncDisposable {
     for (const watcher of watchers) watcher()
   }
 
-  #accept(socket: Socket): void {
+  /** Takes another client, which is served when those before it are gone. */
+  accept(socket: Duplex): void {
     const client: Client = { socket, text: '', waiting: [] }
     this.#clients.push(client)
     socket.on('error', () => {})
@@ -147,12 +156,12 @@ export class FakeGuestAgent implements AsyncDisposable {
           return refuse(client, 'GenericError',
             `fsfreeze hook has failed with status ${behaviour.freezeHookStatus}`)
         }
-        this.freezeByOthers(behaviour.fileSystems)
+        this.freezeByOthers(behaviour.onFreeze(behaviour.fileSystems))
         this.journal.push(`freeze ${this.frozen}`)
         return answer(client, `{"return": ${this.frozen}}\n`)
       case 'guest-fsfreeze-thaw': {
-        const count = this.frozen
         await behaviour.beforeThaw()
+        const count = behaviour.onThaw(this.frozen)
         this.frozen = 0
         this.#says = 'thawed'
         this.journal.push(`thaw ${count}`)
@@ -187,12 +196,12 @@ export class FakeGuestAgent implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.dropClients()
-    await new Promise<void>((resolve) => { this.#server.close(() => resolve()) })
+    await this.#close()
   }
 }
 
 interface Client {
-  readonly socket: Socket
+  readonly socket: Duplex
   text: string
   readonly waiting: Buffer[]
 }

@@ -7,4 +7,11 @@ export { StubProcess } from './stub-process.ts'
 export { temporaryFolder, type TemporaryFolder } from './temporary-folder.ts'
 export { GuardedFreezer } from '../guardian/freezer.ts'
 export { Guard } from '../guardian/guard.ts'
+export type { RunningGuardian, StartGuardian } from '../guardian/guardian-process.ts'
+export { thawLeftovers } from '../guardian/leftovers.ts'
+export {
+  encodeMessage, faultFromPlain, parseMessage, parseRequest, plainFault, type GuardianMessage,
+} from '../guardian/protocol.ts'
+export { listRecords, recordFileFor } from '../guardian/record.ts'
+export { RELEASE_TIMES } from '../guardian/release.ts'
 export { Guardian, type GuardianPorts } from '../guardian/guardian.ts'

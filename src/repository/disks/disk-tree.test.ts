@@ -54,8 +54,8 @@ test('equal disks have equal trees, whoever knows their zeros and however many w
   const disk = diskOf([1, 2, 0, 0, 0, 0, 0, 0, 3, 4, 5, 6, 7, 8, 9, 10, 1, 2, 11], 40_000)
   const ids = new Set<string>()
   for (const extentBytes of [512, 4096, 'none'] as const) {
-    const repository = await openTestRepository(openMemoryStorage(), signal)
-    for (const workers of [1, 3]) {
+    for (const workers of [0, 1, 3]) {
+      const repository = await openTestRepository(openMemoryStorage(), signal)
       const source = memorySource(disk, { extentBytes })
       ids.add((await storeTestDisk(repository, source, small, signal, { workers })).treeId)
     }

@@ -113,7 +113,7 @@ class DiskStore {
     const done = { read: 0, zero: 0, base: 0 }
     const bounds = {
       inFlight: PIECES_IN_FLIGHT,
-      inFlightBytes: RUN_BYTES * RUNS_PER_WORKER * this.#session.workers,
+      inFlightBytes: RUN_BYTES * RUNS_PER_WORKER * Math.max(1, this.#session.workers),
       sizeOf: (piece: Piece) => (piece.kind === 'read' ? piece.length : 0),
     }
     const folder = new FolderBuilder(this.#session, this.#layout)

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { Fault } from '../../base/fault.ts'
 import type { RandomBytes } from '../../base/random.ts'
-import { openBlob } from '../format/blob.ts'
+import { openBlob, type BlobKind } from '../format/blob.ts'
 import type { PackTail } from './chunk-messages.ts'
 import { SEAL_OVERHEAD_BYTES, type MasterKey } from '../format/crypto.ts'
 import { blobIdOf, type BlobId } from '../format/id.ts'
@@ -103,7 +103,7 @@ export class ChunkSealer {
     const sealed = bytes.subarray(at, at + payload.length + SEAL_OVERHEAD_BYTES)
     this.#key.sealInto(sealed, payload, this.#random)
     release(compressed)
-    if (this.#verify) verifySealed(this.#key, id, sealed, uncompressedLength)
+    if (this.#verify) verifySealed(this.#key, 'data', id, sealed, uncompressedLength)
     this.#pack.add(id, sealed, uncompressedLength)
     this.#blobs.push({ kind: 'data', id, offset: at, length: sealed.length, uncompressedLength })
     return this.#pack.isFull ? this.#finish(bytes) : undefined
@@ -134,13 +134,17 @@ export class ChunkSealer {
   }
 }
 
-/** A bit that flips between hashing and sealing would be found at a restore: find it now. */
-function verifySealed(
-  key: MasterKey, id: BlobId, sealed: Uint8Array, uncompressedLength: number): void {
+/**
+ * A bit that flips between hashing and sealing would be found at a restore: find it now. Fault:
+ * `worker-failed`.
+ */
+export function verifySealed(
+  key: MasterKey, kind: BlobKind, id: BlobId, sealed: Uint8Array, uncompressedLength: number,
+): void {
   try {
-    release(openBlob(key, { kind: 'data', id, uncompressedLength }, sealed))
+    release(openBlob(key, { kind, id, uncompressedLength }, sealed))
   } catch (cause) {
-    throw new Fault('worker-failed', 'a chunk could not be read back just after it was sealed', {
-      cause, advice: 'Test the memory of this host; nothing of that chunk was stored.' })
+    throw new Fault('worker-failed', 'a blob could not be read back just after it was sealed', {
+      cause, advice: 'Test the memory of this host; nothing of it was stored.' })
   }
 }

@@ -6,7 +6,7 @@ import { abortable, reasonOf } from '../../base/clock.ts'
 import { plaintextLength, sealBlob, type BlobKind } from '../format/blob.ts'
 import type { PackTail } from './chunk-messages.ts'
 import { ChunkPool } from './chunk-pool.ts'
-import type { HashedRun } from './chunk-sealer.ts'
+import { ChunkHasher, cutRun, verifySealed, type HashedRun } from './chunk-sealer.ts'
 import { writeConfirmed } from './confirmed-write.ts'
 import { blobIdOf, type BlobId, type FileId } from '../format/id.ts'
 import type { IndexedPack } from '../format/index-file.ts'
@@ -19,7 +19,10 @@ import { encodeTree, type Tree } from '../format/tree.ts'
 import { DEFAULT_ZSTD_LEVEL } from '../format/zstd.ts'
 
 export interface WriteOptions {
-  /** Threads that compress and seal chunks; started with the first disk. Default min(cores, 4). */
+  /**
+   * Threads that compress and seal chunks; started with the first disk. Default min(cores, 4).
+   * With 0 the calling thread does it.
+   */
   readonly workers?: number
   /** Default 3, restic's `auto`. */
   readonly zstdLevel?: number
@@ -90,6 +93,7 @@ export class WriteSession implements AsyncDisposable {
   readonly #claimed = new Set<string>()
   readonly #builders: Record<BlobKind, PackBuilder>
   readonly #stopListening: () => void
+  readonly #hasher = new ChunkHasher()
   #pool: ChunkPool | undefined
   #isFlushed = true
   #counts = {
@@ -125,7 +129,7 @@ export class WriteSession implements AsyncDisposable {
   /** How many threads there are, or will be once a run is added. */
   get workers(): number {
     const { workers = Math.min(availableParallelism(), DEFAULT_MAX_WORKERS) } = this.#options
-    return Math.max(1, workers)
+    return Math.max(0, workers)
   }
 
   get counts(): WriteCounts {
@@ -149,9 +153,9 @@ export class WriteSession implements AsyncDisposable {
    */
   async addRun(bytes: Uint8Array<ArrayBuffer>, chunkBytes: number): Promise<HashedRun> {
     this.#beginChange()
-    this.#pool ??= this.#startPool()
     const length = bytes.length
-    const run = await this.#pool.add(bytes, chunkBytes)
+    const run = this.workers === 0 ? await this.#addRunHere(bytes, chunkBytes)
+      : await (this.#pool ??= this.#startPool()).add(bytes, chunkBytes)
     this.#counts.bytesRead += length
     this.#counts.chunks += run.ids.length
     this.#counts.zeroChunks += run.zeroChunks
@@ -213,6 +217,18 @@ export class WriteSession implements AsyncDisposable {
     })
   }
 
+  async #addRunHere(bytes: Uint8Array, chunkBytes: number): Promise<HashedRun> {
+    const chunks = cutRun(bytes, chunkBytes)
+    const run = this.#hasher.hash(chunks, chunkBytes)
+    for (const [at, id] of run.ids.entries()) {
+      const chunk = chunks[at]
+      assert(chunk !== undefined)
+      if (this.#claim('data', id)) await this.#seal('data', id, chunk)
+      else this.#counts.knownChunks++
+    }
+    return run
+  }
+
   /** True if the blob is neither stored nor on its way; it is on its way from here on. */
   #claim(kind: BlobKind, id: BlobId): boolean {
     if (this.#isStored(kind, id)) return false
@@ -231,11 +247,16 @@ export class WriteSession implements AsyncDisposable {
   async #save(kind: BlobKind, plaintext: Uint8Array): Promise<BlobId> {
     this.#beginChange()
     const id = blobIdOf(plaintext)
-    if (!this.#claim(kind, id)) return id
-    const { masterKey, random } = this.#repository
-    const blob = sealBlob(masterKey, plaintext, random, this.#options.zstdLevel)
-    await this.#addSealed(kind, id, blob.sealed, blob.uncompressedLength)
+    if (this.#claim(kind, id)) await this.#seal(kind, id, plaintext)
     return id
+  }
+
+  async #seal(kind: BlobKind, id: BlobId, plaintext: Uint8Array): Promise<void> {
+    const { masterKey, random } = this.#repository
+    const { zstdLevel, verify = true } = this.#options
+    const { sealed, uncompressedLength } = sealBlob(masterKey, plaintext, random, zstdLevel)
+    if (verify) verifySealed(masterKey, kind, id, sealed, uncompressedLength)
+    await this.#addSealed(kind, id, sealed, uncompressedLength)
   }
 
   async #addTail({ bytes, blobs }: PackTail): Promise<void> {
