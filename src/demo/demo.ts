@@ -61,11 +61,11 @@ const KINDS = {
     isBuilt: hasTinyGuest,
   },
   full: {
-    tables: ['rows', 'orders'],
-    building: 'Building a Debian machine with PostgreSQL (150 MB, minutes, once)',
+    tables: ['rows', 'orders', 'payments', 'events'],
+    building: 'Building a Debian machine with four databases (190 MB, minutes, once)',
     works: [
-      'It writes rows into SQLite on its root disk and then PostgreSQL on its data disk, each row',
-      'a commit of its own, and tells this host of every row that is durable:',
+      'It writes into SQLite (rows), PostgreSQL (orders), MariaDB (payments) and Redis (events),',
+      'each row a commit of its own, and tells this host of every row that is acknowledged:',
     ],
     build: buildFullGuest,
     isBuilt: hasFullGuest,

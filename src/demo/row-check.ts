@@ -9,7 +9,7 @@ export interface CaptureWindow {
 }
 
 export interface RowExpectation {
-  /** The table on the first disk, then the one on the second that follows it, if any. */
+  /** The table on the first disk, the one on the second that follows it, if any, then others. */
   readonly tables: readonly string[]
   /** What the guest acknowledged while it ran. */
   readonly witness: Pick<Witness, 'lastAcknowledgedBy'>

@@ -79,7 +79,7 @@ export interface RunningGuest extends AsyncDisposable {
 /** For QEMU to open its sockets; for a guest to boot under emulation on a busy host. */
 const START_LIMIT_MS = 20_000
 const READY_LIMIT_MS = { tiny: 90_000, full: 300_000 }
-const MEMORY_MIB = { tiny: 256, full: 640 }
+const MEMORY_MIB = { tiny: 256, full: 832 }
 
 /**
  * Builds the image if need be, makes the disks and starts QEMU. The guest is killed when it is

@@ -28,7 +28,8 @@ const PACKAGES = [
 ]
 const KERNEL = 'linux-image-cloud-amd64'
 const PROGRAMS = ['usr/sbin/qemu-ga', 'usr/bin/sqlite3']
-const SCRIPT_NAMES = ['init', 'serve', 'hook', 'start-full', 'postgresql.conf']
+const SCRIPT_NAMES = ['init', 'serve', 'hook', 'start-full', 'others', 'postgresql.conf',
+  'mariadb.cnf', 'redis.conf']
 const SCRIPTS = fileURLToPath(new URL('./guest', import.meta.url))
 /** Modules by the occasion on which the guest's init loads them: `boot`, or a file system's. */
 const MODULE_SETS: Readonly<Record<string, readonly string[]>> = {

@@ -47,6 +47,9 @@ test('who waits is told when it holds, and when the guest has gone', async () =>
 test('the report of the boot is parsed, and what is foreign in it made harmless', () => {
   const witness = new WitnessLog(new ManualClock())
   witness.feed('disk disk0 ext4 mounted recovered=yes\ntable rows 5 4 Page 3:\u001b[31m bad\n')
+  witness.feed('log db redo done\nlog db \u001b[0m\n' + 'log much x\n'.repeat(200))
+  assert.deepEqual(witness.boot.logs.get('db'), ['redo done', '\\x1b[0m'])
+  assert.equal(witness.boot.logs.get('much')?.length, 100)
   assert.deepEqual(witness.boot.disks.get('disk0'), {
     fileSystem: 'ext4', mounted: true, recovered: true })
   assert.deepEqual(witness.boot.tables.get('rows'), {

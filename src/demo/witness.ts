@@ -38,6 +38,8 @@ export interface DiskReport {
 export interface BootReport {
   readonly disks: ReadonlyMap<string, DiskReport>
   readonly tables: ReadonlyMap<string, TableReport>
+  /** By server, what it wrote into its log of its recovery; printable. */
+  readonly logs: ReadonlyMap<string, readonly string[]>
 }
 
 /** Read-only view of what was heard. */
@@ -62,10 +64,14 @@ export interface Witness {
 
 /** A line longer than this is not one of ours. */
 const MAX_LINE_BYTES = 4096
+/** Of one server: it has a few lines to say of a recovery. */
+const MAX_LOG_LINES = 100
 
 /** A witness that is fed with bytes; `connectWitness` feeds it from a socket. */
 export class WitnessLog implements Witness {
-  readonly boot = { disks: new Map<string, DiskReport>(), tables: new Map<string, TableReport>() }
+  readonly boot = {
+    disks: new Map<string, DiskReport>(), tables: new Map<string, TableReport>(),
+    logs: new Map<string, string[]>() }
   isReady = false
   boots = 0
   readonly #clock: Clock
@@ -134,6 +140,7 @@ export class WitnessLog implements Witness {
       case 'ack': return this.#takeAck(rest)
       case 'table': return this.#takeTable(rest)
       case 'disk': return this.#takeDisk(rest)
+      case 'log': return this.#takeLog(rest)
       case 'booted': {
         this.isReady = false
         this.boots++
@@ -168,6 +175,12 @@ export class WitnessLog implements Witness {
       mounted: mounted === 'mounted',
       recovered: recovered === 'recovered=yes',
     })
+  }
+
+  #takeLog([name = '', ...words]: readonly string[]): void {
+    const lines = this.boot.logs.get(name) ?? []
+    this.boot.logs.set(name, lines)
+    if (lines.length < MAX_LOG_LINES) lines.push(printable(words.join(' ')))
   }
 }
 
