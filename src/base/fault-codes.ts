@@ -49,6 +49,8 @@ export const FAULT_CODES = {
   'wrong-password': fault('No key of the repository opens with this password.', 12),
   'point-not-found': fault('No restore point fits the given name.'),
   'point-invalid': fault('A restore point lacks a part or has one that cannot be understood.'),
+  'evidence-invalid': fault('Signed evidence, or a signed record, cannot be understood.'),
+  'evidence-key-invalid': fault('The key that signs evidence cannot be used.'),
 
   // Machines, guests and the hold.
   'machine-not-found': fault('No machine fits the given name.'),

@@ -43,3 +43,17 @@ export type {
   DataPlace, DataPlaces, DiscoveredApplication, PreparedWriter, Writer, WriterAttempt,
   WriterLimits, WriterStatement, WriterThawOutcome,
 } from './writer.ts'
+export {
+  followChain, isWhole, nextPlace, type ChainLink, type ChainReport, type Gap, type LinkStanding,
+} from './signed/chain.ts'
+export { MAX_ENVELOPE_BYTES } from './signed/envelope.ts'
+export {
+  newSigningKey, parseFingerprint, parseSigningKey, MAX_KEY_FILE_BYTES, type Fingerprint,
+  type PublicKey, type Signer,
+} from './signed/signing-key.ts'
+export {
+  MAX_SEQUENCE, MAX_TOMBSTONES, type ChainPlace, type CompletionStatement, type Digest,
+  type PointReference, type PointStatement, type SignedStatement, type Statement, type Subject,
+  type ToldApplication, type Tombstone, type TombstonesStatement,
+} from './signed/statement.ts'
+export { readStatement, signStatement } from './signed/statement-codec.ts'

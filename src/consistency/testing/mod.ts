@@ -14,3 +14,4 @@ export {
   sampleVolume,
 } from './sample-evidence.ts'
 export { writerContract, type WriterBench } from './writer-contract.ts'
+export { testSigner } from './signers.ts'
