@@ -12,6 +12,6 @@ export { thawLeftovers } from '../guardian/leftovers.ts'
 export {
   encodeMessage, faultFromPlain, parseMessage, parseRequest, plainFault, type GuardianMessage,
 } from '../guardian/protocol.ts'
-export { listRecords, recordFileFor } from '../guardian/record.ts'
+export { listRecords, recordFileFor, type HoldSockets } from '../guardian/record.ts'
 export { RELEASE_TIMES } from '../guardian/release.ts'
 export { Guardian, type GuardianPorts } from '../guardian/guardian.ts'

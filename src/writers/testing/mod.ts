@@ -1,3 +1,4 @@
+export { preparedWriter, type FreezeAnswer, type HoldSteps } from '../prepared-writer.ts'
 export { MariadbServer } from './mariadb-server.ts'
 export { PostgresServer } from './postgres-server.ts'
 export { RedisServer } from './redis-server.ts'

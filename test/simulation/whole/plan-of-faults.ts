@@ -1,0 +1,168 @@
+/** What goes wrong in one run of the requestor, drawn by seed. */
+
+import type { PolicySettings } from '../../../src/consistency/mod.ts'
+import type { Dice } from './dice.ts'
+import type { Fates } from './line.ts'
+import { GOOD_HABITS, type GuestAgentHabits } from './model-guest-agent.ts'
+import { NO_STORE_TROUBLE, type StoreTroubles } from './model-store.ts'
+import type { ApplicationTrouble, TroubleOf } from './model-writers.ts'
+import type { MachinePlan } from './plan-of-machine.ts'
+
+/** When something may happen: from then on, some milliseconds later. */
+export const MOMENTS = [
+  'start', 'prepared', 'application-held', 'frozen', 'committing', 'instant', 'reading',
+] as const
+export type Moment = (typeof MOMENTS)[number]
+
+export const EVENTS = [
+  'a file system is thawed', 'all is thawed', 'an application is restarted',
+  'the agent is restarted', 'qemu-ga is restarted', 'qemu-ga is silent',
+  'the requestor is killed', 'the guardian is killed', 'both are killed', 'the host stands still',
+  'the wall clock is set', 'the run is interrupted', 'a disk is added', 'the machine is started',
+] as const
+export type EventKind = (typeof EVENTS)[number]
+
+export interface FaultEvent {
+  readonly kind: EventKind
+  readonly on: Moment
+  readonly afterMs: number
+  /** How long it lasts, for what lasts. */
+  readonly lastsMs: number
+  /** Which one, of several: an index, to be taken modulo their number. */
+  readonly which: number
+}
+
+export interface ProviderTroubles {
+  readonly prepareFails: boolean
+  /** Between the call and the instant, and from there to the answer. */
+  readonly commitTakesMs: readonly [number, number]
+  readonly commitFails: 'never' | 'before' | 'after'
+  /** Between one disk's instant and the next one's: then it is no single one, and it says so. */
+  readonly instantGapMs: number
+  /** At this read the instant is lost: reads fault, or show the disk as it is by then. */
+  readonly breaksAtRead: number
+  readonly breaksLoudly: boolean
+  /** The platform says that it quiesced, and its own documents do not. */
+  readonly quiescesNothing: boolean
+}
+
+export interface RunPlan {
+  readonly isCalm: boolean
+  readonly settings: PolicySettings
+  readonly full: boolean
+  readonly habits: GuestAgentHabits
+  readonly fates: Fates
+  readonly troubleOf: TroubleOf
+  readonly store: StoreTroubles
+  readonly provider: ProviderTroubles
+  readonly dieAt: number | undefined
+  readonly events: readonly FaultEvent[]
+  /** The agent hears at once that a dead requestor's channel is closed. */
+  readonly closeIsTold: boolean
+}
+
+const ORDINARY: ProviderTroubles = {
+  prepareFails: false, commitTakesMs: [2, 2], commitFails: 'never', instantGapMs: 0,
+  breaksAtRead: Infinity, breaksLoudly: true, quiescesNothing: false,
+}
+
+export function calmRun(dice: Dice): RunPlan {
+  return {
+    isCalm: true, settings: { require: 'crash', onWeaker: 'keep' }, full: false,
+    habits: GOOD_HABITS, troubleOf: () => undefined, store: NO_STORE_TROUBLE, provider: ORDINARY,
+    fates: () => ({ arrivals: [0.5 + dice.draw()], overtakes: false }),
+    dieAt: undefined, events: [], closeIsTold: true,
+  }
+}
+
+/** One to four kinds of trouble at once. */
+export function troubledRun(dice: Dice, machine: MachinePlan): RunPlan {
+  const calm = calmRun(dice.fork('calm'))
+  const plan: RunPlan = {
+    ...calm, isCalm: false, full: dice.chance(0.2), settings: settingsOf(dice),
+    closeIsTold: dice.chance(0.7),
+  }
+  const kinds = new Set(Array.from({ length: dice.between(1, 4) }, () => dice.pick([
+    'habits', 'fates', 'applications', 'store', 'provider', 'death', 'events', 'events'])))
+  return {
+    ...plan,
+    ...kinds.has('habits') ? { habits: habitsOf(dice, machine) } : {},
+    ...kinds.has('fates') ? { fates: fatesOf(dice) } : {},
+    ...kinds.has('applications') ? { troubleOf: troublesOf(dice, machine) } : {},
+    ...kinds.has('store') ? { store: storeOf(dice) } : {},
+    ...kinds.has('provider') ? { provider: providerOf(dice) } : {},
+    ...kinds.has('death') ? { dieAt: dice.between(1, 160) } : {},
+    ...kinds.has('events')
+      ? { events: Array.from({ length: dice.between(1, 3) }, () => eventOf(dice)) } : {},
+  }
+}
+
+function settingsOf(dice: Dice): PolicySettings {
+  return {
+    require: dice.pick([undefined, 'crash', 'crash', 'filesystem', 'application', 'torn']),
+    onWeaker: dice.pick([undefined, 'keep', 'keep', 'fail']),
+  }
+}
+
+function habitsOf(dice: Dice, { disks }: MachinePlan): GuestAgentHabits {
+  const slow = (): number => dice.pick([5, 5, 200, dice.between(1, 6000)])
+  return {
+    freezeTakesMs: slow(), thawTakesMs: slow(), answersLaterMs: dice.pick([0.2, 1, slow()]),
+    isSilent: dice.chance(0.1),
+    passesOver: dice.chance(0.3)
+      ? disks[dice.between(0, disks.length - 1)]?.mountpoint : undefined,
+    freezeHookFails: dice.chance(0.1), thawHookFails: dice.chance(0.15),
+  }
+}
+
+/** Each message may be lost, late, doubled or overtaken. */
+function fatesOf(dice: Dice): Fates {
+  const [lost, twice, late, overtakes] =
+    [dice.draw() * 0.1, dice.draw() * 0.3, dice.draw() * 0.3, dice.draw() * 0.5]
+  const maxLateMs = dice.pick([50, 1000, 8000])
+  const arrival = (): number => dice.chance(late) ? dice.between(1, maxLateMs) : 1
+  return () => {
+    if (dice.chance(lost)) return { arrivals: [], overtakes: false }
+    return {
+      arrivals: dice.chance(twice) ? [arrival(), arrival()] : [arrival()],
+      overtakes: dice.chance(overtakes),
+    }
+  }
+}
+
+function troublesOf(dice: Dice, { applications }: MachinePlan): TroubleOf {
+  const troubles = new Map<string, ApplicationTrouble>()
+  for (const { name } of dice.some(applications, 0.6)) {
+    troubles.set(name, dice.pick([
+      'refuses', 'refuses-late', 'hangs', 'thaw-hangs', 'not-discoverable', 'not-preparable']))
+  }
+  return (name) => troubles.get(name)
+}
+
+function storeOf(dice: Dice): StoreTroubles {
+  const at = dice.between(1, 60)
+  const trouble = dice.pick<Partial<StoreTroubles>>([
+    { errorChance: dice.draw() * 0.1 }, { unknownChance: dice.draw() },
+    { lostAfter: at }, { fullAfter: at }, { hangsAt: at }])
+  return { ...NO_STORE_TROUBLE, ...trouble }
+}
+
+function providerOf(dice: Dice): ProviderTroubles {
+  const slow = (): number => dice.pick([2, 50, dice.between(1, 5000)])
+  const trouble = dice.pick<Partial<ProviderTroubles>>([
+    { prepareFails: true }, { quiescesNothing: true },
+    { commitTakesMs: [slow(), slow()] }, { commitTakesMs: [slow(), slow()] },
+    { commitFails: dice.pick(['before', 'after']) }, { instantGapMs: dice.between(1, 60) },
+    { breaksAtRead: dice.between(0, 12), breaksLoudly: dice.chance(0.5) }])
+  return { ...ORDINARY, ...trouble }
+}
+
+function eventOf(dice: Dice): FaultEvent {
+  return {
+    kind: dice.pick([...EVENTS] as [EventKind, ...EventKind[]]),
+    on: dice.pick([...MOMENTS, 'frozen', 'application-held', 'instant'] as [Moment, ...Moment[]]),
+    afterMs: dice.pick([0, dice.draw() * 5, dice.draw() * 50, dice.draw() * 3000]),
+    lastsMs: dice.pick([dice.between(1, 500), dice.between(1, 20_000)]),
+    which: dice.between(0, 11),
+  }
+}
