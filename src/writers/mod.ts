@@ -2,5 +2,7 @@ export { mariadbWriter, type MariadbLimits, type MariadbOptions } from './mariad
 export { postgresWriter, type PostgresLimits, type PostgresOptions } from './postgres/writer.ts'
 export type { RedisAccount } from './redis/session.ts'
 export { redisWriter, type RedisLimits, type RedisOptions } from './redis/writer.ts'
+export { scriptWriter, type ScriptOptions, type ScriptSettings } from './script/writer.ts'
 export { sqliteWriter, type SqliteLimits, type SqliteOptions } from './sqlite/writer.ts'
+export { checkTrustedFile } from './trusted-file.ts'
 export { writerSet, type ApplicationFinder, type WriterSetParts } from './writer-set.ts'
