@@ -1,17 +1,33 @@
 /** Every writer that the agent has, as one host. */
 
 import type { Clock } from '../base/clock.ts'
+import type { RandomBytes } from '../base/random.ts'
 import type { ApplicationHost } from '../consistency/mod.ts'
 import {
-  mariadbWriter, postgresWriter, redisWriter, sqliteWriter, writerSet,
+  mariadbWriter, postgresWriter, redisWriter, scriptWriter, sqliteWriter, writerSet,
 } from '../writers/mod.ts'
+import type { AgentConfig } from './agent-config.ts'
 
-export function machineHost(agent: string, clock: Clock): ApplicationHost {
+export interface MachineHostParts {
+  /** As `ApplicationHost.agent`. */
+  readonly agent: string
+  readonly clock: Clock
+  readonly random: RandomBytes
+  readonly config: AgentConfig
+}
+
+export function machineHost({ agent, clock, random, config }: MachineHostParts): ApplicationHost {
+  const { postgres, mariadb, redis, sqlite, scripts = [] } = config
   return writerSet({
     agent,
     writers: [
-      postgresWriter({ clock }), mariadbWriter({ clock }), redisWriter({ clock }),
-      sqliteWriter({ clock })],
+      postgresWriter({ clock, ...postgres }),
+      mariadbWriter({ clock, ...mariadb }),
+      redisWriter({
+        clock, limits: redis?.limits ?? {}, account: (server) => redis?.loginOf(server) }),
+      sqliteWriter({ clock, ...sqlite }),
+      scriptWriter({ clock, random, scripts }),
+    ],
     finders: [],
   })
 }

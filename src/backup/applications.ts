@@ -165,12 +165,13 @@ async function prepareOne(
 ): Promise<Found> {
   const without = (reason: 'no-writer' | 'not-reachable', detail: string): Found =>
     ({ application, writer: undefined, without: { contract: 'none', reason, detail } })
-  if (application.kind === 'incidental') return without('no-writer', '')
+  const advice = printable(application.advice ?? '', 1000)
+  if (application.kind === 'incidental') return without('no-writer', advice)
   const name = printable(application.name, 100)
   using limit = deadline(clock, PREPARE_MS, `preparing ${name}`, signal)
   try {
     const writer = await host.prepare(application, limit.signal)
-    return writer === undefined ? without('no-writer', '')
+    return writer === undefined ? without('no-writer', advice)
       : { application, writer, without: { contract: 'none', reason: 'not-tried', detail: '' } }
   } catch (error) {
     throwIfAborted(signal)

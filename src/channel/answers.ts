@@ -25,12 +25,13 @@ export function parseHello(value: unknown): Hello {
 
 export function parseApplications(value: unknown): readonly DiscoveredApplication[] {
   const applications = list(value, MAX_APPLICATIONS).map((entry): DiscoveredApplication => {
-    const { name, kind, recovery, data } = object(entry)
+    const { name, kind, recovery, data, advice } = object(entry)
     return {
       name: text(name, MAX_NAME),
       kind: oneOf(kind, ['protected', 'incidental']),
       recovery: oneOf(recovery, ['self', 'none', 'unknown']),
       data: parsePlaces(data),
+      ...advice === undefined ? {} : { advice: text(advice, MAX_TEXT) },
     }
   })
   const isUnique = new Set(applications.map(({ name }) => name)).size === applications.length

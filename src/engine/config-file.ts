@@ -4,7 +4,7 @@ import { open } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { Fault } from '../base/fault.ts'
 import { NO_CONFIG, parseConfig, type Config } from './config.ts'
-import { MAX_CONFIG_BYTES } from './config-text.ts'
+import { MAX_CONFIG_BYTES } from '../base/config-text.ts'
 
 export interface ConfigPlaces {
   /** `--config`; a file that must be there. */

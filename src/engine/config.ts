@@ -7,9 +7,8 @@
 
 import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
-import type { Fault } from '../base/fault.ts'
+import { configFault, parseConfigText, placeOf, type YamlText } from '../base/config-text.ts'
 import { GRADES, type FreezeLimits } from '../consistency/mod.ts'
-import { configFault, parseYaml, placeOf, type YamlText } from './config-text.ts'
 import { withoutUndefined } from './present.ts'
 
 /** How long each part of a hold may take unless the configuration says otherwise. */
@@ -111,10 +110,8 @@ export const NO_CONFIG: Config = Object.freeze({
  * Fault: `config-invalid`, naming file, line and key.
  */
 export function parseConfig(text: string, file: string): Config {
-  const yaml = parseYaml(text, file)
-  const parsed = configSchema.safeParse(yaml.value ?? {}, { reportInput: false })
-  if (!parsed.success) throw issueFault(yaml, parsed.error.issues[0])
-  const { repository, platforms = {}, machines = {}, limits } = parsed.data
+  const { yaml, data } = parseConfigText(configSchema, text, file)
+  const { repository, platforms = {}, machines = {}, limits } = data
   const inFolder = (path: string): string => resolve(dirname(file), path)
   const own = { ...DEFAULT_LIMITS, ...withoutUndefined(limits ?? {}) }
   const config: Config = {
@@ -157,33 +154,6 @@ function checkReferences(config: Config, yaml: YamlText): void {
     }
     users.set(platform, key)
   }
-}
-
-function issueFault(yaml: YamlText, issue: z.core.$ZodIssue | undefined): Fault {
-  if (issue === undefined) return configFault(yaml, undefined, 'it cannot be understood')
-  const path = issue.path.map(String)
-  const where = path.length === 0 ? '' : `${path.join('.')}: `
-  if (issue.code === 'unrecognized_keys') {
-    const key = issue.keys[0] ?? ''
-    return configFault(yaml, placeOf(yaml, [...path, key]), `${where}unknown key "${key}"`,
-      { word: key, known: knownKeys(configSchema, path) })
-  }
-  if (issue.code === 'invalid_key') {
-    const message = issue.issues[0]?.message ?? issue.message
-    return configFault(yaml, placeOf(yaml, path), `"${path.at(-1) ?? ''}" ${message}`)
-  }
-  return configFault(yaml, placeOf(yaml, path), `${where}${issue.message}`)
-}
-
-/** The keys that `schema` allows at `path`; none where it is no object of fixed keys. */
-function knownKeys(schema: unknown, path: readonly string[]): readonly string[] {
-  if (schema instanceof z.ZodOptional) return knownKeys(schema.unwrap(), path)
-  const [step, ...rest] = path
-  if (schema instanceof z.ZodObject) {
-    return step === undefined ? Object.keys(schema.shape) : knownKeys(schema.shape[step], rest)
-  }
-  if (schema instanceof z.ZodRecord) return knownKeys(schema.valueType, rest)
-  return []
 }
 
 /** Locations of stores begin with their kind, as in `sftp:`. */

@@ -7,7 +7,7 @@ import type { Platform } from '../catalog/mod.ts'
 import type { ApplicationHost, ApplicationHostMissing } from '../consistency/mod.ts'
 import type { MachineConfig, PlatformConfig } from './config.ts'
 import type { EngineContext } from './context.ts'
-import { nearest } from './nearest.ts'
+import { nearest } from '../base/nearest.ts'
 import { withoutUndefined } from './present.ts'
 import { parsePlatform, type PlatformTarget } from './registry.ts'
 
