@@ -2,7 +2,7 @@
 # Both install what they need first (tools/setup.sh); Node and npm of any recent version exist.
 DEMO ?= tiny
 
-.PHONY: setup test test-long check demo clean
+.PHONY: setup test test-long test-peers check demo clean
 
 setup: # everything for working on the project
 	@tools/setup.sh tests
@@ -13,6 +13,12 @@ test: setup # what CI runs
 
 test-long: setup # what takes minutes: many seeds; the full guest, built and demonstrated
 	@tools/node --test --test-reporter=spec 'test/long/*.long.ts'
+
+test-peers: setup # restic's tests against its newest release, and rustic; builds them with Go and Rust
+	@tools/peers.sh
+	@PATH="$(CURDIR)/.cache/peers:$$PATH" tools/node tools/run-tests.ts \
+	  test/interop/restic- test/system/backup-restic.test.ts
+	@PATH="$(CURDIR)/.cache/peers:$$PATH" tools/node --test --test-reporter=spec 'test/peers/*.peers.ts'
 
 check: # types, lint, text rules: no guest is started
 	@tools/node tools/check.ts

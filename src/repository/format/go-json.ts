@@ -12,6 +12,9 @@ export type GoTime = string & { readonly form: 'rfc3339' }
 
 const GO_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$/
 
+/** What Go reads where a time is missing: rustic leaves out those that it does not know. */
+export const NO_TIME = '0001-01-01T00:00:00Z' as GoTime
+
 /** Nesting that restic's own files never reach. */
 const MAX_JSON_DEPTH = 64
 

@@ -25,6 +25,16 @@ test('the master key comes out of its key file with the password, and with no ot
   assert.equal(await openMasterKey(parsed, new Secret('password'), 'it', signal), undefined)
 })
 
+test('a key file that does not say who made it, and when, opens like any other', async () => {
+  const file = await sealMasterKey(master, new Secret('x'), origin, random, signal)
+  const all = JSON.parse(Buffer.from(encodeKeyFile(file)).toString()) as object
+  const json = { ...all, created: undefined, username: undefined, hostname: undefined }
+  const parsed = parseKeyFile(Buffer.from(JSON.stringify(json)), 'it')
+  assert.deepEqual([parsed.username, parsed.hostname], ['', ''])
+  const opened = await openMasterKey(parsed, new Secret('x'), 'it', signal)
+  assert.deepEqual(opened?.toBytes(), master.toBytes())
+})
+
 test('scrypt with any cost that a reader can afford is accepted', async () => {
   for (const cost of [{ N: 2, r: 1, p: 1 }, { N: 16_384, r: 1, p: 7 }, { N: 64, r: 100, p: 3 }]) {
     const file = await sealMasterKey(master, new Secret('x'), { ...origin, cost }, random, signal)

@@ -7,7 +7,7 @@ import { Fault } from '../../base/fault.ts'
 import type { RandomBytes } from '../../base/random.ts'
 import type { Secret } from '../../base/secret.ts'
 import { KEY_BYTES, MasterKey } from './crypto.ts'
-import { goObject, goString, parseGoJson, parseGoTime, type GoTime } from './go-json.ts'
+import { goObject, goString, NO_TIME, parseGoJson, parseGoTime, type GoTime } from './go-json.ts'
 
 /** RFC 7914 §2: cost, block size, parallelisation. */
 export interface ScryptCost {
@@ -46,9 +46,10 @@ const bytesOf = (length: number) => base64.refine((bytes) => bytes.length === le
 const cost = z.int().min(1).max(0x7fff_ffff)
 
 const SHAPE = z.object({
-  created: z.string(),
-  username: z.string(),
-  hostname: z.string(),
+  // rustic leaves these three out.
+  created: z.string().default(NO_TIME),
+  username: z.string().default(''),
+  hostname: z.string().default(''),
   kdf: z.literal('scrypt'),
   N: cost.refine((n) => n >= 2 && (n & (n - 1)) === 0),
   r: cost,

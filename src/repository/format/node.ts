@@ -3,7 +3,7 @@
 import { Fault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
 import {
-  goObject, goString, goValue, parseArray, parseGoTime, parseObject, type GoTime,
+  goObject, goString, goValue, NO_TIME, parseArray, parseGoTime, parseObject, type GoTime,
 } from './go-json.ts'
 import { parseBlobId, type BlobId } from './id.ts'
 import { checkName, nameBytes, nameFromBytes, quoteName, unquoteName } from './node-name.ts'
@@ -190,9 +190,9 @@ function parseMetadata(fields: Fields, name: string, what: string): NodeMetadata
   return {
     name,
     mode: integer(fields, 'mode', what, 0xffff_ffff),
-    mtime: parseGoTime(fields['mtime'], what),
-    atime: parseGoTime(fields['atime'], what),
-    ctime: parseGoTime(fields['ctime'], what),
+    mtime: parseGoTime(fields['mtime'] ?? NO_TIME, what),
+    atime: parseGoTime(fields['atime'] ?? NO_TIME, what),
+    ctime: parseGoTime(fields['ctime'] ?? NO_TIME, what),
     uid: integer(fields, 'uid', what, 0xffff_ffff),
     gid: integer(fields, 'gid', what, 0xffff_ffff),
     ...(user === '' ? {} : { user }),

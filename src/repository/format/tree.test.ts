@@ -106,6 +106,14 @@ test('a tree out of order cannot be written', () => {
   }
 })
 
+test('times that rustic leaves out are the year 1, as Go reads them', () => {
+  const tree = '{"nodes":[{"name":"d","type":"dir","mode":493,"content":null,"subtree":"' +
+    `${'a'.repeat(64)}"}]}\n`
+  const [node] = parseTree(Buffer.from(tree), 'it').nodes
+  assert.equal(node?.mtime, '0001-01-01T00:00:00Z')
+  assert.equal(node.uid, 0)
+})
+
 test('trees that break the format are refused', () => {
   const node = (change: Record<string, unknown>): Record<string, unknown> => ({
     name: 'n', type: 'file', mtime: '1980-01-01T00:00:00Z', atime: '1980-01-01T00:00:00Z',
@@ -137,7 +145,7 @@ test('trees that break the format are refused', () => {
     ['content that is no list', good([node({ content: 'abc' })])],
     ['directory without subtree', good([node({ type: 'dir', content: null })])],
     ['subtree that is no id', good([node({ type: 'dir', subtree: '../..' })])],
-    ['no time', good([node({ mtime: undefined })])],
+    ['a time that is none', good([node({ mtime: 'today' })])],
     ['mode too large', good([node({ mode: 2 ** 32 })])],
     ['negative size', good([node({ size: -1 })])],
     ['fractional uid', good([node({ uid: 1.5 })])],
