@@ -58,6 +58,13 @@ const schema = z.strictObject({
       quickCheckBytes: bytes,
     }).exactOptional(),
   }).exactOptional(),
+  files: z.strictObject({
+    limits: z.strictObject({
+      lookMs: z.int().min(1).max(20_000).exactOptional(), // of half a minute for all
+      entries: z.int().min(1).max(10_000_000).exactOptional(),
+      depth: z.int().min(0).max(64).exactOptional(),
+    }).exactOptional(),
+  }).exactOptional(),
   scripts: z.array(z.strictObject({
     name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
       'is no name: letters, digits, dots, dashes and underscores, at most 64'),
@@ -79,7 +86,7 @@ export interface RedisLogin {
 
 /** As the file says, with accounts looked up and passwords read. */
 export type AgentConfig =
-  & Pick<Parsed, 'postgres' | 'sqlite' | 'scripts'>
+  & Pick<Parsed, 'postgres' | 'sqlite' | 'files' | 'scripts'>
   & {
     readonly mariadb?: Omit<NonNullable<Parsed['mariadb']>, 'user' | 'account'> & {
       readonly user?: { readonly name: string; readonly uid: number } }
@@ -102,10 +109,12 @@ export async function loadAgentConfig(
   }
   await checkTrustedFile(file)
   const text = await readSmallFile(file, MAX_CONFIG_BYTES)
-  const { postgres, mariadb, redis, sqlite, scripts } = parseConfigText(schema, text, file).data
+  const { postgres, mariadb, redis, sqlite, files, scripts } =
+    parseConfigText(schema, text, file).data
   return Object.freeze({
     ...postgres === undefined ? {} : { postgres },
     ...sqlite === undefined ? {} : { sqlite },
+    ...files === undefined ? {} : { files },
     ...scripts === undefined ? {} : { scripts },
     ...mariadb === undefined ? {} : { mariadb: await mariadbOf(mariadb, passwdFile) },
     ...redis === undefined ? {} : { redis: await redisOf(redis, file) },

@@ -1,10 +1,11 @@
-/** Every writer that the agent has, as one host. */
+/** Every writer and finder that the agent has, as one host. */
 
 import type { Clock } from '../base/clock.ts'
 import type { RandomBytes } from '../base/random.ts'
 import type { ApplicationHost } from '../consistency/mod.ts'
 import {
-  mariadbWriter, postgresWriter, redisWriter, scriptWriter, sqliteWriter, writerSet,
+  mariadbWriter, otherServers, postgresWriter, redisWriter, scriptWriter, sqliteWriter, strayFiles,
+  writerSet,
 } from '../writers/mod.ts'
 import type { AgentConfig } from './agent-config.ts'
 
@@ -17,7 +18,7 @@ export interface MachineHostParts {
 }
 
 export function machineHost({ agent, clock, random, config }: MachineHostParts): ApplicationHost {
-  const { postgres, mariadb, redis, sqlite, scripts = [] } = config
+  const { postgres, mariadb, redis, sqlite, files, scripts = [] } = config
   return writerSet({
     agent,
     writers: [
@@ -28,6 +29,6 @@ export function machineHost({ agent, clock, random, config }: MachineHostParts):
       sqliteWriter({ clock, ...sqlite }),
       scriptWriter({ clock, random, scripts }),
     ],
-    finders: [],
+    finders: [otherServers(), strayFiles({ clock, ...files })],
   })
 }

@@ -117,6 +117,29 @@ suite('applications that cannot be asked', () => {
     })
   }
 
+  test('what can be done about each that nobody holds is kept', async () => {
+    await using bench = await benchWithGuest()
+    const { host } = asked({ name: 'redis' })
+    const others = [['mongod', 'protected'], ['\u001b[2Jplan.accdb', 'incidental']] as const
+    const { evidence, result } = await bench.backup({ applications: {
+      ...host,
+      discover: async (signal) => [
+        ...await host.discover(signal),
+        ...others.map(([name, kind]) => ({
+          name, kind, recovery: 'none', advice: `stop \u001b ${kind}`,
+          data: { state: 'unknown', detail: 'x' } } as const)),
+      ],
+      prepare: async (application, signal) =>
+        application.name === 'mongod' ? undefined : host.prepare(application, signal),
+    } })
+    const { discovery } = evidence.applications
+    assert.ok(discovery.state === 'done')
+    assert.deepEqual(discovery.applications.slice(1).map(({ writer }) => writer), [
+      { contract: 'none', reason: 'no-writer', detail: 'stop \\x1b protected' },
+      { contract: 'none', reason: 'no-writer', detail: 'stop \\x1b incidental' }])
+    assert.equal(result.grade, 'filesystem') // for the one that is protected
+  })
+
   test('a machine that does not run is not asked', async () => {
     await using bench = await backupBench({ power: 'off' })
     const { host } = asked({ name: 'redis' })

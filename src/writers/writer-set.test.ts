@@ -77,6 +77,14 @@ suite('a set of writers', () => {
     assert.deepEqual(names, ['a', '/srv/ab', '/srv/a/x,/x'])
   })
 
+  test('a server that nobody holds is held by the script that has its data', async () => {
+    const server = (name: string, path: string): Partial<DiscoveredApplication> =>
+      ({ name, kind: 'protected', data: { state: 'located', places: [place(path)] } })
+    const finders = [finder(server('in', '/srv/a/db'), server('out', '/srv/b'))]
+    await using host = writerSet({ agent: '', writers: [writer('a')], finders })
+    assert.deepEqual((await host.discover(never)).map(({ name }) => name), ['a', 'out'])
+  })
+
   test('an abort ends the discovery', async () => {
     await using host = writerSet({ agent: '', writers: [writer('a')], finders: [] })
     await assert.rejects(host.discover(AbortSignal.abort()), { code: 'interrupted' })

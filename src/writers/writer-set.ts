@@ -30,8 +30,8 @@ interface Found {
 /**
  * A host over `writers` and `finders`, asked one after the other. Where one of them cannot tell
  * whether its kind of application is there, the others are still listed, and beside them a
- * protected application of unknown data that says so: not known is not absent. Something incidental
- * inside the data of a protected application belongs to that one and is left out.
+ * protected application of unknown data that says so: not known is not absent. What is found inside
+ * the data of another belongs to that one and is left out.
  */
 export function writerSet({ agent, writers, finders }: WriterSetParts): ApplicationHost {
   let known: ReadonlyMap<string, Found> = new Map()
@@ -86,16 +86,24 @@ async function ask(
   }
 }
 
-/** Without what is incidental and lies inside the data of a protected application. */
+/**
+ * Without what lies inside the data of another: something incidental inside that of a protected
+ * application, and one that nobody can hold inside that of one with a writer, as of a script.
+ */
 function withoutParts(found: readonly Found[]): readonly Found[] {
   const paths = (it: Found): readonly string[] =>
     it.application.data.state === 'located'
       ? it.application.data.places.map(({ path }) => path) : []
-  const owned = found.filter((it) => it.application.kind === 'protected').flatMap(paths)
-  const isOwned = (path: string): boolean =>
-    owned.some((folder) => path === folder || path.startsWith(`${folder}/`))
-  return found.filter((it) => it.application.kind === 'protected' ||
-    paths(it).length === 0 || !paths(it).every(isOwned))
+  const known = found.filter((it) => it.application.kind === 'protected')
+  const owned = known.flatMap(paths)
+  const held = known.filter((it) => it.prepare !== undefined).flatMap(paths)
+  const isIn = (folders: readonly string[], path: string): boolean =>
+    folders.some((folder) => path === folder || path.startsWith(`${folder}/`))
+  return found.filter((it) => {
+    const owners = it.application.kind === 'incidental' ? owned
+      : it.prepare === undefined ? held : []
+    return paths(it).length === 0 || !paths(it).every((path) => isIn(owners, path))
+  })
 }
 
 /** By names that are unique and no longer than evidence allows. */

@@ -7,7 +7,7 @@ import type {
 } from '../../consistency/mod.ts'
 import { reasonLines } from './grade-lines.ts'
 import { quote, text, type ReportLine } from './report.ts'
-import { applicationWords } from './words.ts'
+import { applicationWords, incidentalNote } from './words.ts'
 
 /** Of what an application stated, what a page has room for. */
 const STATEMENT_LENGTH = 400
@@ -15,25 +15,35 @@ const STATEMENT_LENGTH = 400
 export function applicationLines(
   grade: ApplicationGrade, evidence: ApplicationEvidence | undefined): readonly ReportLine[] {
   return [
-    ...applicationHead(grade),
+    ...applicationHead(grade, evidence),
     ...evidence === undefined ? []
       : [...writerLines(evidence.writer), ...dataLines(evidence.data)],
   ]
 }
 
-/** The grade in words, and why it is not `application`. */
-export function applicationHead(grade: ApplicationGrade): readonly ReportLine[] {
-  const note = grade.kind === 'incidental' ? ' (no service; it counts for no grade)' : ''
+/** The grade in words, why it is not `application`, and what can be done about it. */
+export function applicationHead(
+  grade: ApplicationGrade, evidence: ApplicationEvidence | undefined): readonly ReportLine[] {
+  const advice = adviceFor(evidence)
   return [
-    text(`${grade.name}: ${applicationWords(grade)}${note}`),
-    ...grade.reason === undefined ? [] : reasonLines(grade.reason),
+    text(`${grade.name}: ${applicationWords(grade)}${incidentalNote(grade)}`),
+    ...grade.reason === undefined ? []
+      : advice === '' ? reasonLines(grade.reason) : [text(grade.reason.sentence, 1)],
+    ...advice === '' ? [] : [quote('what can be done', words(advice), 1)],
   ]
+}
+
+/** What whoever found it advises, where no writer holds it; empty if nothing. */
+export function adviceFor(evidence: ApplicationEvidence | undefined): string {
+  return evidence?.writer.contract === 'none' && evidence.writer.reason === 'no-writer'
+    ? evidence.writer.detail : ''
 }
 
 function writerLines(writer: WriterEvidence): readonly ReportLine[] {
   switch (writer.contract) {
     case 'none':
-      return writer.detail === '' ? [] : [quote('not asked', words(writer.detail), 1)]
+      return writer.detail === '' || writer.reason === 'no-writer' ? []
+        : [quote('not asked', words(writer.detail), 1)]
     case 'held': return holdLines('held', writer)
     case 'recoverable':
       return [

@@ -6,7 +6,7 @@ import type { GradeResult } from '../../consistency/mod.ts'
 import { noPaint, type Paint } from '../paint.ts'
 import { renderPairs } from './table.ts'
 import {
-  applicationWords, coverageWords, GRADE_COLOUR, limitingReasons, shortId,
+  applicationWords, incidentalNote, coverageWords, GRADE_COLOUR, limitingReasons, shortId,
 } from './words.ts'
 
 export function renderBackup(summary: BackupSummary, paint: Paint = noPaint): string {
@@ -55,7 +55,7 @@ function heldWords({ heldMs, stalledMs, evidence }: BackupSummary): string {
 function renderApplications({ applications }: GradeResult): readonly string[] {
   if (applications.length === 0) return []
   return ['  applications', ...renderPairs(applications.map((application) =>
-    [application.name, applicationWords(application)]), '    ')]
+    [application.name, applicationWords(application) + incidentalNote(application)]), '    ')]
 }
 
 function renderJudgement({ judgement, stored }: BackupSummary, paint: Paint): readonly string[] {

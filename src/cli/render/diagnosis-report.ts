@@ -73,7 +73,8 @@ function applicationsOf({ applications, predicted }: Diagnosis): ReportSection |
   return {
     title: `applications, as found by ${printable(discovery.by, 100)}`,
     lines: predicted.applications.length === 0 ? [text('none was found')]
-      : predicted.applications.flatMap(applicationHead),
+      : predicted.applications.flatMap((application, at) =>
+        applicationHead(application, discovery.applications[at])),
   }
 }
 

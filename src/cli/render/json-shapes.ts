@@ -11,6 +11,7 @@ import type {
   CheckedRepository, Diagnosis, PlatformListing, RestoredPoint,
 } from '../../engine/mod.ts'
 import type { JsonFields } from '../output.ts'
+import { adviceFor } from './application-report.ts'
 
 export function backupJson(summary: BackupSummary): JsonFields {
   const { stored, judgement, result } = summary
@@ -69,14 +70,18 @@ export function shownPointJson(point: RestorePoint): JsonFields {
 }
 
 export function diagnosisJson(
-  { machine, survey, predicted, policy, judgement }: Diagnosis): JsonFields {
+  { machine, survey, predicted, policy, judgement, applications }: Diagnosis): JsonFields {
   const { freezing } = survey
+  const { discovery } = applications
+  const found = discovery.state === 'done' ? discovery.applications : []
   return {
     machine: machine.name,
     power: survey.power,
     disks: survey.disks.map(({ id, sizeBytes }) => ({ id, sizeBytes })),
     heldBy: 'missing' in freezing ? null : freezing.by,
     ...gradeJson(predicted),
+    applications: predicted.applications.map((it, at) =>
+      ({ ...applicationJson(it), advice: adviceFor(found[at]) || null })),
     fileSystems: fileSystemsJson(predicted),
     require: policy.require,
     meetsPolicy: judgement.kind === 'fine',

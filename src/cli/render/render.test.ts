@@ -4,7 +4,7 @@ import type { BackupSummary } from '../../backup/mod.ts'
 import { Fault } from '../../base/fault.ts'
 import type { ListedPoint } from '../../catalog/mod.ts'
 import { gradeOf, judge, type Evidence } from '../../consistency/mod.ts'
-import { sampleEvidence } from '../../consistency/testing/mod.ts'
+import { sampleApplication, sampleEvidence } from '../../consistency/testing/mod.ts'
 import { SAMPLE_SNAPSHOT_ID, samplePoint } from '../testing/sample-point.ts'
 import { gradeLine, renderBackup } from './backup-text.ts'
 import { renderCheck } from './check-text.ts'
@@ -53,6 +53,29 @@ restore point 0b5e7a52 of db1 is stored (restic snapshot ${SNAPSHOT})
   applications
     redis  application; held still, recovers by itself
 grade: application. There is no higher one.`)
+})
+
+test('what nobody can hold is named with what can be done about it', () => {
+  const found = (name: string, kind: 'protected' | 'incidental', detail: string) =>
+    sampleApplication({
+      name, kind, recovery: 'none', writer: { contract: 'none', reason: 'no-writer', detail } })
+  const changes: Partial<Evidence> = { applications: {
+    declaredNone: false, discovery: { state: 'done', by: 'a test', applications: [
+      found('MongoDB', 'protected', 'Hold it by \u001b[2J a script.'),
+      found('Access database a.mdb', 'incidental', '')] } } }
+  const shown = renderPoint(samplePoint(changes), 0)
+  assert.ok(shown.includes(`\
+  MongoDB: filesystem; not asked, does not recover by itself
+    No writer can tell MongoDB to hold still.
+    what can be done: "Hold it by \\x1b[2J a script."
+    its data lies on vdb
+  Access database a.mdb: filesystem; not asked, does not recover by itself (no service; it counts \
+for no grade)
+    No writer can tell Access database a.mdb to hold still.
+      to raise it: Stop it for the backup, or rely on its own recovery.
+`), shown)
+  assert.match(renderBackup(summaryOf(changes)),
+    /a\.mdb .* \(no service; it counts for no grade\)\n/)
 })
 
 test('a backup that is weaker than the machine has been says so before its grade', () => {

@@ -69,6 +69,10 @@ export function applicationWords({ grade, contract, recovery }: ApplicationGrade
   return `${shown}; ${CONTRACT_WORDS[contract]}, ${RECOVERY_WORDS[recovery]}`
 }
 
+export function incidentalNote({ kind }: ApplicationGrade): string {
+  return kind === 'incidental' ? ' (no service; it counts for no grade)' : ''
+}
+
 /** What keeps the grade from being higher, without the remarks on what it rests on. */
 export function limitingReasons(
   grade: Grade, reasons: readonly GradeReason[]): readonly GradeReason[] {

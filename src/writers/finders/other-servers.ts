@@ -1,0 +1,122 @@
+/** Finds servers that keep data and that no writer holds, so that nobody takes them as held. */
+
+import { readdir, readlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { throwIfAborted } from '../../base/clock.ts'
+import { Fault } from '../../base/fault.ts'
+import { printable } from '../../base/text.ts'
+import type { DataPlaces, DiscoveredApplication } from '../../consistency/mod.ts'
+import { isService } from '../open-files.ts'
+import { locatePlaces } from '../places.ts'
+import { readSmallFile } from '../small-file.ts'
+import type { ApplicationFinder } from '../writer-set.ts'
+import { SERVER_KINDS, type ServerKind } from './server-kinds.ts'
+
+const MAX_PROCESSES = 65_536
+const MAX_TEXT_BYTES = 256 * 1024
+const MAX_DESCRIPTORS = 20_000
+/** A machine with more such servers than this is not told of by a list. */
+const MAX_SERVERS = 32
+/** Folders that are named of one; with more, what is above them is named instead. */
+const MAX_FOLDERS = 16
+
+interface Server {
+  readonly pid: number
+  readonly parent: number
+  readonly kind: ServerKind
+}
+
+/** Those that run as a service are protected; what a person started is incidental. */
+export function otherServers(
+  { procRoot = '/proc' }: { readonly procRoot?: string } = {}): ApplicationFinder {
+  return {
+    name: 'other servers',
+    async discover(signal) {
+      const servers = await findServers(procRoot, signal)
+      const applications: DiscoveredApplication[] = []
+      for (const server of servers) {
+        throwIfAborted(signal)
+        applications.push(await describe(server, procRoot))
+      }
+      return applications
+    },
+  }
+}
+
+/** Without those that another one began. Fault: `writer-failed` if there are too many. */
+async function findServers(procRoot: string, signal: AbortSignal): Promise<readonly Server[]> {
+  const pids = (await readdir(procRoot)).filter((name) => /^\d{1,10}$/.test(name)).map(Number)
+  if (pids.length > MAX_PROCESSES) {
+    throw new Fault('writer-failed', `there are more than ${MAX_PROCESSES} processes`)
+  }
+  const found: Server[] = []
+  for (const pid of pids.toSorted((a, b) => a - b)) {
+    throwIfAborted(signal)
+    const server = await look(procRoot, pid).catch(() => undefined) // it has ended meanwhile
+    if (server !== undefined) found.push(server)
+  }
+  const first = found.filter(({ parent, kind }) =>
+    !found.some((it) => it.pid === parent && it.kind === kind))
+  if (first.length > MAX_SERVERS) {
+    throw new Fault('writer-failed', `there are ${first.length} servers without a writer`)
+  }
+  return first
+}
+
+async function look(procRoot: string, pid: number): Promise<Server | undefined> {
+  const read = (name: string): Promise<string> =>
+    readSmallFile(`${procRoot}/${pid}/${name}`, MAX_TEXT_BYTES)
+  const comm = (await read('comm')).trimEnd()
+  const kinds = SERVER_KINDS.filter((kind) => kind.comm.test(comm))
+  if (kinds.length === 0) return undefined
+  const args = (await read('cmdline')).replaceAll('\0', ' ')
+  const kind = kinds.find((it) => it.args === undefined || it.args.test(args))
+  if (kind === undefined || args === '') return undefined // the kernel's threads have none
+  const parent = /^PPid:\s+(\d+)/m.exec(await read('status'))?.[1]
+  return { pid, kind, parent: Number(parent) }
+}
+
+async function describe(
+  { pid, kind }: Server, procRoot: string): Promise<DiscoveredApplication> {
+  const isProtected = await isService(procRoot, pid)
+  const data = await dataOf(pid, procRoot)
+  const where = data.state === 'located' && data.places[0] !== undefined
+    ? `in ${printable(data.places[0].path, 200)}` : `process ${pid}`
+  return {
+    name: `${kind.title} ${where}`, kind: isProtected ? 'protected' : 'incidental',
+    recovery: kind.recovery, data,
+    advice: `Stillpoint has no writer of ${kind.title}: hold it by a script (${kind.how}), ` +
+      'or stop it for the backup.',
+  }
+}
+
+/** Where it keeps data is where it has files open that are no program's, log's or system's. */
+async function dataOf(pid: number, procRoot: string): Promise<DataPlaces> {
+  const descriptors = await readdir(`${procRoot}/${pid}/fd`).catch(() => [])
+  const folders = new Set<string>()
+  for (const name of descriptors.slice(0, MAX_DESCRIPTORS)) {
+    const path = await readlink(`${procRoot}/${pid}/fd/${name}`).catch(() => '')
+    if (isData(path)) folders.add(dirname(path))
+  }
+  if (folders.size === 0) {
+    return { state: 'unknown', detail: 'it has no file open that could be its data' }
+  }
+  return locatePlaces(fewer([...folders]), pid, procRoot)
+}
+
+function isData(path: string): boolean {
+  return path.startsWith('/') && !path.endsWith(' (deleted)') &&
+    !/^\/(bin|boot|dev|etc|lib|lib32|lib64|proc|run|sbin|sys|tmp|usr)\//.test(path) &&
+    !/^\/var\/(log|run)\//.test(path) && !/\.(jar|log|so|pid)$|\.log\.\d+$|\/logs?\//.test(path)
+}
+
+/** Without folders below others; where many are left, what is above them. */
+function fewer(folders: readonly string[]): readonly string[] {
+  const outer = folders.filter((path) =>
+    !folders.some((other) => other !== path && path.startsWith(`${other}/`))).toSorted()
+  if (outer.length <= MAX_FOLDERS) return outer
+  const above = [...new Set(outer.map((path) => dirname(path)))]
+  // Each step makes paths shorter, so this ends, if need be at `/`.
+  return above.length === outer.length && above.every((path) => outer.includes(path)) ? ['/']
+    : fewer(above)
+}
