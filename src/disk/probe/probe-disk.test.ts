@@ -4,8 +4,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { runProgram } from '../../base/program.ts'
-import { seededRandom } from '../../base/random.ts'
-import type { BlockSource } from '../block-source.ts'
 import { openRawSource } from '../raw-source.ts'
 import { memorySource } from '../testing/memory-disk.ts'
 import { missingProgram } from '../testing/nbd-programs.ts'
@@ -246,61 +244,3 @@ for (const [name, disk, expected] of [
     assert.deepEqual(volumes.map(facts), [expected])
   })
 }
-
-/** Real volumes behind an MBR and a GPT, small enough to mutate thousands of times. */
-async function seeds(): Promise<Buffer[]> {
-  const disks: Buffer[] = [Buffer.from(ntfsImage({ restartFlags: 0 }))]
-  for (const label of ['gpt', 'dos']) {
-    const path = await image(MIB)
-    await run('sfdisk', ['-q', path], [
-      `label: ${label}`, ...(label === 'gpt' ? ['first-lba: 40'] : []),
-      'start=256, size=512', 'start=768, size=512',
-      ...(label === 'dos' ? ['start=1280, size=600, type=5', 'start=1344, size=64'] : []),
-    ].join('\n'))
-    await run('mkfs.ext4', ['-q', '-F', '-E', `offset=${256 * 512}`, path, '256K'])
-    await run('mkfs.vfat', ['--offset', '768', path, '256'])
-    await using file = await open(path)
-    const disk = Buffer.alloc(MIB)
-    await file.read(disk, 0, disk.length, 0)
-    disks.push(disk)
-  }
-  return disks
-}
-
-test('no mutation of a disk makes the probe crash, hang or read outside', { skip }, async () => {
-  const disks = await seeds()
-  const random = seededRandom(20_260_101)
-  const number = (limit: number): number => new DataView(random(4).buffer).getUint32(0) % limit
-  const kinds = new Set<string>()
-  for (let round = 0; round < 3000; round++) {
-    const seed = disks[round % disks.length] ?? assert.fail()
-    const disk = round % 7 === 0 ? Buffer.from(seed.subarray(0, number(seed.length)))
-      : Buffer.from(seed)
-    for (let i = number(6); i >= 0 && disk.length > 0; i--) {
-      // Mostly where structures are: the first sectors of the disk and of its parts.
-      const sector = [0, 1, 2, 256, 258, 768, 1280, 1344, 32, seed.length / 512 - 1][number(10)] ??
-        0
-      const hot = sector * 512
-      const at = Math.min(disk.length - 1, hot + number(512))
-      disk.set(random([1, 1, 4, 8][number(4)] ?? 1).subarray(0, disk.length - at), at)
-    }
-    let readBytes = 0
-    const memory = memorySource(disk) // faults with out-of-range for a read outside
-    const counted: BlockSource = {
-      ...memory,
-      read: (offset, length) => {
-        readBytes += length
-        return memory.read(offset, length, signal)
-      },
-    }
-    const { volumes } = await probeDisk(counted, signal)
-    for (const volume of volumes) {
-      kinds.add(volume.kind)
-      assert.ok(
-        volume.offset >= 0 && volume.length >= 0 && volume.offset + volume.length <= disk.length)
-    }
-    assert.ok(
-      readBytes < (volumes.length + 1) * 300 * 1024 + 8 * MIB, `${readBytes} bytes were read`)
-  }
-  assert.ok(['ext', 'vfat', 'ntfs', 'unknown'].every((kind) => kinds.has(kind)), [...kinds].join())
-})

@@ -1,3 +1,4 @@
+export { rawCrc32c } from '../probe/crc32c.ts'
 export { contractContent, testBlockSource, type OpenForContract } from './contract.ts'
 export { faultyBlockSource, type DiskTrouble } from './faulty-block-source.ts'
 export {
