@@ -10,7 +10,8 @@ import { printable } from '../base/text.ts'
 import {
   idealWriter, locateData, type ApplicationEvidence, type ApplicationHost,
   type ApplicationHostMissing, type ApplicationsEvidence, type DiscoveredApplication,
-  type FileSystemList, type PowerState, type PreparedWriter, type WriterEvidence,
+  type FileSystemList, type PowerState, type PreparedWriter, type ToldApplication,
+  type WriterEvidence,
 } from '../consistency/mod.ts'
 
 /** For all writers to look round: servers are found in milliseconds or not at all. */
@@ -99,12 +100,18 @@ export class RoundOfApplications implements AsyncDisposable {
   }
 
   /** There is a restore point: tells each application, which may now drop what it kept. */
-  async complete(signal: AbortSignal): Promise<void> {
+  async complete(signal: AbortSignal): Promise<readonly ToldApplication[]> {
     this.#isComplete = true
+    const told: ToldApplication[] = []
     for (const { application, writer } of this.#found) {
       if (writer === undefined) continue
-      await this.#ended(application, 'complete', (signal) => writer.complete(signal), signal)
+      const failure = await this.#ended(
+        application, 'complete', (signal) => writer.complete(signal), signal)
+      told.push({
+        name: printable(application.name, 256), detail: failure ?? '',
+        outcome: failure === undefined ? 'told' : 'failed' })
     }
+    return told
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -136,18 +143,20 @@ export class RoundOfApplications implements AsyncDisposable {
     return { declaredNone, discovery: { state: 'done', by, applications } }
   }
 
-  /** The backup has ended already, well or not: what an application makes of it is a warning. */
+  /** The backup has ended already, well or not: a failure, which it returns, is a warning. */
   async #ended(
     { name }: DiscoveredApplication, how: 'complete' | 'abort',
     tell: (signal: AbortSignal) => Promise<unknown>, signal?: AbortSignal,
-  ): Promise<void> {
+  ): Promise<string | undefined> {
     const { clock, log } = this.#request
     using limit = deadline(clock, END_MS, `${how} of ${name}`, signal)
     try {
       await tell(limit.signal)
+      return undefined
     } catch (error) {
-      log.warn(`application.${how}-failed`, {
-        application: printable(name, 100), reason: printable(causesOf(error).join(': ')) })
+      const reason = printable(causesOf(error).join(': '), 1000)
+      log.warn(`application.${how}-failed`, { application: printable(name, 100), reason })
+      return reason
     }
   }
 }

@@ -1,8 +1,8 @@
 /** What a backup is asked to do, and with what. */
 
 import type { RandomBytes } from '../base/random.ts'
-import type { Platform } from '../catalog/mod.ts'
-import type { FreezeLimits, PolicySettings } from '../consistency/mod.ts'
+import type { Pins, Platform } from '../catalog/mod.ts'
+import type { FreezeLimits, PolicySettings, Signer } from '../consistency/mod.ts'
 import type { Repository, WriteOptions } from '../repository/mod.ts'
 import type { ApplicationsRequest } from './applications.ts'
 import type { BackupEvent } from './backup-events.ts'
@@ -19,6 +19,10 @@ export interface BackupRequest extends ApplicationsRequest {
   readonly limits: FreezeLimits
   readonly write: WriteOptions
   readonly programVersion: string
+  /** Signs the evidence. */
+  readonly signer: Signer
+  /** Further keys whose points are believed. */
+  readonly pins: Pins
   readonly random: RandomBytes
   readonly onEvent: (event: BackupEvent) => void
 }

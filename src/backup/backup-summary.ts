@@ -1,14 +1,15 @@
 /** What a backup did: the summary that the command line prints and `--json` carries. */
 
 import type { CommittedSet, Evidence, GradeResult, Judgement } from '../consistency/mod.ts'
+import type { Sealed } from './seal.ts'
 
 export interface BackupSummary {
   /** The restore point's UUID; also given where nothing was stored. */
   readonly pointId: string
   readonly machine: string
-  /** The snapshot file's id, or why there is none. */
+  /** The snapshot and its evidence's place, or why there is none. */
   readonly stored:
-    | { readonly snapshotId: string }
+    | Sealed
     | { readonly not: 'weaker-than-required' | 'torn' }
   readonly result: GradeResult
   readonly judgement: Judgement

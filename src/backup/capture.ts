@@ -1,7 +1,8 @@
 /** Reads a committed set into the repository, and seals it if the policy lets it. */
 
 import {
-  encodeStoredMachine, type MachineDescription, type PlatformDocument, type StoredMachine,
+  encodeStoredMachine, type Catalog, type MachineDescription, type PlatformDocument,
+  type StoredMachine,
 } from '../catalog/mod.ts'
 import {
   encodeEvidence, FULL_REASONS, gradeOf, heldMs, judge, outlookOf, probeSet, stalledMs,
@@ -16,6 +17,7 @@ import {
 import type { BackupRequest } from './backup-request.ts'
 import type { BackupSummary } from './backup-summary.ts'
 import { isUnchanged, type PlannedDisk } from './disk-bases.ts'
+import { nextPlaceOf } from './next-place.ts'
 import { seal } from './seal.ts'
 import type { TakenSet } from './snapshot-set.ts'
 
@@ -38,6 +40,8 @@ export interface CaptureWork {
   readonly plans: ReadonlyMap<string, PlannedDisk>
   /** Held since before the plans were made: what they take over must not be pruned. */
   readonly lock: RepositoryLock
+  /** Points and records, as they were read before. */
+  readonly catalog: Catalog
 }
 
 /**
@@ -47,7 +51,7 @@ export interface CaptureWork {
  */
 export async function capture(
   request: BackupRequest, work: CaptureWork, signal: AbortSignal): Promise<Summary> {
-  const { description, taken, plans, lock } = work
+  const { description, taken, plans, lock, catalog } = work
   await using sources = new AsyncDisposableStack()
   const disks: OpenDisk[] = []
   for (const { id } of taken.evidence.instant.disks) {
@@ -80,7 +84,9 @@ export async function capture(
       taken.committed, evidence, result, judgement, notStored(result), session.counts)
   }
   request.onEvent({ kind: 'phase', phase: 'sealing' })
-  const snapshotId = await seal(request.repository, session, {
+  const place = await nextPlaceOf(request, evidence.machine.name, catalog, signal)
+  const sealed = await seal(request.repository, session, {
+    place, signer: request.signer,
     machine: storedMachine(description.machine, evidence),
     documents: description.documents,
     diskTrees: new Map([...stored].map(([id, disk]): [string, BlobId] => [id, disk.treeId])),
@@ -88,7 +94,7 @@ export async function capture(
     sizeBytes: sizeOf(evidence),
   }, signal)
   return summarise(
-    taken.committed, evidence, result, judgement, { snapshotId }, session.counts)
+    taken.committed, evidence, result, judgement, sealed, session.counts)
 }
 
 /** The plan, unless a sample shows that the platform's record of changes is wrong. */

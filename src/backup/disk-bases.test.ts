@@ -6,6 +6,7 @@ import { Fault } from '../base/fault.ts'
 import { seededRandom } from '../base/random.ts'
 import { FULL_REASONS, type DiskBase, type SetTracking } from '../consistency/mod.ts'
 import type { BlockSource, Range } from '../disk/mod.ts'
+import { testSigner } from '../consistency/testing/mod.ts'
 import { memorySource } from '../disk/testing/mod.ts'
 import type { BlobId, Repository } from '../repository/mod.ts'
 import { isUnchanged, planDisk, sealedPoints } from './disk-bases.ts'
@@ -29,6 +30,8 @@ function lacking(repository: Repository, blobs: ReadonlySet<BlobId>): Repository
   }
 }
 
+const OWN = new Set([testSigner().publicKey.fingerprint])
+
 /** A tracking that says the same of every disk. */
 function saying(base: DiskBase): SetTracking {
   return { bases: new Map([['vda', base], ['vdb', base], ['new', base]]), sealed: () => {} }
@@ -43,7 +46,7 @@ async function planned(
   const { id = 'vda', blobs = never, machine = 'db1' } = wishes
   const sizeBytes = wishes.sizeBytes ?? bench.disks.get(id)?.length ?? CHUNK
   const { base, stored } = await planDisk(lacking(bench.repository, blobs),
-    sealedPoints(await bench.points(), machine), { id, sizeBytes },
+    sealedPoints(await bench.points(), machine, OWN), { id, sizeBytes },
     said === 'nothing' ? undefined : saying(said), wishes.full ?? false, signal)
   assert.equal(stored?.id, 'since' in base ? id : undefined)
   return base
@@ -107,8 +110,8 @@ test('points of other machines, and damaged ones, are no bases', async () => {
   const points = [...await bench.points(), {
     state: 'damaged' as const, snapshotId: (await bench.points())[0]?.snapshotId ?? assert.fail(),
     timeMs: 0, machineName: 'db1', reason: '' }]
-  assert.deepEqual(sealedPoints(points, 'db1').map((point) => point.pointId), [pointId])
-  assert.deepEqual(sealedPoints(points, 'db2'), [])
+  assert.deepEqual(sealedPoints(points, 'db1', OWN).map((point) => point.pointId), [pointId])
+  assert.deepEqual(sealedPoints(points, 'db2', OWN), [])
 })
 
 /** Tells `told` as changed, whatever is. */

@@ -6,12 +6,13 @@
  */
 
 import type { RandomBytes } from '../base/random.ts'
-import type { ListedPoint, PointDisk, RestorePoint } from '../catalog/mod.ts'
+import type { ListedPoint, Pins, PointDisk, RestorePoint } from '../catalog/mod.ts'
 import type { DiskBase, FullReason, SetDisk, SetTracking } from '../consistency/mod.ts'
 import type { BlockSource } from '../disk/mod.ts'
 import {
   DEFAULT_CHUNK_BYTES, openDiskImage, SEGMENT_BYTES, whyNotWhole, type Repository,
 } from '../repository/mod.ts'
+import { isTrusted } from './next-place.ts'
 
 /** A disk's base and, if it has one, the stored disk whose chunks can be taken over. */
 export interface PlannedDisk {
@@ -22,11 +23,14 @@ export interface PlannedDisk {
 /** Chunks compared for each disk and run: finds a change of a tenth of it four times in five. */
 const AUDIT_CHUNKS = 16
 
-/** The machine's points that may be a base, oldest first. */
+/**
+ * The machine's points that may be a base, oldest first: those that are as a trusted key sealed
+ * them. What was altered since would go on altered in every point that is built upon it.
+ */
 export function sealedPoints(
-  points: readonly ListedPoint[], machineName: string): readonly RestorePoint[] {
-  return points.filter((point): point is RestorePoint =>
-    point.state === 'readable' && point.machine.name === machineName)
+  points: readonly ListedPoint[], machineName: string, trusted: Pins): readonly RestorePoint[] {
+  return points.filter((point): point is RestorePoint => point.state === 'readable' &&
+    point.machine.name === machineName && isTrusted(point.seal, trusted))
 }
 
 /** Holds a disk's base against the repository. Faults: those of reading it. */

@@ -1,12 +1,14 @@
 /** The life of one backup, in its order (DESIGN §3, docs/architecture.md). */
 
 import { uuid } from '../base/random.ts'
-import { bestGradeSoFar, readRestorePoints } from '../catalog/mod.ts'
+import { bestGradeSoFar, readCatalog } from '../catalog/mod.ts'
 import { RoundOfApplications } from './applications.ts'
 import type { BackupRequest } from './backup-request.ts'
 import type { BackupSummary } from './backup-summary.ts'
 import { capture } from './capture.ts'
+import { recordCompletion } from './completion.ts'
 import { planDisk, sealedPoints, type PlannedDisk } from './disk-bases.ts'
+import { trustedBy } from './next-place.ts'
 import { takeSnapshotSet } from './snapshot-set.ts'
 
 /**
@@ -23,10 +25,11 @@ export async function runBackup(
   const running = AbortSignal.any([signal, lock.lost])
 
   onEvent({ kind: 'phase', phase: 'preparing' })
-  const points = await readRestorePoints(repository, running)
+  const catalog = await readCatalog(repository, running, request.pins)
+  const { points } = catalog
   const description = await platform.describe(request.machine, running)
   const { name } = description.machine
-  const sealed = sealedPoints(points, name)
+  const sealed = sealedPoints(points, name, trustedBy(request))
   await using prepared = await platform.provider(request.machine).prepare({
     pointId, exclude: request.exclude,
     tracking: { repositoryId: repository.id, sealed: sealed.map((point) => point.pointId) },
@@ -41,10 +44,12 @@ export async function runBackup(
   const taken = await takeSnapshotSet(request, {
     pointId, machine: description.machine, bestSoFar: bestGradeSoFar(points, name), applications,
   }, prepared, running)
-  const summary = await capture(request, { description, taken, plans, lock }, running)
-  if ('snapshotId' in summary.stored) {
+  const summary = await capture(request, { description, taken, plans, lock, catalog }, running)
+  const { stored } = summary
+  if ('snapshotId' in stored) {
     prepared.tracking?.sealed()
-    await applications.complete(running)
+    const told = await applications.complete(running)
+    await recordCompletion(request, { pointId, machine: name, sealed: stored, told, lock }, running)
   }
   onEvent({ kind: 'phase', phase: 'releasing' })
   return { ...summary, durationMs: clock.monotonicMs() - startedMs }

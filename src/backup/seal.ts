@@ -1,9 +1,12 @@
 /** Makes a restore point of what was captured: documents, trees, and last the snapshot file. */
 
 import {
-  encodeStoredMachine, gradeTag, POINT, STILLPOINT_TAG, type PlatformDocument, type StoredMachine,
+  encodeStoredMachine, gradeTag, POINT, STILLPOINT_TAG, subjectsOf, type PlatformDocument,
+  type StoredMachine,
 } from '../catalog/mod.ts'
-import { encodeEvidence, type Evidence, type Grade } from '../consistency/mod.ts'
+import {
+  signStatement, type ChainPlace, type Digest, type Evidence, type Grade, type Signer,
+} from '../consistency/mod.ts'
 import {
   dirNode, fileNode, goTime, restoreText, type BlobId, type FileId, type Repository,
   type TreeNode, type WriteSession,
@@ -15,11 +18,21 @@ export interface SealRequest {
   /** The tree of each captured disk, by its id. */
   readonly diskTrees: ReadonlyMap<string, BlobId>
   readonly evidence: Evidence
+  /** Where the evidence stands in the machine's chain. */
+  readonly place: ChainPlace
+  readonly signer: Signer
   /** The grade claimed at the seal; it becomes a tag. */
   readonly grade: Grade
   readonly programVersion: string
   /** Bytes of all captured disks, for the snapshot's summary. */
   readonly sizeBytes: number
+}
+
+/** A restore point as it was sealed. */
+export interface Sealed extends ChainPlace {
+  readonly snapshotId: FileId
+  /** Of the signed evidence. */
+  readonly digest: Digest
 }
 
 /**
@@ -28,22 +41,30 @@ export interface SealRequest {
  */
 export async function seal(
   repository: Repository, session: WriteSession, request: SealRequest, signal: AbortSignal,
-): Promise<FileId> {
-  const { machine, evidence, diskTrees } = request
-  const text = restoreText({ machine: machine.name, disks: machine.disks })
+): Promise<Sealed> {
+  const { machine, evidence, diskTrees, place } = request
+  const parts = {
+    machine: encodeStoredMachine(machine),
+    restoreText: restoreText({ machine: machine.name, disks: machine.disks }),
+    diskTrees,
+    platformTree: await saveFolder(session, await saveDocuments(session, request)),
+  }
+  const { envelope, digest } = signStatement({
+    kind: 'point', ...place, repositoryId: repository.id, subjects: subjectsOf(parts), evidence,
+  }, request.signer)
   const root = await saveFolder(session, [
-    await saveText(session, POINT.machine, encodeStoredMachine(machine)),
-    await saveText(session, POINT.evidence, encodeEvidence(evidence)),
-    await saveText(session, POINT.restoreText, text),
+    await saveText(session, POINT.machine, parts.machine),
+    await saveText(session, POINT.evidence, envelope),
+    await saveText(session, POINT.restoreText, parts.restoreText),
     dirNode(POINT.disks, await saveFolder(session,
       [...diskTrees].map(([id, treeId]) => dirNode(id, treeId)))),
-    dirNode(POINT.platform, await saveFolder(session, await saveDocuments(session, request))),
+    dirNode(POINT.platform, parts.platformTree),
   ])
   await session.flush(signal)
   const now = repository.clock.nowMs()
   const { bytesAdded, plaintextAdded, dataBlobs, treeBlobs } = session.counts
   const files = 3 + diskTrees.size + request.documents.length
-  return session.saveSnapshot({
+  const snapshotId = await session.saveSnapshot({
     time: goTime(now),
     tree: root,
     paths: [POINT.path],
@@ -61,6 +82,7 @@ export async function seal(
       totalFilesProcessed: files, totalBytesProcessed: request.sizeBytes,
     },
   }, signal)
+  return { snapshotId, digest, ...place }
 }
 
 async function saveDocuments(

@@ -5,7 +5,7 @@ import { sampleEvidence } from '../consistency/testing/mod.ts'
 import { fileIdOf } from '../repository/mod.ts'
 import { bestGradeSoFar, findPoint } from './find-point.ts'
 import type { DamagedPoint, RestorePoint } from './restore-point.ts'
-import { SAMPLE_MACHINE } from './testing/stored-point.ts'
+import { SAMPLE_MACHINE, sampleSeal } from './testing/stored-point.ts'
 
 function point(n: number, machine: string, changes: Partial<Evidence> = {}): RestorePoint {
   const evidence = sampleEvidence(changes)
@@ -13,6 +13,7 @@ function point(n: number, machine: string, changes: Partial<Evidence> = {}): Res
     state: 'readable', pointId: `${n}${n}b5e7a52-3f0e-4b8c-9a3d-2f6f1f0c7d11`,
     snapshotId: fileIdOf(new Uint8Array([n])), timeMs: n,
     machine: { ...SAMPLE_MACHINE, name: machine }, evidence, result: gradeOf(evidence),
+    seal: sampleSeal(evidence),
     claimed: undefined, heldMs: null, stalledMs: null, sizeBytes: 0, bytesAdded: undefined,
     disks: [], documents: [],
   }
@@ -21,7 +22,7 @@ function point(n: number, machine: string, changes: Partial<Evidence> = {}): Res
 function broken(n: number, machineName: string): DamagedPoint {
   return {
     state: 'damaged', snapshotId: fileIdOf(new Uint8Array([n])), timeMs: n, machineName,
-    reason: 'evidence.json is missing' }
+    reason: 'evidence.dsse.json is missing' }
 }
 
 const crash: Partial<Evidence> = { hold: { by: 'nobody', reason: 'agent-silent', detail: '' } }

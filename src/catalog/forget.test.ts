@@ -1,21 +1,21 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { sampleEvidence } from '../consistency/testing/mod.ts'
+import { sampleEvidence, testSigner } from '../consistency/testing/mod.ts'
 import {
   beginWrite, checkRepository, goTime, type FileId, type Repository,
 } from '../repository/mod.ts'
 import type { RetentionRules } from '../schedule/mod.ts'
 import type { Storage } from '../storage/mod.ts'
 import { openMemoryStorage, recordingStorage, replay } from '../storage/testing/mod.ts'
-import {
-  carryOutForget, planForget, readForgettable, type ForgetPlan, type ForgetRequest,
-} from './forget.ts'
+import { readCatalog } from './catalog.ts'
+import { carryOutForget, planForget, type ForgetPlan, type ForgetRequest } from './forget.ts'
 import { recordPlace } from './layout.ts'
 import { openPointRepository, SAMPLE_MACHINE, storePoint } from './testing/mod.ts'
 
 const signal = new AbortController().signal
 const NOW = Date.parse('2026-11-24T12:00:00Z')
 const DAY_MS = 86_400_000
+const BY = { signer: testSigner(), programVersion: 'test', nowMs: NOW }
 
 interface Stored {
   readonly snapshotId: FileId
@@ -78,7 +78,7 @@ async function makeScene(): Promise<Scene> {
 async function plan(
   { repository }: Scene, rules: RetentionRules, more: Partial<ForgetRequest> = {},
 ): Promise<ForgetPlan> {
-  return planForget(await readForgettable(repository, signal), {
+  return planForget(await readCatalog(repository, signal), {
     rules, machine: undefined, names: [], allowRemoveAll: false, zone: 'UTC', nowMs: NOW, ...more })
 }
 
@@ -174,7 +174,8 @@ test('a forget killed at any instant leaves each point whole or gone, none witho
     const planned = await plan(scene, {}, { names: [web[0].pointId, web[3].pointId] })
     {
       await using lock = await repository.lock('exclusive', signal)
-      await carryOutForget(repository, lock, planned, lock.lost)
+      const catalog = await readCatalog(repository, signal)
+      await carryOutForget(repository, lock, catalog, planned, BY, lock.lost)
     }
     const after = await present(storage)
     assert.deepEqual(new Set([...all].filter((id) => !after.has(id))),
@@ -189,7 +190,7 @@ test('a forget killed at any instant leaves each point whole or gone, none witho
       const reopened = await openPointRepository(state)
       const report = await checkRepository(reopened, { readData: true }, () => {}, signal)
       assert.deepEqual(report.findings, [])
-      const { points } = await readForgettable(reopened, signal)
+      const { points } = await readCatalog(reopened, signal)
       assert.equal(points.filter(({ state }) => state === 'damaged').length, 1)
     }
   })
@@ -198,10 +199,11 @@ test('a forget whose lock is lost removes nothing more', async () => {
   const scene = await makeScene()
   const { storage, repository, web } = scene
   const planned = await plan(scene, {}, { names: [web[0].pointId] })
+  const catalog = await readCatalog(repository, signal)
   const all = await present(storage)
   await using lock = await repository.lock('exclusive', signal)
   await repository.unlock(true, signal)
   await assert.rejects(
-    carryOutForget(repository, lock, planned, signal), { code: 'lock-lost' })
+    carryOutForget(repository, lock, catalog, planned, BY, signal), { code: 'lock-lost' })
   assert.deepEqual(await present(storage), all)
 })

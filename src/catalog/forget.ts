@@ -1,20 +1,17 @@
 /** Decides which restore points go, and removes them with their records. */
 
-import { isFault, Fault } from '../base/fault.ts'
+import { Fault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
-import type { FileId, Repository, RepositoryLock, StoredSnapshot } from '../repository/mod.ts'
+import type { FileId, Repository, RepositoryLock } from '../repository/mod.ts'
 import {
   applyRetention, hasRules, type KeepReason, type RetentionRules,
 } from '../schedule/mod.ts'
+import type { Catalog } from './catalog.ts'
 import { findListedPoint, machineOf } from './find-point.ts'
 import { recordedPoint } from './layout.ts'
-import { readRestorePoints, type ListedPoint, type RestorePoint } from './restore-point.ts'
-
-/** What there is: points, and the snapshots that are readable, theirs and others'. */
-export interface Forgettable {
-  readonly points: readonly ListedPoint[]
-  readonly snapshots: ReadonlyMap<FileId, StoredSnapshot['snapshot']>
-}
+import { storeRecord } from './records.ts'
+import type { ListedPoint, RestorePoint } from './restore-point.ts'
+import { tombstonesFor, type Undertaker } from './tombstones.ts'
 
 export interface ForgetRequest {
   /** Without rules only what is named goes. */
@@ -51,27 +48,12 @@ export interface ForgetPlan {
   readonly records: readonly FileId[]
 }
 
-/** Reads what `planForget` needs. Faults: those of the store and the index. */
-export async function readForgettable(
-  repository: Repository, signal: AbortSignal): Promise<Forgettable> {
-  const snapshots = new Map<FileId, StoredSnapshot['snapshot']>()
-  for (const id of await repository.snapshotIds(signal)) {
-    try {
-      snapshots.set(id, (await repository.snapshot(id, signal)).snapshot)
-    } catch (error) {
-      // It is listed among the points, as damaged.
-      if (!isFault(error, 'repository-damaged')) throw error
-    }
-  }
-  return { points: await readRestorePoints(repository, signal), snapshots }
-}
-
 /**
  * Decides. Damaged points fulfil no rule and go only when they are named; snapshots that are not
  * ours never go. Faults: `usage` (neither rules nor names, or both; the last point of a machine is
  * named), `point-not-found`.
  */
-export function planForget(all: Forgettable, request: ForgetRequest): ForgetPlan {
+export function planForget(all: Catalog, request: ForgetRequest): ForgetPlan {
   const { rules, names } = request
   if (hasRules(rules) === names.length > 0) {
     throw new Fault('usage',
@@ -84,7 +66,7 @@ export function planForget(all: Forgettable, request: ForgetRequest): ForgetPlan
 }
 
 function planByRules(
-  { points, snapshots }: Forgettable,
+  { points, snapshots }: Catalog,
   { rules, machine, zone, nowMs, allowRemoveAll }: ForgetRequest,
 ): readonly PlannedPoint[] {
   const machines = [...new Set(points.map(machineOf))].toSorted()
@@ -128,7 +110,7 @@ function planNamed(
 
 /** Records of points of which no snapshot is left: one may have been copied. */
 function recordsToGo(
-  { points, snapshots }: Forgettable, planned: readonly PlannedPoint[]): readonly FileId[] {
+  { points, snapshots }: Catalog, planned: readonly PlannedPoint[]): readonly FileId[] {
   const going = new Set(planned
     .filter(({ decision }) => decision.action === 'forget').map(({ point }) => point))
   const idsOf = (isGoing: boolean): Set<string> => new Set(points.flatMap((point) =>
@@ -140,16 +122,24 @@ function recordsToGo(
 }
 
 /**
- * Removes what the plan says, under the caller's exclusive `lock`: records before points, because
- * a point without its verdict claims less, and a record without its point would stay. After a fault
- * or abort each snapshot is there or gone, whole. Faults: `lock-lost`, those of the store.
+ * Signs that the points are forgotten, and removes them, under the caller's exclusive `lock`. Their
+ * tombstones come first: a point that is there although it has one is there, but one that is gone
+ * without one looks removed by somebody else. Then records before points, because a point without
+ * its record claims less, and a record without its point would stay. After a fault or abort each
+ * snapshot is there or gone, whole. Faults: `lock-lost`, those of the store.
  */
 export async function carryOutForget(
-  repository: Repository, lock: RepositoryLock, plan: ForgetPlan, signal: AbortSignal,
+  repository: Repository, lock: RepositoryLock, all: Catalog, plan: ForgetPlan, by: Undertaker,
+  signal: AbortSignal,
 ): Promise<void> {
+  const replaced: FileId[] = []
+  for (const { statement, replaces } of tombstonesFor(all, plan.points, by)) {
+    await storeRecord(repository, { statement, lock, ...by }, signal)
+    replaced.push(...replaces)
+  }
   const points = plan.points.flatMap(({ point, decision }) =>
     decision.action === 'forget' ? [point.snapshotId] : [])
-  for (const name of [...plan.records, ...points]) {
+  for (const name of [...replaced, ...plan.records, ...points]) {
     await lock.confirm(signal)
     await repository.storage.remove({ kind: 'snapshots', name }, signal)
   }

@@ -5,7 +5,7 @@ export const POINT = {
   /** The snapshot's one path, the same for every machine and run. */
   path: '/stillpoint',
   machine: 'machine.json',
-  evidence: 'evidence.json',
+  evidence: 'evidence.dsse.json',
   restoreText: 'RESTORE.txt',
   disks: 'disks',
   platform: 'platform',
@@ -32,18 +32,32 @@ export const RECORD_TAG = 'stillpoint-record'
 const RECORDS_HOST = 'stillpoint-records.'
 const POINT_TAG = 'point='
 
+/** The one file of a record, by what it is. */
+export const RECORD_FILE = {
+  completion: 'completion.dsse.json',
+  tombstones: 'tombstones.dsse.json',
+} as const
+
 /**
- * Where a record of a machine's point lies: a snapshot of another host and path than the machine's
- * points, so that stock `restic forget`, however it groups, never trades a point for a record.
+ * Where a record of a machine lies: a snapshot of another host and path than the machine's points,
+ * so that stock `restic forget`, however it groups, never trades a point for a record. One that is
+ * about a point that is there names it, and goes with it.
  */
-export function recordPlace(machineName: string, pointId: string): {
+export function recordPlace(machineName: string, pointId?: string): {
   readonly hostname: string; readonly paths: readonly string[]; readonly tags: readonly string[]
 } {
   return {
     hostname: `${RECORDS_HOST}${machineName}`,
     paths: [`/stillpoint/records/${machineName}`],
-    tags: [RECORD_TAG, `${POINT_TAG}${pointId}`],
+    tags: [RECORD_TAG, ...pointId === undefined ? [] : [`${POINT_TAG}${pointId}`]],
   }
+}
+
+/** True for a snapshot that is a record of ours. */
+export function isRecord(snapshot: {
+  readonly hostname?: string; readonly tags?: readonly string[] }): boolean {
+  return snapshot.hostname?.startsWith(RECORDS_HOST) === true &&
+    snapshot.tags?.includes(RECORD_TAG) === true
 }
 
 /** The id of the point that a snapshot is a record of; undefined if it is no record. */

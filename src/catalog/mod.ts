@@ -1,15 +1,25 @@
-export { bestGradeSoFar, findPoint } from './find-point.ts'
-export { carryOutForget, planForget, readForgettable } from './forget.ts'
-export type {
-  Forgettable, ForgetDecision, ForgetPlan, ForgetRequest, PlannedPoint,
-} from './forget.ts'
+export { bestGradeSoFar, findListedPoint, findPoint } from './find-point.ts'
 export {
-  gradeTag, POINT, RECORD_TAG, recordedPoint, recordPlace, STILLPOINT_TAG,
+  chainLinks, readCatalog, readRestorePoints, type Catalog, type ChainOf,
+} from './catalog.ts'
+export { carryOutForget, planForget } from './forget.ts'
+export type { ForgetDecision, ForgetPlan, ForgetRequest, PlannedPoint } from './forget.ts'
+export {
+  gradeTag, POINT, RECORD_FILE, RECORD_TAG, recordedPoint, recordPlace, STILLPOINT_TAG,
 } from './layout.ts'
 export { encodeStoredMachine, parseStoredMachine, PART_NAME } from './machine.ts'
 export type {
   DiskCut, MachineDescription, MachineDisk, MachineNic, PlatformDocument, StoredMachine,
 } from './machine.ts'
 export type { MachineSummary, Platform } from './platform.ts'
-export { readDocument, readRestorePoints } from './restore-point.ts'
+export {
+  isForeign, NO_PINS, subjectsOf, type Pins, type SealedEvidence, type SealedParts,
+} from './point-seal.ts'
+export { storeRecord, type PointRecord } from './records.ts'
+export { readDocument } from './restore-point.ts'
 export type { DamagedPoint, ListedPoint, PointDisk, RestorePoint } from './restore-point.ts'
+export type { Undertaker } from './tombstones.ts'
+export {
+  gapWords, VERIFY_CODES, verifyGone, verifyPoint, type Verification, type VerifyCode,
+  type VerifyFinding,
+} from './verify-point.ts'

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import type { Evidence } from '../consistency/mod.ts'
+import { encodeEvidence, type Evidence } from '../consistency/mod.ts'
 import { SAMPLE_POINT_ID, sampleEvidence } from '../consistency/testing/mod.ts'
 import { fileIdOf, type Repository } from '../repository/mod.ts'
 import type { Storage } from '../storage/mod.ts'
 import { openMemoryStorage } from '../storage/testing/mod.ts'
+import { readRestorePoints } from './catalog.ts'
 import { gradeTag, STILLPOINT_TAG } from './layout.ts'
-import { readDocument, readRestorePoints, type ListedPoint } from './restore-point.ts'
+import { readDocument, type ListedPoint } from './restore-point.ts'
 import {
   openPointRepository, SAMPLE_MACHINE, storePoint, type PointParts,
 } from './testing/stored-point.ts'
@@ -85,13 +86,14 @@ suite('a point is listed as damaged, with the reason', () => {
   const [vda, vdb] = SAMPLE_MACHINE.disks
   assert.ok(vda !== undefined && vdb !== undefined)
   const cases: readonly [string, PointParts, RegExp][] = [
-    ['without evidence', { evidenceText: null }, /evidence\.json is missing/],
+    ['without evidence', { evidenceText: null }, /evidence\.dsse\.json is missing/],
     ['without a machine', { machineText: null }, /machine\.json is missing/],
-    ['with evidence that is no JSON', { evidenceText: '{' }, /evidence is not valid JSON/],
-    ['with empty evidence', { evidenceText: '' }, /evidence is not valid JSON/],
-    ['with evidence of a later version', { evidenceText: '{"version":2}' }, /version/],
+    ['with evidence that is no JSON', { evidenceText: '{' }, /evidence\.dsse\.json is not valid/],
+    ['with empty evidence', { evidenceText: '' }, /evidence\.dsse\.json is not valid JSON/],
+    ['with evidence that is not signed',
+      { evidenceText: encodeEvidence(sampleEvidence()) }, /payload/],
     ['with a machine of which a part is missing', { machineText: '{"version":1}' }, /name/],
-    ['with evidence beyond its bounds', { evidenceText: ' '.repeat(5_000_000) }, /longer than/],
+    ['with evidence beyond its bounds', { evidenceText: ' '.repeat(8_000_000) }, /longer than/],
     ['with a disk that is not stored', { disks: ['vda'] }, /do not name the same disks/],
     ['with a disk of another name', { disks: ['vda', 'vdx'] }, /vdb of machine\.json is not/],
     ['with one disk more than was captured', { disks: ['vda', 'vdb', 'vdc'] }, /the same disks/],

@@ -16,8 +16,8 @@ import {
   classifyFileSystems, fileSystemReasons, fileSystemsAtRest, type ClassifiedFileSystem,
 } from './grade-file-systems.ts'
 import { holdReasons, instantReasons, offReasons } from './grade-hold.ts'
-import { isWeaker, type Grade } from './grade-scale.ts'
-import { gradeUnder, reason, sortReasons, type GradeReason } from './reasons.ts'
+import { isWeaker, weakest, type Grade } from './grade-scale.ts'
+import { capOf, gradeUnder, reason, sortReasons, type GradeReason } from './reasons.ts'
 
 export interface GradeResult {
   readonly grade: Grade
@@ -43,6 +43,19 @@ export function gradeOf(evidence: Evidence): GradeResult {
     applications: gradeApplications(evidence, base),
     fileSystems,
     coverage: coverageOf(leftOut, excludes, rechecked),
+  }
+}
+
+/** The result with one more reason: never better, for its applications neither. */
+export function cappedBy(result: GradeResult, more: GradeReason): GradeResult {
+  const cap = capOf(more.code)
+  return {
+    ...result,
+    grade: weakest([result.grade, cap]),
+    reasons: sortReasons([...result.reasons, more]),
+    applications: result.applications.map((application) =>
+      application.grade === 'not-covered' || !isWeaker(cap, application.grade)
+        ? application : { ...application, grade: cap, reason: more }),
   }
 }
 

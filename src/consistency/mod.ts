@@ -22,7 +22,7 @@ export type {
 export type {
   FileSystemFreezer, FreezeAttempt, FreezeLimits, GuestFileSystem, ThawOutcome,
 } from './freezer.ts'
-export { gradeOf, outlookOf, type GradeResult } from './grade.ts'
+export { cappedBy, gradeOf, outlookOf, type GradeResult } from './grade.ts'
 export type { ApplicationGrade } from './grade-applications.ts'
 export type { ClassifiedFileSystem, FileSystemClass } from './grade-file-systems.ts'
 export { GRADES, isWeaker, weakest, type Grade } from './grade-scale.ts'
@@ -37,7 +37,7 @@ export type {
   SetDisk,
 } from './provider.ts'
 export { probeSet, type SetProbe } from './probe-set.ts'
-export { capOf, REASONS, type GradeReason, type ReasonCode } from './reasons.ts'
+export { capOf, reason, REASONS, type GradeReason, type ReasonCode } from './reasons.ts'
 export { claimsOf, verdictOf, type Check, type Claim, type Verdict } from './verdict.ts'
 export type {
   DataPlace, DataPlaces, DiscoveredApplication, PreparedWriter, Writer, WriterAttempt,

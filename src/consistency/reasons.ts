@@ -27,6 +27,14 @@ export const REASONS = {
   'not-read-to-end': means('torn', 'The captured instant of {} was not read to its end.',
     'Run the backup again.'),
 
+  // What is stored is not shown to be what was sealed.
+  'altered-since-seal': means('torn', 'The point was altered after it was sealed: {}.',
+    'Rely on another point, and find out who changed the repository.'),
+  'evidence-forged': means('torn', 'The signature of the evidence is not that of its key.',
+    'Rely on another point, and find out who changed the repository.'),
+  'signer-not-pinned': means('torn', 'The evidence is signed by a key that is not pinned: {}.',
+    'If the key is one of yours, pin its fingerprint too (evidence.fingerprint).'),
+
   // Nothing was held.
   'no-agent-configured': means('crash', 'No guest agent is configured for the machine: {}.',
     'Give the machine an agent channel and install the agent in the guest.'),

@@ -3,6 +3,7 @@
 import { runBackup, type BackupEvent, type BackupSummary } from '../backup/mod.ts'
 import type { Grade } from '../consistency/mod.ts'
 import type { EngineContext, RepositoryOptions } from './context.ts'
+import { findSigner, type FoundSigner } from './evidence-key.ts'
 import { findMachine, openMachine, type MachineChoice } from './find-machine.ts'
 import { withRepository } from './open-repository.ts'
 
@@ -14,18 +15,23 @@ export interface MachineBackup extends MachineChoice {
   /** Read all of each disk, whatever is known of its changes. */
   readonly full: boolean
   readonly onEvent: (event: BackupEvent) => void
+  /** Told whose key signs, before anything is touched. */
+  readonly onSigner: (signer: FoundSigner) => void
 }
 
 /**
  * Captures the machine into the repository, as good as it ever was unless told otherwise. A result
  * that is weaker than required is no fault: the summary's judgement says so.
- * Faults: `usage`, `machine-*`, `platform-*`, `snapshot-*`, and those of the repository.
+ * Faults: `usage`, `machine-*`, `platform-*`, `snapshot-*`, `evidence-key-invalid`, and those of
+ * the repository.
  */
 export async function backupMachine(
   request: MachineBackup, context: EngineContext, signal: AbortSignal): Promise<BackupSummary> {
   const { clock, random, log, version, config } = context
   const place = findMachine(request, context)
   return withRepository(request.repository, context, signal, async (repository) => {
+    const found = await findSigner(context, repository.storage.location)
+    request.onSigner(found)
     await using opened = await openMachine(place, context, signal)
     const { platform, machine, applications } = opened
     const settings = place.settings ?? config.machines.get(machine)
@@ -42,6 +48,8 @@ export async function backupMachine(
       limits: settings?.limits ?? config.limits,
       write: {},
       programVersion: version,
+      signer: found.signer,
+      pins: config.evidence.pins,
       clock, random, log,
       onEvent: request.onEvent,
     }, signal)

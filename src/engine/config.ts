@@ -8,7 +8,9 @@
 import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { configFault, parseConfigText, placeOf, type YamlText } from '../base/config-text.ts'
-import { GRADES, type FreezeLimits } from '../consistency/mod.ts'
+import {
+  GRADES, parseFingerprint, type Fingerprint, type FreezeLimits,
+} from '../consistency/mod.ts'
 import { withoutUndefined } from './present.ts'
 
 /** How long each part of a hold may take unless the configuration says otherwise. */
@@ -42,6 +44,18 @@ const repositorySchema = z.strictObject({
 }).refine((it) => it.passwordFile === undefined || it.passwordCommand === undefined,
   'passwordFile and passwordCommand cannot both be given')
 
+const fingerprint = z.string().max(200).transform((text, context): Fingerprint => {
+  const digits = parseFingerprint(text)
+  if (digits !== undefined) return digits
+  context.addIssue({ code: 'custom', message: 'is no fingerprint, 64 hexadecimal digits' })
+  return z.NEVER
+})
+
+const evidenceSchema = z.strictObject({
+  key: path.optional(),
+  fingerprint: z.union([fingerprint, z.array(fingerprint).max(100)]).optional(),
+})
+
 const platformSchema = z.strictObject({
   type: z.literal('qemu', 'must be qemu: other platforms are planned'),
   qmp: path,
@@ -66,12 +80,20 @@ const configSchema = z.strictObject({
   platforms: z.record(name, platformSchema).optional(),
   machines: z.record(name, machineSchema).optional(),
   limits: limitsSchema.optional(),
+  evidence: evidenceSchema.optional(),
 })
 
 export interface RepositoryConfig {
   readonly path?: string | undefined
   readonly passwordFile?: string | undefined
   readonly passwordCommand?: string | undefined
+}
+
+export interface EvidenceConfig {
+  /** The file with this host's signing key, absolute; undefined: where it is by default. */
+  readonly key: string | undefined
+  /** The keys whose evidence is believed; empty: none is pinned. */
+  readonly pins: ReadonlySet<Fingerprint>
 }
 
 /** One QEMU process: one machine. Paths are absolute. */
@@ -94,6 +116,7 @@ export interface Config {
   readonly platforms: ReadonlyMap<string, PlatformConfig>
   readonly machines: ReadonlyMap<string, MachineConfig>
   readonly limits: FreezeLimits
+  readonly evidence: EvidenceConfig
 }
 
 /** What holds without a configuration file. */
@@ -103,6 +126,7 @@ export const NO_CONFIG: Config = Object.freeze({
   platforms: new Map(),
   machines: new Map(),
   limits: Object.freeze(DEFAULT_LIMITS),
+  evidence: Object.freeze({ key: undefined, pins: new Set<Fingerprint>() }),
 })
 
 /**
@@ -111,7 +135,7 @@ export const NO_CONFIG: Config = Object.freeze({
  */
 export function parseConfig(text: string, file: string): Config {
   const { yaml, data } = parseConfigText(configSchema, text, file)
-  const { repository, platforms = {}, machines = {}, limits } = data
+  const { repository, platforms = {}, machines = {}, limits, evidence = {} } = data
   const inFolder = (path: string): string => resolve(dirname(file), path)
   const own = { ...DEFAULT_LIMITS, ...withoutUndefined(limits ?? {}) }
   const config: Config = {
@@ -133,6 +157,10 @@ export function parseConfig(text: string, file: string): Config {
       }),
     ])),
     limits: Object.freeze(own),
+    evidence: Object.freeze({
+      key: evidence.key === undefined ? undefined : inFolder(evidence.key),
+      pins: new Set([evidence.fingerprint ?? []].flat()),
+    }),
   }
   checkReferences(config, yaml)
   return Object.freeze(config)

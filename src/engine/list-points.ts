@@ -11,8 +11,10 @@ export async function listPoints(
   options: RepositoryOptions, machine: string | undefined, context: EngineContext,
   signal: AbortSignal,
 ): Promise<readonly ListedPoint[]> {
+  const { pins } = context.config.evidence
   const points = await withRepository(options, context, signal, (repository) =>
-    withLock(repository, 'shared', signal, (signal) => readRestorePoints(repository, signal)))
+    withLock(repository, 'shared', signal, (signal) =>
+      readRestorePoints(repository, signal, pins)))
   return machine === undefined ? points : points.filter((point) => machineOf(point) === machine)
 }
 

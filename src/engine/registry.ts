@@ -8,6 +8,7 @@ import {
   openQemuPlatform, parseQemuTarget, type ProviderContext, type QemuOptions,
 } from '../providers/mod.ts'
 import { openLocalStorage, type Storage } from '../storage/mod.ts'
+import { openKeyFile, type KeyFile } from './key-file.ts'
 import { openApplications } from './open-applications.ts'
 
 export interface Registry {
@@ -20,6 +21,8 @@ export interface Registry {
   ): Promise<ApplicationHost | ApplicationHostMissing>
   /** The store at a location; touches nothing yet. Faults: `unsupported`, `usage`. */
   openStorage(location: string): Storage
+  /** The file that holds this host's signing key; touches nothing yet. */
+  openKeyFile(path: string): KeyFile
 }
 
 /** What `--on` or the configuration says of a platform. */
@@ -33,6 +36,7 @@ export const systemRegistry: Registry = {
   openApplications: ({ options }, context, signal) =>
     openApplications(options.channel, context, signal),
   openStorage: (location) => openLocalStorage(localPath(location)),
+  openKeyFile,
 }
 
 /** Planned, and named so that nobody has to guess whether they are there. */

@@ -36,7 +36,8 @@ export async function restorePoint(
   return withRepository(request.repository, context, signal, (repository) =>
     withLock(repository, 'shared', signal, async (signal) => {
       const startMs = clock.monotonicMs()
-      const point = findPoint(await readRestorePoints(repository, signal), request.point)
+      const { pins } = context.config.evidence
+      const point = findPoint(await readRestorePoints(repository, signal, pins), request.point)
       const restored = await restoreDisks({
         repository, point, format,
         folder: resolve(workingDir, request.folder),

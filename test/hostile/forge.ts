@@ -5,7 +5,7 @@ import { zstdCompressSync } from 'node:zlib'
 import { systemRandom } from '../../src/base/random.ts'
 import { openPointRepository, SAMPLE_MACHINE } from '../../src/catalog/testing/mod.ts'
 import { encodeEvidence, type Evidence } from '../../src/consistency/mod.ts'
-import { sampleEvidence } from '../../src/consistency/testing/mod.ts'
+import { sampleEvidence, signAnything, testSigner } from '../../src/consistency/testing/mod.ts'
 import { memorySource } from '../../src/disk/testing/mod.ts'
 import { beginWrite, storeDisk, type Repository } from '../../src/repository/mod.ts'
 import type { Storage } from '../../src/storage/mod.ts'
@@ -127,7 +127,10 @@ export const DISK = (() => {
 })()
 
 export interface ForgedPoint {
+  /** Signed, or the whole file where it is bytes. */
   readonly evidence: unknown
+  /** What the signed predicate says besides. */
+  readonly place: object
   readonly machine: unknown
   /** Entries of the root, of `/disks` and of `/platform`. */
   readonly root: object[]
@@ -180,19 +183,44 @@ export async function beginForgery(): Promise<Forgery> {
     storage, forge, diskTree,
     point: async (lie = (it) => it, snapshot = {}) => {
       const found = lie({
-        evidence: JSON.parse(encodeEvidence(trueEvidence())) as unknown, machine, root: [],
+        evidence: JSON.parse(encodeEvidence(trueEvidence())) as unknown, place: TRUE_PLACE,
+        machine, root: [],
         disks: [folderEntry('vda', diskTree)], platform: [] })
+      const platform = forge.tree({ nodes: found.platform })
       const root = forge.tree({ nodes: [
         folderEntry('disks', forge.tree({ nodes: found.disks })),
-        textEntry(forge, 'evidence.json', found.evidence),
+        textEntry(forge, 'evidence.dsse.json', signed(found, platform)),
         textEntry(forge, 'machine.json', found.machine),
-        folderEntry('platform', forge.tree({ nodes: found.platform })),
+        folderEntry('platform', platform),
         ...found.root,
       ] })
       await forge.flush()
       return forge.snapshot(root, snapshot)
     },
   }
+}
+
+const TRUE_PLACE = {
+  sequence: 1, previous: null, repositoryId: 'e'.repeat(64),
+  signer: { publicKey: testSigner().publicKey.pem },
+}
+
+/** A statement on these parts, signed with the right key. */
+function signed({ evidence, place, machine, disks }: ForgedPoint, platform: string): unknown {
+  if (Buffer.isBuffer(evidence)) return evidence
+  const subject = [
+    ...(Array.isArray(disks) ? disks : []).map((it) => {
+      const { name, subtree } = (it ?? {}) as
+        { readonly name?: unknown; readonly subtree?: unknown }
+      return { name: `/disks/${String(name)}`, digest: { sha256: subtree } }
+    }),
+    { name: '/platform', digest: { sha256: platform } },
+    { name: '/machine.json', digest: { sha256: sha256(json(machine)) } },
+  ]
+  return Buffer.from(signAnything({
+    _type: 'https://in-toto.io/Statement/v1', subject,
+    predicateType: 'urn:stillpoint:restore-point:1', predicate: { ...place, evidence },
+  }))
 }
 
 function textEntry(forge: Forge, name: string, value: unknown): object {

@@ -111,7 +111,7 @@ const LIES: readonly (readonly [string, (it: Forgery) => Promise<unknown>])[] = 
     evidence: { ...it.evidence as object, machine: { name: 'other', platform: 'qemu' } } }))],
   ['a lying length', async ({ forge }) => {
     const blob = forge.blob('data', Buffer.from('{}'), { uncompressedLength: 2 ** 31 })
-    const root = forge.tree({ nodes: [fileEntry('evidence.json', [blob], 2)] })
+    const root = forge.tree({ nodes: [fileEntry('evidence.dsse.json', [blob], 2)] })
     await forge.flush((index) => index).catch(() => {})
     await forge.snapshot(root)
   }],
@@ -205,9 +205,11 @@ test('documents with any of their values replaced are damage, or still the truth
     const forgery = await beginForgery()
     const changed = <T>(which: string, value: T): T =>
       target === which ? mutateJson(value, dice) as T : value
-    const target = dice.pick(['evidence', 'evidence', 'machine', 'root', 'disks', 'snapshot'])
+    const target = dice.pick(
+      ['evidence', 'evidence', 'place', 'machine', 'root', 'disks', 'snapshot'])
     await forgery.point((it) => ({
-      evidence: changed('evidence', it.evidence), machine: changed('machine', it.machine),
+      evidence: changed('evidence', it.evidence), place: changed('place', it.place),
+      machine: changed('machine', it.machine),
       root: target === 'root' ? [mutateJson(fileEntry('z', []), dice) as object] : it.root,
       disks: changed('disks', it.disks), platform: it.platform,
     }), target === 'snapshot'

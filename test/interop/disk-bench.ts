@@ -102,7 +102,7 @@ export async function storePoint(
   const tree = await session.saveTree({ nodes: [
     fileNode('RESTORE.txt', text.length, [await session.saveData(text)]),
     dirNode('disks', await session.saveTree({ nodes })),
-    fileNode('evidence.json', 2, [await session.saveData(Buffer.from('{}'))]),
+    fileNode('evidence.dsse.json', 2, [await session.saveData(Buffer.from('{}'))]),
     fileNode('machine.json', 2, [await session.saveData(Buffer.from('{}'))]),
   ] })
   await session.flush(signal)

@@ -9,8 +9,9 @@ import { systemClock as clock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { runProgram } from '../../src/base/program.ts'
 import { seededRandom, systemRandom as random } from '../../src/base/random.ts'
-import { readRestorePoints, type RestorePoint } from '../../src/catalog/mod.ts'
+import { NO_PINS, readRestorePoints, type RestorePoint } from '../../src/catalog/mod.ts'
 import type { DiskBase } from '../../src/consistency/mod.ts'
+import { testSigner } from '../../src/consistency/testing/mod.ts'
 import { openQemuPlatform } from '../../src/providers/mod.ts'
 import { BareQemu } from '../../src/providers/testing/mod.ts'
 import { restoreDisks } from '../../src/recovery/mod.ts'
@@ -192,7 +193,8 @@ export class BareMachine {
       settings: wishes.settings ?? { require: 'crash', onWeaker: undefined },
       full: wishes.full ?? false, exclude: wishes.exclude ?? [],
       applications: { missing: 'there is no channel' }, declaredNoApplications: false,
-      limits: LIMITS, write: {}, programVersion: 'test', clock, random, log: silentLog,
+      limits: LIMITS, write: {}, programVersion: 'test', signer: testSigner(), pins: NO_PINS,
+      clock, random, log: silentLog,
       onEvent: wishes.onEvent ?? (() => {}),
     }, t.signal)
   }

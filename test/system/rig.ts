@@ -13,9 +13,10 @@ import { silentLog } from '../../src/base/log.ts'
 import { systemRandom as random } from '../../src/base/random.ts'
 import { Secret } from '../../src/base/secret.ts'
 import {
-  readRestorePoints, type ListedPoint, type Platform,
+  NO_PINS, readRestorePoints, type ListedPoint, type Platform,
 } from '../../src/catalog/mod.ts'
 import type { CommittedSet, PreparedSet, RequestorHeldSet } from '../../src/consistency/mod.ts'
+import { testSigner } from '../../src/consistency/testing/mod.ts'
 import { startGuest, type GuestOptions, type RunningGuest } from '../../src/demo/mod.ts'
 import { openQemuPlatform } from '../../src/providers/mod.ts'
 import { initRepository, openRepository, type Repository } from '../../src/repository/mod.ts'
@@ -117,7 +118,8 @@ export async function backup(t: TestContext, wishes: BackupWishes): Promise<Back
       applications: wishes.applications ?? NO_CHANNEL,
       declaredNoApplications: wishes.declaredNoApplications ?? false,
       limits: wishes.limits ?? LIMITS,
-      write: {}, programVersion: 'test', clock, random, log: silentLog,
+      write: {}, programVersion: 'test', signer: testSigner(), pins: NO_PINS,
+      clock, random, log: silentLog,
       onEvent: wishes.onEvent ?? (() => {}),
     }, signal)
   })

@@ -4,10 +4,10 @@ import { systemClock as clock } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
 import { silentLog } from '../../base/log.ts'
 import { seededRandom } from '../../base/random.ts'
-import { readRestorePoints, type Platform, type RestorePoint } from '../../catalog/mod.ts'
+import { NO_PINS, readRestorePoints, type Platform, type RestorePoint } from '../../catalog/mod.ts'
 import { openPointRepository, SAMPLE_MACHINE } from '../../catalog/testing/mod.ts'
 import {
-  FakeProvider, FakeTracking, type FakeProviderOptions,
+  FakeProvider, FakeTracking, testSigner, type FakeProviderOptions,
 } from '../../consistency/testing/mod.ts'
 import { openDiskImage, type Repository } from '../../repository/mod.ts'
 import { openMemoryStorage } from '../../storage/testing/mod.ts'
@@ -58,7 +58,8 @@ export class BackupBench implements AsyncDisposable {
       settings: { require: 'crash', onWeaker: undefined }, full: false, exclude: [],
       applications: { missing: 'there is no agent' },
       declaredNoApplications: false, limits: { freezeMs: 1000, holdMs: 1000, thawMs: 1000 },
-      write: { workers: 1 }, programVersion: 'test', clock, random: seededRandom(this.#seed++),
+      write: { workers: 1 }, programVersion: 'test', signer: testSigner(), pins: NO_PINS,
+      clock, random: seededRandom(this.#seed++),
       log, onEvent: () => {}, ...wishes,
     }, running)
   }

@@ -1,1 +1,3 @@
-export { openPointRepository, SAMPLE_MACHINE, storePoint, type PointParts } from './stored-point.ts'
+export {
+  openPointRepository, SAMPLE_MACHINE, sampleSeal, storePoint, type PointParts,
+} from './stored-point.ts'

@@ -4,8 +4,10 @@ import { systemClock } from '../../base/clock.ts'
 import { silentLog } from '../../base/log.ts'
 import { systemRandom } from '../../base/random.ts'
 import { Secret } from '../../base/secret.ts'
-import { encodeEvidence, type Evidence } from '../../consistency/mod.ts'
-import { sampleEvidence } from '../../consistency/testing/mod.ts'
+import {
+  signStatement, type ChainPlace, type Evidence, type Signer,
+} from '../../consistency/mod.ts'
+import { sampleEvidence, testSigner } from '../../consistency/testing/mod.ts'
 import {
   beginWrite, dirNode, fileNode, goTime, initRepository, openRepository, type BlobId, type FileId,
   type Repository, type TreeNode, type WriteSession,
@@ -13,6 +15,7 @@ import {
 import type { Storage } from '../../storage/mod.ts'
 import { gradeTag, POINT, STILLPOINT_TAG } from '../layout.ts'
 import { encodeStoredMachine, type StoredMachine } from '../machine.ts'
+import { subjectsOf, type SealedEvidence } from '../point-seal.ts'
 
 export const SAMPLE_MACHINE: StoredMachine = {
   version: 1, name: 'db1', platform: 'qemu', architecture: 'x86_64', cpuCount: 2,
@@ -26,6 +29,11 @@ export const SAMPLE_MACHINE: StoredMachine = {
 export interface PointParts {
   readonly evidence?: Evidence
   readonly machine?: StoredMachine
+  /** Default: the first of its machine. */
+  readonly place?: ChainPlace
+  readonly signer?: Signer
+  /** Changes the point behind its seal. */
+  readonly alter?: (nodes: readonly TreeNode[]) => readonly TreeNode[]
   /** Texts in place of the encoded ones; null leaves the file out. */
   readonly evidenceText?: string | null
   readonly machineText?: string | null
@@ -34,6 +42,17 @@ export interface PointParts {
   readonly documents?: Readonly<Record<string, string>>
   readonly tags?: readonly string[]
   readonly timeMs?: number
+}
+
+/** As if a test's key had sealed a point of `evidence`, and nothing had changed since. */
+export function sampleSeal(evidence: Evidence): SealedEvidence {
+  return {
+    statement: {
+      kind: 'point', sequence: 1, previous: null, repositoryId: 'e'.repeat(64), subjects: [],
+      evidence },
+    digest: 'd'.repeat(64), signer: testSigner().publicKey.fingerprint, isGenuine: true,
+    differences: [],
+  }
 }
 
 const signal = new AbortController().signal
@@ -62,15 +81,25 @@ export async function storePoint(repository: Repository, parts: PointParts = {})
   for (const [name, text] of Object.entries(parts.documents ?? {})) {
     documents.push(...await textNode(session, name, text))
   }
+  const platformTree = await saveFolder(session, documents)
+  const machineText = parts.machineText ?? encodeStoredMachine(machine)
+  const statement = {
+    kind: 'point' as const, ...parts.place ?? { sequence: 1, previous: null },
+    repositoryId: repository.id, evidence,
+    subjects: subjectsOf({
+      machine: machineText, restoreText: '', platformTree,
+      diskTrees: new Map(disks.map((id) => [id, empty])) }),
+  }
   const nodes = [
-    ...await textNode(session, POINT.evidence, parts.evidenceText ?? encodeEvidence(evidence),
+    ...await textNode(session, POINT.evidence,
+      parts.evidenceText ?? signStatement(statement, parts.signer ?? testSigner()).envelope,
       parts.evidenceText === null),
-    ...await textNode(session, POINT.machine, parts.machineText ?? encodeStoredMachine(machine),
-      parts.machineText === null),
+    ...await textNode(session, POINT.machine, machineText, parts.machineText === null),
+    ...await textNode(session, POINT.restoreText, ''),
     dirNode(POINT.disks, await saveFolder(session, disks.map((id) => dirNode(id, empty)))),
-    dirNode(POINT.platform, await saveFolder(session, documents)),
+    dirNode(POINT.platform, platformTree),
   ]
-  const tree = await saveFolder(session, nodes)
+  const tree = await saveFolder(session, parts.alter?.(nodes) ?? nodes)
   await session.flush(signal)
   return await session.saveSnapshot({
     time: goTime(parts.timeMs ?? 1_700_000_000_000), tree, paths: [POINT.path],

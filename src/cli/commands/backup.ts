@@ -7,6 +7,7 @@ import { backupProgress } from '../backup-progress.ts'
 import { renderBackup } from '../render/backup-text.ts'
 import { backupJson } from '../render/json-shapes.ts'
 import type { Run } from '../session.ts'
+import { signerNotice } from '../signer-notice.ts'
 import { onOption } from './options.ts'
 
 const EXAMPLES = `
@@ -47,6 +48,7 @@ export function addBackup(program: Command, run: Run): void {
           on: options.on, require: options.require, onWeaker: options.onWeaker,
           full: options.full === true,
           onEvent: backupProgress(output, world.clock),
+          onSigner: signerNotice(output),
         }, await openContext(), signal)
         output.summary('backup', backupJson(summary))
         output.result(renderBackup(summary, output.paint))

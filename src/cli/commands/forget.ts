@@ -10,6 +10,7 @@ import { forgetJson } from '../render/forget-json.ts'
 import { renderForgetEnd, renderForgetPlan } from '../render/forget-text.ts'
 import { renderPrune } from '../render/prune-text.ts'
 import type { Run } from '../session.ts'
+import { signerNotice } from '../signer-notice.ts'
 import {
   addRetentionOptions, maxUnusedOption, parseMaxUnused, retentionRules, type RetentionOptions,
 } from './retention-options.ts'
@@ -23,7 +24,8 @@ Examples:
 With --keep-… the argument is a machine, and rules apply to each machine by itself: a point that any
 rule keeps is kept. Without, the arguments are points. Days, weeks and so on are those of this
 host's time zone. Snapshots that are not Stillpoint's are never touched, and damaged points neither
-count as kept nor go unless they are named. Space comes back with --prune, or a later prune.`
+count as kept nor go unless they are named. Space comes back with --prune, or a later prune.
+A signed tombstone of each point stays, so that it does not look removed by somebody else.`
 
 interface ForgetOptions extends RetentionOptions {
   readonly dryRun?: true
@@ -55,7 +57,7 @@ export function addForget(program: Command, run: Run): void {
         const onPlan = (plan: ForgetPlan): void =>
           output.result(renderForgetPlan(plan, output.paint))
         const done = await forgetPoints({
-          repository, rules, machine, zone, dryRun, onPlan,
+          repository, rules, machine, zone, dryRun, onPlan, onSigner: signerNotice(output),
           names: hasRules(rules) ? [] : words,
           allowRemoveAll: options.unsafeAllowRemoveAll === true,
           prune: options.prune === true

@@ -38,6 +38,8 @@ function headOf(point: RestorePoint, nowMs: number): ReportSection {
         POWER_WORDS[evidence.power.before]}`),
       pair('point', point.pointId),
       pair('snapshot', `${point.snapshotId} (for restic)`),
+      pair('sealed', `as number ${point.seal.statement.sequence} of the machine, by the key ${
+        point.seal.signer.slice(0, 16)}… (--verify says more)`),
       pair('size', `${formatBytes(point.sizeBytes)}; its backup added ${
         sizeOrDash(point.bytesAdded)} to the repository`),
     ],

@@ -2,6 +2,7 @@
 
 import { printable } from '../../base/text.ts'
 import type { ListedPoint, RestorePoint } from '../../catalog/mod.ts'
+import type { ReasonCode } from '../../consistency/mod.ts'
 import { noPaint, type Paint } from '../paint.ts'
 import { renderTable } from './table.ts'
 import { counted, GRADE_COLOUR, msOrDash, shortId, sizeOrDash, wallTime } from './words.ts'
@@ -47,13 +48,23 @@ function isWeakerThanClaimed({ claimed, result }: RestorePoint): boolean {
 
 function notesOn(point: ListedPoint): readonly string[] {
   if (point.state === 'damaged') {
-    return [`snapshot ${shortId(point.snapshotId)} is damaged: ${point.reason}`]
+    const differences = point.seal?.differences ?? []
+    const altered = differences.length === 0 ? ''
+      : `; it was altered after it was sealed: ${differences.join('; ')}`
+    return [`snapshot ${shortId(point.snapshotId)} is damaged: ${point.reason}${altered}`]
   }
   const id = shortId(point.pointId)
   if (!isWeakerThanClaimed(point)) return []
   const claim = point.claimed === undefined ? 'carries no grade' : `is tagged ${point.claimed}`
-  return [`${id} ${claim}, but its evidence supports "${point.result.grade}"`]
+  const broken = point.result.reasons.find(({ code }) => SEAL_REASONS.has(code))
+  return [broken === undefined
+    ? `${id} ${claim}, but its evidence supports "${point.result.grade}"`
+    : `${id} ${claim}, but is not to be relied on: ${broken.sentence}`]
 }
+
+/** Reasons that speak not of the backup, but of what became of it. */
+const SEAL_REASONS: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
+  'altered-since-seal', 'evidence-forged', 'signer-not-pinned'])
 
 function paintLine(line: string, point: ListedPoint | undefined, paint: Paint): string {
   if (point === undefined) return line

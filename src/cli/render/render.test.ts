@@ -4,7 +4,7 @@ import type { BackupSummary } from '../../backup/mod.ts'
 import { Fault } from '../../base/fault.ts'
 import type { ListedPoint } from '../../catalog/mod.ts'
 import { gradeOf, judge, type Evidence } from '../../consistency/mod.ts'
-import { sampleApplication, sampleEvidence } from '../../consistency/testing/mod.ts'
+import { sampleApplication, sampleEvidence, testSigner } from '../../consistency/testing/mod.ts'
 import { SAMPLE_SNAPSHOT_ID, samplePoint } from '../testing/sample-point.ts'
 import { gradeLine, renderBackup } from './backup-text.ts'
 import { renderCheck } from './check-text.ts'
@@ -28,7 +28,8 @@ function summaryOf(changes: Partial<Evidence>, more: Partial<BackupSummary> = {}
   const evidence = sampleEvidence(changes)
   const result = gradeOf(evidence)
   return {
-    pointId: evidence.pointId, machine: 'db1', stored: { snapshotId: SAMPLE_SNAPSHOT_ID },
+    pointId: evidence.pointId, machine: 'db1', stored: {
+      snapshotId: SAMPLE_SNAPSHOT_ID, digest: 'd'.repeat(64), sequence: 1, previous: null },
     evidence, result, judgement: judge(result, evidence.policy), method: 'qmp-transaction',
     heldMs: 30, stalledMs: 55, mode: 'full', modeReason: 'its first backup',
     sizeBytes: 1025 * MIB, bytesRead: 800 * MIB, bytesAdded: 300 * MIB, durationMs: 12_345, ...more,
@@ -172,6 +173,8 @@ restore point 0b5e7a52 of db1
   machine   qemu, 2 CPU, 2.0 GiB memory, uefi firmware, was running
   point     0b5e7a52-3f0e-4b8c-9a3d-2f6f1f0c7d11
   snapshot  ${SAMPLE_SNAPSHOT_ID} (for restic)
+  sealed    as number 1 of the machine, by the key ${
+  testSigner().publicKey.fingerprint.slice(0, 16)}… (--verify says more)
   size      1.0 GiB; its backup added 300 MiB to the repository
 
 grade: application (each known application held still, or recovers from this instant by itself)

@@ -24,6 +24,8 @@ export interface BenchOptions {
   readonly answers?: readonly string[]
   readonly signal?: AbortSignal
   readonly isTerminal?: boolean
+  /** By location; default: none yet. */
+  readonly stores?: Map<string, Storage>
 }
 
 export interface Ended {
@@ -50,7 +52,8 @@ export function createBench(options: BenchOptions = {}): Bench {
   const disks = new Map([['vda', testDisk(4 * MIB, 7)], ['vdb', testDisk(MIB, 11)]])
   const freezer = options.freezer ?? new FakeFreezer({ clock, mounts: BENCH_MOUNTS })
   const provider = new FakeProvider({ clock, disks, heldBy: { kind: 'requestor', freezer } })
-  const stores = new Map<string, Storage>()
+  const stores = options.stores ?? new Map<string, Storage>()
+  const keys = new Map<string, Secret>()
   const opened: PlatformTarget[] = []
   const registry: Registry = {
     openStorage: (location) => {
@@ -61,6 +64,15 @@ export function createBench(options: BenchOptions = {}): Bench {
     },
     openApplications: async () => options.applications ??
       { missing: 'there is no agent of Stillpoint in the guest' },
+    openKeyFile: (path) => ({
+      path,
+      read: async () => keys.get(path),
+      create: async (text) => {
+        if (keys.has(path)) return false
+        keys.set(path, text)
+        return true
+      },
+    }),
     openPlatform: async (target) => {
       opened.push(target)
       if (target.options.qmp.endsWith('/gone')) {

@@ -1,6 +1,7 @@
 /** A restore point as the catalog gives it, for tests of what is shown. */
 
 import type { RestorePoint } from '../../catalog/mod.ts'
+import { sampleSeal } from '../../catalog/testing/mod.ts'
 import { gradeOf, heldMs, stalledMs, type Evidence } from '../../consistency/mod.ts'
 import { SAMPLE_POINT_ID, sampleEvidence } from '../../consistency/testing/mod.ts'
 import { blobIdOf, fileIdOf, type FileId } from '../../repository/mod.ts'
@@ -25,6 +26,7 @@ export function samplePoint(changes: Partial<Evidence> = {}): RestorePoint {
       disks: evidence.instant.disks.map((disk) => ({ ...disk, ...cut, bus: 'virtio' as const })),
     },
     evidence, result,
+    seal: sampleSeal(evidence),
     claimed: result.grade,
     heldMs: heldMs(evidence.hold),
     stalledMs: stalledMs(evidence.hold),

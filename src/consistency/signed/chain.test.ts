@@ -3,15 +3,16 @@ import { suite, test } from 'node:test'
 import fc from 'fast-check'
 import { testSigner } from '../testing/signers.ts'
 import { followChain, isWhole, nextPlace, type ChainLink } from './chain.ts'
+import { MAX_SEQUENCE } from './statement.ts'
 
-const [ours, theirs] = [testSigner(1).publicKey.fingerprint, testSigner(2).publicKey.fingerprint]
+const signer = testSigner().publicKey.fingerprint
 const digestOf = (n: number, branch = 0): string => `${branch}`.padStart(4, '0') +
   `${n}`.padStart(60, '0')
 
 function link(sequence: number, changes: Partial<ChainLink> = {}): ChainLink {
   return {
     pointId: `p${sequence}`, sequence, digest: digestOf(sequence),
-    previous: sequence === 1 ? null : digestOf(sequence - 1), standing: 'present', signer: ours,
+    previous: sequence === 1 ? null : digestOf(sequence - 1), standing: 'present', signer,
     ...changes,
   }
 }
@@ -78,20 +79,17 @@ suite('a chain', () => {
 })
 
 suite('the next place', () => {
-  const trusted = new Set([ours])
   test('follows the highest link, there or forgotten', () => {
-    assert.deepEqual(nextPlace([], trusted, 100), { sequence: 1, previous: null })
-    assert.deepEqual(nextPlace(whole, trusted, 100), { sequence: 6, previous: digestOf(5) })
-    assert.deepEqual(nextPlace([link(7, { standing: 'forgotten' }), ...whole], trusted, 100),
+    assert.deepEqual(nextPlace([]), { sequence: 1, previous: null })
+    assert.deepEqual(nextPlace(whole), { sequence: 6, previous: digestOf(5) })
+    assert.deepEqual(nextPlace([link(7, { standing: 'forgotten' }), ...whole]),
       { sequence: 8, previous: digestOf(7) })
-    assert.deepEqual(nextPlace([...whole, link(9, { standing: 'witnessed' })], trusted, 100),
+    assert.deepEqual(nextPlace([...whole, link(9, { standing: 'witnessed' })]),
       { sequence: 10, previous: digestOf(9) })
   })
 
-  test('is not led astray by another signer', () => {
-    const foreign = link(50, { signer: theirs })
-    assert.equal(nextPlace([...whole, foreign], trusted, 100).sequence, 6)
-    assert.equal(nextPlace([foreign], trusted, 100).sequence, 51)
-    assert.equal(nextPlace([link(100, { signer: theirs })], trusted, 100).sequence, 1)
+  test('is never beyond the last number there is', () => {
+    assert.deepEqual(nextPlace([link(MAX_SEQUENCE)]), { sequence: 1, previous: null })
+    assert.equal(nextPlace([link(MAX_SEQUENCE), ...whole]).sequence, 6)
   })
 })

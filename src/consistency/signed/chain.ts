@@ -4,7 +4,7 @@
  */
 
 import type { Fingerprint } from './signing-key.ts'
-import type { ChainPlace, Digest, PointReference } from './statement.ts'
+import { MAX_SEQUENCE, type ChainPlace, type Digest, type PointReference } from './statement.ts'
 
 /**
  * How a link is known: its evidence is there; its tombstone is; or only a completion record names
@@ -14,6 +14,7 @@ export type LinkStanding = 'present' | 'forgotten' | 'witnessed'
 
 export interface ChainLink extends PointReference, ChainPlace {
   readonly standing: LinkStanding
+  /** Of its evidence. */
   readonly signer: Fingerprint
 }
 
@@ -94,15 +95,9 @@ function joined(gaps: readonly Gap[]): readonly Gap[] {
   }, [])
 }
 
-/**
- * The place after the highest link that is there or known to have been: of the `trusted` signers'
- * links, so that nobody else can lead the chain astray; without any, of all.
- */
-export function nextPlace(
-  links: readonly ChainLink[], trusted: ReadonlySet<Fingerprint>, maxSequence: number): ChainPlace {
-  const usable = links.filter(({ sequence }) => sequence < maxSequence)
-  const ours = usable.filter(({ signer }) => trusted.has(signer))
-  const last = (ours.length > 0 ? ours : usable)
+/** The place after the highest link that is there or known to have been. */
+export function nextPlace(links: readonly ChainLink[]): ChainPlace {
+  const last = links.filter(({ sequence }) => sequence < MAX_SEQUENCE)
     .toSorted((a, b) => a.sequence - b.sequence || rank(b) - rank(a)).at(-1)
   return last === undefined ? { sequence: 1, previous: null }
     : { sequence: last.sequence + 1, previous: last.digest }

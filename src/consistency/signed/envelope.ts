@@ -59,7 +59,7 @@ export function signEnvelope(payload: Uint8Array, signer: Signer): string {
 
 /** Nothing is verified yet. Fault: `evidence-invalid`, naming `what`. */
 export function parseEnvelope(bytes: Uint8Array | string, what: string): Envelope {
-  const limits = { maxBytes: MAX_ENVELOPE_BYTES, maxDepth: 4 }
+  const limits = { maxBytes: MAX_ENVELOPE_BYTES, maxDepth: 16 }
   const { payload, signatures: [{ keyid, sig }] } = checked(
     schema, parseJson(bytes, what, 'evidence-invalid', limits), what, 'evidence-invalid')
   return { payload, keyId: keyid, signature: sig }

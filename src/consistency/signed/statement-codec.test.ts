@@ -46,6 +46,7 @@ const anyStatement: fc.Arbitrary<Statement> = fc.oneof(
     kind: fc.constant('tombstones' as const), repositoryId: anyDigest, machine: anyName,
     tombstones: fc.uniqueArray(fc.record({
       pointId: anyId, digest: anyDigest, place: anyPlace, forgottenAt: anyTime,
+      signer: fc.constantFrom(signer.publicKey.fingerprint),
       because: fc.constantFrom('rules', 'named'),
     }).map(({ place, ...rest }) => ({ ...rest, ...place })),
     { selector: ({ pointId }) => pointId, minLength: 1, maxLength: 4 }),
@@ -160,7 +161,8 @@ suite('a signed statement', () => {
   test('tombstones that fit no subject are refused', () => {
     const stone = {
       pointId: SAMPLE_POINT_ID, digest: D.a, sequence: 1, previous: null,
-      forgottenAt: '2026-08-01T10:00:01Z', because: 'named' as const }
+      signer: signer.publicKey.fingerprint, forgottenAt: '2026-08-01T10:00:01Z',
+      because: 'named' as const }
     const { envelope } = signStatement(
       { kind: 'tombstones', repositoryId: D.a, machine: 'db1', tombstones: [stone] }, signer)
     const { payload } = JSON.parse(envelope) as { readonly payload: string }

@@ -10,7 +10,9 @@ import { unreachable } from '../../base/unreachable.ts'
 import { parseEvidence } from '../evidence-codec.ts'
 import type { Evidence } from '../evidence.ts'
 import { MAX_PAYLOAD_BYTES, parseEnvelope, signedBytes, signEnvelope } from './envelope.ts'
-import { isSignedBy, parsePublicKey, type PublicKey, type Signer } from './signing-key.ts'
+import {
+  isSignedBy, parsePublicKey, type Fingerprint, type PublicKey, type Signer,
+} from './signing-key.ts'
 import {
   MAX_SEQUENCE, MAX_TOMBSTONES, type ChainPlace, type Digest, type PointReference,
   type SignedStatement, type Statement, type Subject,
@@ -25,6 +27,7 @@ const TYPES = {
 } as const
 
 const digest = z.string().regex(/^[0-9a-f]{64}$/)
+const fingerprint = digest.transform((digits) => digits as Fingerprint)
 const uuid = z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
 const name = z.string().max(256)
 const at = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/)
@@ -70,7 +73,7 @@ const schema = z.discriminatedUnion('predicateType', [
   statement(TYPES.tombstones, MAX_TOMBSTONES, z.strictObject({
     repositoryId: digest, signer, machine: name,
     forgotten: z.array(z.strictObject({
-      ...place, forgottenAt: at, because: z.enum(['rules', 'named']),
+      ...place, signer: fingerprint, forgottenAt: at, because: z.enum(['rules', 'named']),
     }).refine(isPlace, NO_PLACE)).max(MAX_TOMBSTONES),
   })),
 ])
@@ -124,8 +127,8 @@ function encode(it: Statement, { pem }: PublicKey): unknown {
     case 'tombstones': return frame(
       it.tombstones.map(({ pointId, digest }) => ({ name: pointId, digest })), {
         machine: it.machine,
-        forgotten: it.tombstones.map(({ sequence, previous, forgottenAt, because }) =>
-          ({ sequence, previous, forgottenAt, because })),
+        forgotten: it.tombstones.map(({ sequence, previous, signer, forgottenAt, because }) =>
+          ({ sequence, previous, signer, forgottenAt, because })),
       })
     default: return unreachable(it)
   }

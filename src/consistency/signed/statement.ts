@@ -59,6 +59,8 @@ export interface ToldApplication {
 }
 
 export interface Tombstone extends PointReference, ChainPlace {
+  /** Whose key had signed the evidence. */
+  readonly signer: Fingerprint
   readonly forgottenAt: string
   /** `rules`: no rule kept it; `named`: an operator named it. */
   readonly because: 'rules' | 'named'

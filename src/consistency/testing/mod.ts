@@ -14,4 +14,4 @@ export {
   sampleVolume,
 } from './sample-evidence.ts'
 export { writerContract, type WriterBench } from './writer-contract.ts'
-export { testSigner } from './signers.ts'
+export { signAnything, testSigner } from './signers.ts'

@@ -42,7 +42,7 @@ What the machine was made of (processors, memory, firmware, disks in their order
 known of how consistent this restore point is:
 
 restic dump "$ID" /machine.json
-restic dump "$ID" /evidence.json
+restic dump "$ID" /evidence.dsse.json
 `
 }
 

@@ -1,0 +1,74 @@
+/** The file with a host's private key: read with care, made once, never replaced. */
+
+import { constants } from 'node:fs'
+import { link, mkdir, open, unlink } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { errnoOf } from '../base/errno.ts'
+import { Fault } from '../base/fault.ts'
+import { Secret } from '../base/secret.ts'
+import { printable } from '../base/text.ts'
+import { MAX_KEY_FILE_BYTES } from '../consistency/mod.ts'
+
+export interface KeyFile {
+  readonly path: string
+  /** Undefined where there is none. Faults: `evidence-key-invalid`, `io-error`. */
+  read(): Promise<Secret | undefined>
+  /** Makes it, whole or not at all. False: another process was faster. Faults: `io-error`. */
+  create(text: Secret): Promise<boolean>
+}
+
+export function openKeyFile(path: string): KeyFile {
+  return { path, read: () => read(path), create: (text) => create(path, text) }
+}
+
+async function read(path: string): Promise<Secret | undefined> {
+  const shown = printable(path)
+  try {
+    // A pipe or a device must not make us wait.
+    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    const stat = await file.stat()
+    const owner = process.getuid?.()
+    if (!stat.isFile()) throw unusable(`${shown} is no file`, 'Name a file.')
+    if ((stat.mode & 0o077) !== 0) {
+      throw unusable(`${shown} may be read by other users of this host`,
+        `Take that right away: chmod 600 ${shown}. If others may have read it, make a new key.`)
+    }
+    if (owner !== undefined && stat.uid !== owner && stat.uid !== 0) {
+      throw unusable(`${shown} belongs to another user`, 'Give it to the user who backs up.')
+    }
+    const bytes = Buffer.alloc(MAX_KEY_FILE_BYTES + 1)
+    const { bytesRead } = await file.read(bytes, 0, bytes.length, 0)
+    if (bytesRead > MAX_KEY_FILE_BYTES) throw unusable(`${shown} is too long to be a key`)
+    return new Secret(bytes.toString('latin1', 0, bytesRead))
+  } catch (cause) {
+    if (cause instanceof Fault) throw cause
+    if (errnoOf(cause) === 'ENOENT') return undefined
+    throw new Fault('io-error', `the signing key ${shown} cannot be read`, { cause })
+  }
+}
+
+/** Written beside it first: a key that is there is whole, and one that is there stays. */
+async function create(path: string, text: Secret): Promise<boolean> {
+  const folder = dirname(path)
+  const draft = join(folder, `.${basename(path)}.${process.pid}`)
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await using file = await open(draft, 'w', 0o600)
+    await file.writeFile(text.reveal())
+    await file.sync()
+    await link(draft, path)
+    await using parent = await open(folder, 'r')
+    await parent.sync()
+    return true
+  } catch (cause) {
+    if (errnoOf(cause) === 'EEXIST') return false
+    throw new Fault('io-error', `the signing key ${printable(path)} cannot be written`, {
+      cause, advice: 'Name another place with evidence.key in stillpoint.yaml.' })
+  } finally {
+    await unlink(draft).catch(() => {})
+  }
+}
+
+function unusable(message: string, advice?: string): Fault {
+  return new Fault('evidence-key-invalid', message, advice === undefined ? {} : { advice })
+}
