@@ -21,7 +21,7 @@ export interface EventParts {
 }
 
 /** A thaw that is lost with an agent is given up after the guardian's patience, and sent again. */
-const PATIENCE_MS = 32_000
+export const PATIENCE_MS = 32_000
 
 /** What is to be called at each moment of the run. */
 export function armEvents(parts: EventParts): (moment: Moment) => void {

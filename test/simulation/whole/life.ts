@@ -18,7 +18,7 @@ import {
 import type { Storage } from '../../../src/storage/mod.ts'
 import { openMemoryStorage } from '../../../src/storage/testing/mod.ts'
 import { Dice } from './dice.ts'
-import { armEvents } from './events.ts'
+import { armEvents, PATIENCE_MS } from './events.ts'
 import {
   assertDeadlinesKept, assertHonest, assertRestorable, bestGrade, type Excuse,
 } from './judge.ts'
@@ -63,6 +63,7 @@ class Life {
   /** By the point's id. */
   readonly #runOf = new Map<string, number>()
   #slackMs = 1500
+  #silentFromMs: number | undefined
 
   constructor(seed: number, options: LifeOptions) {
     this.#options = options
@@ -105,7 +106,7 @@ class Life {
     const machine = this.#machine
     this.#endExcuses()
     machine.removeAddedDisk()
-    machine.guestAgent.habits = plan.habits
+    this.#behave(plan)
     this.#slackMs = Math.max(this.#slackMs, slackOf(plan))
     if (machine.agent !== undefined) {
       machine.agent.run = this.#runs
@@ -148,6 +149,16 @@ class Life {
     return process
   }
 
+  /** A run may begin while the one before is being released: by an agent that is silent now. */
+  #behave({ habits }: RunPlan): void {
+    const nowMs = this.#common.monotonicMs()
+    if (this.#silentFromMs !== undefined) {
+      this.#excuses.push({ fromMs: this.#silentFromMs, toMs: nowMs + PATIENCE_MS })
+    }
+    this.#silentFromMs = habits.isSilent ? nowMs : undefined
+    this.#machine.guestAgent.habits = habits
+  }
+
   /** Then only the next start can release anything. */
   #excuseIfAllDead(process: SimulatedProcess): void {
     const isAlive = this.#machine.guardians.some(({ guardian }) => !guardian.hasExited)
@@ -188,7 +199,7 @@ class Life {
   /** The next start releases everything that any run has left, and the store is whole. */
   async #nextStart(): Promise<void> {
     const plan = calmRun(this.#dice.fork('recovery'))
-    this.#machine.guestAgent.habits = plan.habits
+    this.#behave(plan)
     const process = this.#process(plan)
     const requestor = new Requestor({
       process, common: this.#common, machine: this.#machine, tracking: this.#tracking, plan,

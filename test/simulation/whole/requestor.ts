@@ -4,12 +4,12 @@ import { runBackup, type BackupRequest, type BackupSummary } from '../../../src/
 import { throwIfAborted } from '../../../src/base/clock.ts'
 import { Fault, isFault } from '../../../src/base/fault.ts'
 import { silentLog } from '../../../src/base/log.ts'
-import type { MachineDescription, Platform } from '../../../src/catalog/mod.ts'
+import { NO_PINS, type MachineDescription, type Platform } from '../../../src/catalog/mod.ts'
 import { connectRemoteHost } from '../../../src/channel/mod.ts'
 import type {
   ApplicationHost, ApplicationHostMissing, Provider,
 } from '../../../src/consistency/mod.ts'
-import { FakeTracking } from '../../../src/consistency/testing/mod.ts'
+import { FakeTracking, testSigner } from '../../../src/consistency/testing/mod.ts'
 import type { Repository } from '../../../src/repository/mod.ts'
 import type { Dice } from './dice.ts'
 import type { ModelMachine } from './model-machine.ts'
@@ -83,6 +83,7 @@ export class Requestor {
       full: plan.full, exclude: machine.exclude, applications,
       declaredNoApplications: machine.declaredNone, limits: machine.limits,
       write: { workers: 0, verify: false }, programVersion: 'simulated', clock: process.clock,
+      signer: testSigner(), pins: NO_PINS,
       random: dice.bytes, log: silentLog, onEvent: () => {},
     }
   }
