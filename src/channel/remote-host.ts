@@ -90,6 +90,7 @@ function remoteWriter(
   const never = new AbortController().signal
   const { freezeMs, thawMs } = limits
   let isEnded = false
+  let isSilent = false // then it is not asked for the end too: that would take as long again
 
   const beginFreeze = (): WriterAttempt => {
     let outcome: Promise<WriterThawOutcome> | undefined
@@ -101,6 +102,7 @@ function remoteWriter(
         return parseThawed(
           await conversation.ask({ do: 'thaw', key }, thawMs + GRACE_MS, never))
       } catch (error) {
+        isSilent = isFault(error, 'timed-out')
         return { state: 'unknown', detail: error instanceof Error ? error.message : 'no answer' }
       }
     }
@@ -108,7 +110,7 @@ function remoteWriter(
   }
   let attempt: WriterAttempt | undefined
   const abort = async (signal: AbortSignal): Promise<void> => {
-    if (isEnded) return
+    if (isEnded || isSilent) return
     isEnded = true
     await conversation.ask({ do: 'abort', key }, END_MS, signal)
   }

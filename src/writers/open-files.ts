@@ -1,6 +1,7 @@
 /** Which files the processes of this machine have open (proc(5), `fd`), and who is a service. */
 
-import { readdir, readlink } from 'node:fs/promises'
+import { readdirSync, readlinkSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { throwIfAborted } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import { readSmallFile } from './small-file.ts'
@@ -25,7 +26,7 @@ export async function* openFiles(procRoot: string, signal: AbortSignal): AsyncGe
   for (const pid of pids.toSorted((a, b) => a - b)) {
     throwIfAborted(signal)
     const folder = `${procRoot}/${pid}/fd`
-    const descriptors = await readdir(folder).catch(() => [])
+    const descriptors = readDescriptors(folder)
     count += descriptors.length
     if (count > MAX_DESCRIPTORS) {
       throw new Fault('writer-failed', `more than ${MAX_DESCRIPTORS} files are open`, {
@@ -33,11 +34,28 @@ export async function* openFiles(procRoot: string, signal: AbortSignal): AsyncGe
     }
     const seen = new Set<string>()
     for (const name of descriptors) {
-      const path = await readlink(`${folder}/${name}`).catch(() => '')
+      const path = readDescriptor(`${folder}/${name}`)
       if (!path.startsWith('/') || path.startsWith('/dev/') || seen.has(path)) continue
       seen.add(path)
       yield { pid, path }
     }
+  }
+}
+
+/** Not asynchronous, as `readComm`: the kernel answers at once, of what it has in memory. */
+function readDescriptors(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}
+
+function readDescriptor(path: string): string {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return ''
   }
 }
 

@@ -4,7 +4,7 @@ import { readdir, readlink } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { throwIfAborted } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
-import { readSmallFile } from './small-file.ts'
+import { readComm, readSmallFile } from './small-file.ts'
 
 export interface ServerProcess {
   readonly pid: number
@@ -49,7 +49,7 @@ async function readProcess(
   folder: string, pid: number, programs: readonly string[]): Promise<ServerProcess | undefined> {
   try {
     // Anybody may read `comm`; the kernel keeps 15 bytes of a program's name there.
-    const comm = (await readSmallFile(`${folder}/comm`, MAX_STATUS_BYTES)).trim()
+    const comm = readComm(folder)
     if (!programs.some((name) => name.slice(0, 15) === comm)) return undefined
     const executable = (await readlink(`${folder}/exe`)).replace(/ \(deleted\)$/, '')
     const program = basename(executable)

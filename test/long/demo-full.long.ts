@@ -5,7 +5,7 @@ import { systemClock as clock } from '../../src/base/clock.ts'
 import { systemRandom as random } from '../../src/base/random.ts'
 import { runDemo } from '../../src/demo/mod.ts'
 
-test('the demonstration holds with Debian and PostgreSQL', { timeout: 900_000 }, async (t) => {
+test('the demonstration holds with Debian and four databases', { timeout: 900_000 }, async (t) => {
   let story = ''
   const write = (text: string): void => { story += text }
   try {
@@ -15,6 +15,9 @@ test('the demonstration holds with Debian and PostgreSQL', { timeout: 900_000 },
     const folder = /\$ cd (\S*stillpoint-demo-\S+)/.exec(story)?.[1]
     if (folder !== undefined) await rm(folder, { recursive: true, force: true })
   }
-  assert.match(story, /^ {3}ok {6}Table orders: no row acknowledged/m)
+  for (const table of ['orders', 'payments', 'events']) {
+    assert.match(story, new RegExp(`^ {3}ok {6}Table ${table}: no row acknowledged`, 'm'))
+  }
+  assert.match(story, /^ {3}Grade +application$/m)
   assert.doesNotMatch(story, /FAILED/)
 })

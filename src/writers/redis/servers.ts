@@ -96,7 +96,7 @@ export async function describe(
       const data = await locatePlaces(paths, pid, procRoot)
       return settings.persistence === 'nothing'
         ? { name, kind: 'incidental', recovery: 'none', data, advice: KEEPS_NOTHING }
-        : { name, kind: 'protected', recovery: 'self', data }
+        : { name, kind: 'protected', recovery: recoveryOf(settings), data }
     } finally {
       session.destroy()
     }
@@ -105,6 +105,15 @@ export async function describe(
     const detail = printable(causesOf(error).join(': '), 1000)
     return { name, kind: 'protected', recovery: 'unknown', data: { state: 'unknown', detail } }
   }
+}
+
+/**
+ * A save is whole or not there. A log that was cut off by a loss of power may end in zeros, where
+ * the file system had made it longer and not yet filled it; then no server starts (measured on 7.0
+ * and ext4) until `redis-check-aof --fix` has cut them off.
+ */
+function recoveryOf({ persistence }: RedisSettings): DiscoveredApplication['recovery'] {
+  return persistence === 'rdb' ? 'self' : 'unknown'
 }
 
 /** A cache: there is nothing of it that a backup could hold, or lose. */
