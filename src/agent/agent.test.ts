@@ -80,7 +80,7 @@ suite('an agent with a script', () => {
   }
 
   test('says what is wrong with its configuration, and ends', async () => {
-    for (const [text, code] of [['scripts: []', 0], ['script: []', 1]] as const) {
+    for (const [text, code] of [['scripts: []', 0], ['script: []', 2]] as const) {
       writeFileSync(at('other.yaml'), text, { mode: 0o600 })
       const agent = start('--check', '--config', at('other.yaml'))
       let said = ''

@@ -3,65 +3,119 @@
  * when the requestor asks (README.md). It writes to no file, and starts no process but for scripts.
  */
 
+import { isSea } from 'node:sea'
 import { parseArgs } from 'node:util'
 import { systemClock as clock } from '../base/clock.ts'
 import { causesOf, Fault } from '../base/fault.ts'
 import { systemRandom } from '../base/random.ts'
+import { printable } from '../base/text.ts'
 import { serveHost, type ByteChannel } from '../channel/mod.ts'
-import { AGENT_CONFIG, loadAgentConfig } from './agent-config.ts'
+import type { ApplicationHost } from '../consistency/mod.ts'
+import { AGENT_CONFIG, loadAgentConfig, type AgentConfig } from './agent-config.ts'
+import { EXECUTABLE } from './install/places.ts'
+import { runInstall, runStatus, runUninstall, type VerbContext } from './install/verbs.ts'
 import { machineHost } from './machine-host.ts'
 import { serveSocket } from './serve-socket.ts'
-import { AGENT_PORT, findPort, servePort } from './virtio-port.ts'
+import { AGENT_PORT, findPort, servePort, waitForPort } from './virtio-port.ts'
 
 /** Put in by the build; the source tree has none. */
 declare const STILLPOINT_VERSION: string | undefined
 
-const USAGE = `usage: stillpoint-agent [--port NAME | --socket PATH] [--config FILE]
+const USAGE = `usage: stillpoint-agent [--port NAME [--wait] | --socket PATH] [--config FILE]
+       stillpoint-agent install | uninstall [--root FOLDER]
+       stillpoint-agent status [--json] [--port NAME] [--config FILE]
        stillpoint-agent --check [--config FILE] | --version
 
 Serves the Stillpoint that backs this machine up, over the port ${AGENT_PORT} of the
-virtual machine, or over a unix socket. The configuration is ${AGENT_CONFIG},
-which may be missing; --check reads it and says whether it is good.`
+virtual machine, or over a unix socket; --wait waits for the port to appear. The configuration is
+${AGENT_CONFIG}, which may be missing; --check reads it and says whether it is good.
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({ options: {
+  install    copies this executable to ${EXECUTABLE} and lets systemd run it;
+             with --root into the system in that folder
+  uninstall  stops and removes both; the configuration stays
+  status     whether it runs, its port, its configuration, and which applications it finds
+
+Each of them can be run again at any time. Exit codes: 0 done; 1 failed; 2 the command line is
+wrong; 3 done, but something is left to do, which is said.`
+
+function parseCommand() { // its type is that of the options
+  return parseArgs({ allowPositionals: true, options: {
     port: { type: 'string', default: AGENT_PORT },
+    wait: { type: 'boolean', default: false },
     socket: { type: 'string' },
     config: { type: 'string' },
+    root: { type: 'string', default: '/' },
+    json: { type: 'boolean', default: false },
     check: { type: 'boolean', default: false },
     version: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   } })
-  const version = typeof STILLPOINT_VERSION === 'string' ? STILLPOINT_VERSION : 'from source'
+}
+
+type Options = ReturnType<typeof parseCommand>['values']
+
+async function main(): Promise<number> {
+  const { values, positionals: [verb, ...rest] } = parseCommand()
   if (values.help || values.version) {
-    process.stdout.write(`${values.help ? USAGE : version}\n`)
-    return
-  }
-  const config = await loadAgentConfig(values.config)
-  if (values.check) {
-    process.stdout.write('the configuration is good\n')
-    return
+    process.stdout.write(`${values.help ? USAGE : version()}\n`)
+    return 0
   }
   const controller = new AbortController()
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     process.once(name, () => controller.abort(new Fault('interrupted', `ended by ${name}`)))
   }
-  const { signal } = controller
-  await using host = machineHost({
-    agent: `stillpoint-agent ${version}`, clock, random: systemRandom, config })
-  const serve = (channel: ByteChannel): Promise<void> => {
+  if (rest.length > 0) throw new Fault('usage', 'more than one command is given')
+  if (verb !== undefined) return runVerb(verb, values, controller.signal)
+  if (values.check) {
+    await loadAgentConfig(values.config)
+    process.stdout.write('the configuration is good\n')
+  } else await serve(values, controller.signal)
+  return 0
+}
+
+function version(): string {
+  return typeof STILLPOINT_VERSION === 'string' ? STILLPOINT_VERSION : 'from source'
+}
+
+function hostOf(config: AgentConfig): ApplicationHost {
+  return machineHost({
+    agent: `stillpoint-agent ${version()}`, clock, random: systemRandom, config })
+}
+
+async function serve(values: Options, signal: AbortSignal): Promise<void> {
+  const config = await loadAgentConfig(values.config)
+  await using host = hostOf(config)
+  const serveOne = (channel: ByteChannel): Promise<void> => {
     signal.addEventListener('abort', () => channel.close(), { once: true })
     return serveHost(channel, { host, clock })
   }
-  if (values.socket === undefined) await servePort(findPort(values.port), serve, clock, signal)
-  else await serveSocket(values.socket, serve, signal)
+  if (values.socket !== undefined) return await serveSocket(values.socket, serveOne, signal)
+  const port = values.wait ? await waitForPort(values.port, clock, signal) : findPort(values.port)
+  if (port !== undefined) await servePort(port, serveOne, clock, signal)
 }
 
-main().then(() => process.exit(0), (error: unknown) => {
+async function runVerb(verb: string, values: Options, signal: AbortSignal): Promise<number> {
+  const { root, port, json } = values
+  const context: VerbContext = {
+    // The file that runs, whatever has its name by now.
+    executable: isSea() ? '/proc/self/exe' : undefined,
+    clock, port, openHost: hostOf, loadConfig: () => loadAgentConfig(values.config),
+    print: (text) => { process.stdout.write(`${text}\n`) },
+  }
+  switch (verb) {
+    case 'install': return runInstall(root, context, signal)
+    case 'uninstall': return runUninstall(root, context, signal)
+    case 'status': return runStatus(json, context, signal)
+    default: throw new Fault('usage', `there is no command ${printable(verb, 60)}`, {
+      advice: 'See --help.' })
+  }
+}
+
+main().then((code) => process.exit(code), (error: unknown) => {
   const isUsage = error instanceof TypeError && 'code' in error
   process.stderr.write(`error: ${causesOf(error).join('\n cause: ')}\n`)
   if (error instanceof Fault && error.advice !== undefined) {
     process.stderr.write(`    do: ${error.advice}\n`)
   }
-  process.exit(isUsage ? 2 : 1)
+  process.exit(isUsage ? 2 : error instanceof Fault ? error.exitCode : 1)
 })

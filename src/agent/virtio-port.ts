@@ -9,7 +9,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../base/clock.ts'
-import { Fault } from '../base/fault.ts'
+import { Fault, isFault } from '../base/fault.ts'
 import type { ByteChannel, ChannelListener } from '../channel/mod.ts'
 
 /** The name by which the host gives the port. */
@@ -18,6 +18,8 @@ export const AGENT_PORT = 'org.stillpoint.agent.0'
 const READ_BYTES = 64 * 1024
 /** Between two looks whether the host has opened its end. */
 const ABSENT_MS = 200
+/** Between two looks for a port: drivers load late, and ports can be plugged in. */
+const PORT_APPEARS_MS = 2_000
 /** What may wait to be written; more is of a host that does not read. */
 const MAX_QUEUED_BYTES = 8 * 1024 * 1024
 
@@ -29,6 +31,21 @@ export function findPort(name: string, sysRoot = '/sys', devRoot = '/dev'): stri
   }
   throw new Fault('not-found', `the machine has no port named ${name}`, {
     advice: `Give the machine a virtserialport with name=${name}.` })
+}
+
+/** As `findPort`, as soon as the machine has it; undefined if the signal aborts before. */
+export async function waitForPort(
+  name: string, clock: Clock, signal: AbortSignal, sysRoot = '/sys', devRoot = '/dev',
+): Promise<string | undefined> {
+  while (!signal.aborted) {
+    try {
+      return findPort(name, sysRoot, devRoot)
+    } catch (error) {
+      if (!isFault(error, 'not-found')) throw error
+    }
+    await clock.sleep(PORT_APPEARS_MS, signal).catch(() => {})
+  }
+  return undefined
 }
 
 function foldersIn(path: string): readonly string[] {
