@@ -24,6 +24,8 @@ export interface GuardOptions {
 const GRACE_MS = 1_000
 /** For a replacement to show that the guest is thawed, before the requestor goes on without. */
 const RECOVER_MS = 30_000
+/** Replacements that die in their turn before somebody else has to look. */
+const MAX_REPLACEMENTS = 5
 const FILE_SYSTEMS_MS = 31_000
 
 /** The guardian's events of a hold, by the caller's monotonic clock. */
@@ -44,14 +46,10 @@ export class Guard implements AsyncDisposable {
   }
 
   #start(): ReturnType<StartGuardian> {
-    const guardian = this.#begin()
+    const { start = startGuardian, clock, settings } = this.#options
+    const guardian = start(clock, settings)
     void guardian.ended.then(() => { if (this.#isHolding) void this.recover() })
     return guardian
-  }
-
-  #begin(): ReturnType<StartGuardian> {
-    const { start = startGuardian, clock, settings } = this.#options
-    return start(clock, settings)
   }
 
   /** The process id of the guardian at work. */
@@ -101,7 +99,9 @@ export class Guard implements AsyncDisposable {
     } catch {
       release = await this.recover()
     }
-    this.#isHolding = false
+    // Whoever goes on trying must be replaced too if it dies.
+    this.#isHolding = release.state === 'unknown'
+    if (this.#isHolding) this.#recovery = undefined
     return release
   }
 
@@ -121,24 +121,28 @@ export class Guard implements AsyncDisposable {
 
   /** Starts a guardian that releases what the record says is held. Never throws. */
   recover(): Promise<Release> {
-    this.#recovery ??= (async (): Promise<Release> => {
-      await this.#guardian.ended // a guardian that lives must not be helped
-      const { recordFile, nodePrefix } = this.#options
-      try {
-        this.#guardian = this.#begin()
-        const value = await this.#guardian.ask(
-          { do: 'recover', recordFile, nodePrefix, limitMs: RECOVER_MS },
-          RECOVER_MS + 10 * GRACE_MS)
-        return parseRelease(value)
-      } catch (error) {
-        return { state: 'unknown', detail: error instanceof Error ? error.message : String(error) }
-      }
-    })()
+    this.#recovery ??= this.#replace(MAX_REPLACEMENTS)
     return this.#recovery
+  }
+
+  async #replace(tries: number): Promise<Release> {
+    await this.#guardian.ended // a guardian that lives must not be helped
+    const { recordFile, nodePrefix } = this.#options
+    try {
+      this.#guardian = this.#start()
+      const value = await this.#guardian.ask(
+        { do: 'recover', recordFile, nodePrefix, limitMs: RECOVER_MS },
+        RECOVER_MS + 10 * GRACE_MS)
+      return parseRelease(value)
+    } catch (error) {
+      if (!this.#guardian.isAlive && tries > 1) return this.#replace(tries - 1)
+      return { state: 'unknown', detail: error instanceof Error ? error.message : String(error) }
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#recovery
+    this.#isHolding = false
     await this.#guardian[Symbol.asyncDispose]()
   }
 }

@@ -23,7 +23,7 @@ export class DiskChunks {
     this.#tree = tree
     const { chunkBytes, sizeBytes } = tree.layout
     const lengths = [chunkBytes, sizeBytes % chunkBytes].filter((length) => length > 0)
-    this.#zeroIds = new Set(lengths.map((length) => blobIdOf(new Uint8Array(length))))
+    this.#zeroIds = new Set(lengths.map(zeroIdOf))
   }
 
   /** True if the chunk of this id is nothing but zeros. */
@@ -65,4 +65,16 @@ export class DiskChunks {
     }
     return ids
   }
+}
+
+/** By length. To hash half a megabyte takes longer than to open a disk. */
+const zeroIds = new Map<number, BlobId>()
+const MAX_ZERO_IDS = 64
+
+function zeroIdOf(length: number): BlobId {
+  const known = zeroIds.get(length)
+  if (known !== undefined) return known
+  const id = blobIdOf(new Uint8Array(length))
+  if (zeroIds.size < MAX_ZERO_IDS) zeroIds.set(length, id)
+  return id
 }

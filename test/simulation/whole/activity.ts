@@ -26,6 +26,8 @@ export class Activity {
 /** From when until when something was held. */
 export interface Span {
   readonly what: string
+  /** The run of the requestor under way when it began. */
+  readonly run: number
   readonly fromMs: number
   toMs: number | undefined
 }

@@ -66,6 +66,10 @@ function happen(event: FaultEvent, parts: EventParts): void {
       for (const { guardian } of guardians) guardian.kill()
       process.kill()
       return
+    case 'the requestor stands still':
+      process.clock.stop()
+      common.after(event.lastsMs, () => process.clock.go())
+      return
     case 'the host stands still': return standStill(event, parts)
     case 'the wall clock is set':
       common.stepWall((event.which - 5) * 3_600_000)

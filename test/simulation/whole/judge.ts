@@ -73,9 +73,46 @@ export function bestGrade({ plan, diskIds, guest }: ModelMachine): Grade {
   return canBeHeld ? 'application' : 'filesystem'
 }
 
+/** The death of a requestor. */
+export interface Death {
+  readonly run: number
+  readonly atMs: number
+  /** The agent of Stillpoint hears of it. */
+  readonly isTold: boolean
+  /** A guardian lives, and hears of it. */
+  readonly hasGuardian: boolean
+}
+
+/** What may make a release late. */
+export interface Releases {
+  readonly excuses: readonly Excuse[]
+  readonly deaths: readonly Death[]
+  /** How long agents take. */
+  readonly slackMs: number
+}
+
+/** A thaw is issued so soon after the requestor's death (DESIGN §10). */
+const AFTER_DEATH_MS = 2000
+
+/** What a requestor held when it died is released at once, not at the end of its limit. */
+export function assertReleasedAfterDeath(
+  { guest, plan }: ModelMachine, { excuses, deaths, slackMs }: Releases): void {
+  for (const { run, atMs, isTold, hasGuardian } of deaths) {
+    for (const span of guest.spans.filter((span) => span.run === run)) {
+      const application = plan.applications.find(({ name }) => name === span.what)
+      const isKnown = application === undefined ? hasGuardian : isTold
+      const lateMs = (span.toMs ?? Infinity) - Math.max(atMs, span.fromMs)
+      const takesMs = application?.kind === 'pause' ? application.pauseMs
+        : application?.limits.thawMs ?? 0
+      const allowedMs = AFTER_DEATH_MS + takesMs + slackMs + excused(span, excuses)
+      if (isKnown) assert.ok(lateMs <= allowedMs, `${span.what} was released ${lateMs} ms late`)
+    }
+  }
+}
+
 /** Nothing was held for longer than its deadlines allow, but for what nobody could help. */
 export function assertDeadlinesKept(
-  { guest, plan }: ModelMachine, excuses: readonly Excuse[], slackMs: number): void {
+  { guest, plan }: ModelMachine, { excuses, slackMs }: Releases): void {
   for (const span of guest.spans) {
     assert.ok(span.toMs !== undefined, `${span.what} is held still`)
     const allowedMs = allowanceOf(span, plan) + slackMs + excused(span, excuses)

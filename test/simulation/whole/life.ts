@@ -6,23 +6,22 @@
 
 import assert from 'node:assert/strict'
 import { Fault, isFault } from '../../../src/base/fault.ts'
-import { silentLog } from '../../../src/base/log.ts'
-import { Secret } from '../../../src/base/secret.ts'
 import type { BackupSummary } from '../../../src/backup/mod.ts'
-import { readRestorePoints, type RestorePoint } from '../../../src/catalog/mod.ts'
 import { FakeTracking } from '../../../src/consistency/testing/mod.ts'
 import { listRecords } from '../../../src/providers/testing/mod.ts'
-import {
-  initRepository, openDiskImage, openRepository, type Repository,
-} from '../../../src/repository/mod.ts'
+import type { Repository } from '../../../src/repository/mod.ts'
 import type { Storage } from '../../../src/storage/mod.ts'
-import { openMemoryStorage } from '../../../src/storage/testing/mod.ts'
+import { SimulatedClock } from '../clocks.ts'
 import { Dice } from './dice.ts'
 import { armEvents, PATIENCE_MS } from './events.ts'
 import {
-  assertDeadlinesKept, assertHonest, assertRestorable, bestGrade, type Excuse,
+  assertDeadlinesKept, assertHonest, assertReleasedAfterDeath, assertRestorable, bestGrade,
+  type Death, type Excuse,
 } from './judge.ts'
 import { ModelMachine } from './model-machine.ts'
+import {
+  assertNothingLeft, makeStore, openStore, readPoints, restore,
+} from './model-repository.ts'
 import { StoreView } from './model-store.ts'
 import { calmRun, troubledRun, type RunPlan } from './plan-of-faults.ts'
 import { SimulatedProcess } from './process.ts'
@@ -30,11 +29,11 @@ import { Requestor } from './requestor.ts'
 import { Tally } from './tally.ts'
 import { NEVER, VirtualClock } from './virtual-clock.ts'
 
-const CHEAP = { N: 2, r: 1, p: 1 }
 /** For whatever was given up to come to its end. */
 const AFTERMATH_MS = 120_000
 /** For a start to come to the release of what an earlier one left. */
 const START_MS = 2000
+const DAY_MS = 24 * 3_600_000
 
 export interface LifeOptions {
   /** An empty folder for the guardians' records. */
@@ -46,17 +45,18 @@ export interface LifeOptions {
 
 /** Lives one seed; throws where an invariant does not hold. */
 export async function live(seed: number, options: LifeOptions): Promise<void> {
-  await new Life(seed, options).run()
+  await new Life(seed, options, await makeStore()).run()
 }
 
 class Life {
   readonly #options: LifeOptions
   readonly #dice: Dice
   readonly #common = new VirtualClock()
-  readonly #store = openMemoryStorage()
+  readonly #store: Storage
   readonly #tracking = new FakeTracking()
   readonly #machine: ModelMachine
   readonly #excuses: Excuse[] = []
+  readonly #deaths: Death[] = []
   /** Points whose runs said that they were stored. */
   readonly #stored = new Set<string>()
   #runs = 0
@@ -65,8 +65,9 @@ class Life {
   #slackMs = 1500
   #silentFromMs: number | undefined
 
-  constructor(seed: number, options: LifeOptions) {
+  constructor(seed: number, options: LifeOptions, store: Storage) {
     this.#options = options
+    this.#store = store
     this.#dice = new Dice(seed)
     this.#machine = new ModelMachine(
       `seed-${seed}`, options.runDir, this.#dice.fork('machine'), this.#common, this.#note)
@@ -78,7 +79,6 @@ class Life {
 
   async run(): Promise<void> {
     const dice = this.#dice.fork('runs')
-    await fillStore(this.#store)
     if (dice.chance(0.5)) await this.#backUpCalmly()
     for (let troubled = dice.pick([1, 1, 2]); troubled > 0; troubled--) {
       const plan = troubledRun(this.#dice.fork(`faults ${troubled}`), this.#machine.plan)
@@ -88,8 +88,11 @@ class Life {
     await this.#nextStart()
     await this.#common.runFor(AFTERMATH_MS)
     if (dice.chance(0.3)) await this.#backUpCalmly()
-    assertDeadlinesKept(this.#machine, this.#excuses, this.#slackMs)
+    const releases = { excuses: this.#excuses, deaths: this.#deaths, slackMs: this.#slackMs }
+    assertDeadlinesKept(this.#machine, releases)
+    assertReleasedAfterDeath(this.#machine, releases)
     await this.#lookAtPoints()
+    if (dice.chance(0.1)) await this.#cleanUp()
   }
 
   /** Nothing goes wrong, and so the grade is what the machine allows. */
@@ -106,10 +109,10 @@ class Life {
     const machine = this.#machine
     this.#endExcuses()
     machine.removeAddedDisk()
+    machine.guest.run = this.#runs
     this.#behave(plan)
     this.#slackMs = Math.max(this.#slackMs, slackOf(plan))
     if (machine.agent !== undefined) {
-      machine.agent.run = this.#runs
       machine.agent.troubleOf = plan.troubleOf
       machine.agent.fates = plan.fates
     }
@@ -142,7 +145,11 @@ class Life {
     const { agent, guardians } = this.#machine
     const process: SimulatedProcess = new SimulatedProcess({
       common: this.#common, note: this.#note, dieAt: plan.dieAt, onDeath: () => {
-        for (const { guardian, of } of guardians) if (of === process) guardian.requestorGone()
+        const own = guardians.filter(({ of }) => of === process)
+        this.#deaths.push({
+          run: this.#runs, atMs: this.#common.monotonicMs(), isTold: plan.closeIsTold,
+          hasGuardian: own.some(({ guardian }) => !guardian.hasExited) })
+        for (const { guardian } of own) guardian.requestorGone()
         agent?.requestorDied(plan.closeIsTold)
         this.#excuseIfAllDead(process)
       } })
@@ -174,9 +181,8 @@ class Life {
 
   async #open(process: SimulatedProcess, plan: RunPlan): Promise<Repository> {
     const view = new StoreView(this.#store, plan.store, this.#dice.fork(`store ${this.#runs}`))
-    const random = this.#dice.fork(`repository ${this.#runs}`).bytes
-    const repository = await openRepository(view, {
-      password: PASSWORD, hostname: 'sim', clock: process.clock, random, log: silentLog }, NEVER)
+    const dice = this.#dice.fork(`repository ${this.#runs}`)
+    const repository = await openStore(view, process.clock, dice)
     view.begin(process)
     return repository
   }
@@ -203,7 +209,7 @@ class Life {
     const process = this.#process(plan)
     const requestor = new Requestor({
       process, common: this.#common, machine: this.#machine, tracking: this.#tracking, plan,
-      repository: await this.#open(process, plan), dice: this.#dice.fork('recovery run'),
+      repository: undefined, dice: this.#dice.fork('recovery run'),
       moment: () => {}, note: this.#note })
     this.#note('the next start')
     this.#endExcuses()
@@ -230,9 +236,19 @@ class Life {
     assert.fail('the machine stays busy')
   }
 
+  /** Long after, when locks are stale whatever became of the wall clock. */
+  async #cleanUp(): Promise<void> {
+    await this.#common.runFor(DAY_MS)
+    // A check has threads of its own, so that its time goes on with the turns of the event loop.
+    const clock = new SimulatedClock(this.#common.nowMs())
+    const repository = await openStore(this.#store, clock, this.#dice.fork('operator'))
+    await clock.runUntil(assertNothingLeft(repository), 300)
+    await this.#lookAtPoints()
+  }
+
   /** Every point said to be stored is there, honest, and byte for byte what was captured. */
   async #lookAtPoints(): Promise<void> {
-    await using repository = await openBare(this.#store, this.#common)
+    const repository = await openStore(this.#store, this.#common, this.#dice.fork('judge'))
     const points = await readPoints(repository)
     const found = new Set(points.map(({ pointId }) => pointId))
     for (const id of this.#stored) assert.ok(found.has(id), `the point ${id} is gone`)
@@ -248,50 +264,6 @@ class Life {
       assertRestorable(point, truth, await restore(repository, point))
     }
   }
-}
-
-const PASSWORD = new Secret('correct horse')
-
-let template: Promise<Storage> | undefined
-
-/** Makes a repository; the same one each time, as to make one is the dearest part of a life. */
-async function fillStore(store: Storage): Promise<void> {
-  template ??= (async () => {
-    const made = openMemoryStorage()
-    await initRepository(made, {
-      password: PASSWORD, hostname: 'sim', username: 'sim', clock: new VirtualClock(),
-      random: new Dice(1).bytes, scryptCost: CHEAP }, NEVER)
-    return made
-  })()
-  for (const kind of ['config', 'keys'] as const) {
-    for await (const { name } of (await template).list(kind, NEVER)) {
-      const bytes = await (await template).get({ kind, name }, {}, NEVER)
-      await store.put({ kind, name }, [bytes], NEVER)
-    }
-  }
-}
-
-function openBare(store: Storage, clock: VirtualClock): Promise<Repository> {
-  return openRepository(store, {
-    password: PASSWORD, hostname: 'judge', clock, random: new Dice(1).bytes, log: silentLog,
-  }, NEVER)
-}
-
-async function readPoints(repository: Repository): Promise<readonly RestorePoint[]> {
-  return (await readRestorePoints(repository, NEVER)).map((point) => {
-    assert.ok(point.state === 'readable', 'a point is damaged')
-    return point
-  })
-}
-
-async function restore(
-  repository: Repository, { disks }: RestorePoint): Promise<ReadonlyMap<string, Uint8Array>> {
-  const restored = new Map<string, Uint8Array>()
-  for (const disk of disks) {
-    await using image = openDiskImage(repository, disk.treeId, disk)
-    restored.set(disk.id, await image.read(0, disk.sizeBytes, NEVER))
-  }
-  return restored
 }
 
 /** The code of an expected failure; a mistake of ours is thrown. */

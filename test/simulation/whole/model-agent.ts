@@ -18,8 +18,7 @@ export interface AgentParts {
 
 export class ModelAgent {
   readonly #parts: AgentParts
-  /** The run under way, and what is special about it. */
-  run = 0
+  /** Of the run under way. */
   troubleOf: TroubleOf = () => undefined
   fates: Fates = () => ({ arrivals: [1], overtakes: false })
   #clock: ProcessClock
@@ -59,8 +58,7 @@ export class ModelAgent {
     end.mayAct = () => !clock.isDead
     const { guest } = this.#parts
     const host = writerSet({ agent: 'model agent', finders: [], writers: modelWriters({
-      guest, clock, sessions: this.#sessions, run: () => this.run,
-      troubleOf: (name) => this.troubleOf(name) }) })
+      guest, clock, sessions: this.#sessions, troubleOf: (name) => this.troubleOf(name) }) })
     return serveHost(end, { host, clock })
   }
 

@@ -24,6 +24,7 @@ export interface ApplicationParts {
   readonly clock: Clock
   readonly spans: Span[]
   readonly settle: () => void
+  readonly run: () => number
   readonly onHeld: () => void
   /** It cannot write: the machine is down, or one of its file systems is frozen. */
   readonly isStopped: () => boolean
@@ -74,7 +75,8 @@ export class ModelApplication {
     this.#parts.settle()
     this.#holder = session
     this.#span = {
-      what: this.plan.name, fromMs: this.#parts.clock.monotonicMs(), toMs: undefined }
+      what: this.plan.name, run: this.#parts.run(),
+      fromMs: this.#parts.clock.monotonicMs(), toMs: undefined }
     this.#parts.spans.push(this.#span)
     if (this.plan.kind === 'pause') {
       this.#pauseEnd = this.#parts.clock.after(this.plan.pauseMs, () => this.release(session))

@@ -153,13 +153,14 @@ export class ModelGuardian implements RunningGuardian {
   kill(): void {
     if (this.#hasExited) return
     this.#parts.note('the guardian is killed')
-    this.#process.kill()
-    for (const connection of this.#connections) connection.cut()
     this.#exit()
   }
 
+  /** Whatever was under way ends with the process, and its connections are closed. */
   #exit(): void {
     this.#hasExited = true
+    this.#process.kill()
+    for (const connection of this.#connections) connection.cut()
     const { common, requestor } = this.#parts
     common.after(PIPE_MS, () => requestor.clock.whenRunning(() => {
       for (const { reject } of this.#waiting.values()) reject(gone())

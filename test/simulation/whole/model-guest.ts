@@ -43,6 +43,8 @@ export class ModelGuest {
   /** Called before anything changes. */
   readonly #settle: () => void
   isDown: boolean
+  /** Of the requestor. */
+  run = 0
 
   constructor(plan: MachinePlan, clock: Clock) {
     this.clock = clock
@@ -53,7 +55,8 @@ export class ModelGuest {
       for (const { activity } of [...this.fileSystems, ...this.applications]) activity.settle()
     }
     this.applications = plan.applications.map((application) => new ModelApplication(application, {
-      clock, spans: this.spans, settle: this.#settle, onHeld: () => this.onApplicationHeld(),
+      clock, spans: this.spans, settle: this.#settle, run: () => this.run,
+      onHeld: () => this.onApplicationHeld(),
       isStopped: () => this.isDown || this.fileSystems.some(({ plan, hold }) =>
         hold !== undefined && application.diskIds.includes(plan.id)),
     }))
@@ -71,7 +74,7 @@ export class ModelGuest {
       hold === undefined && !except.includes(plan.mountpoint))
     for (const it of frozen) {
       const span = {
-        what: it.plan.mountpoint, fromMs: this.clock.monotonicMs(), toMs: undefined }
+        what: it.plan.mountpoint, run: this.run, fromMs: this.clock.monotonicMs(), toMs: undefined }
       it.hold = span
       this.spans.push(span)
     }

@@ -28,8 +28,6 @@ export interface WriterParts {
   /** The agent's. */
   readonly clock: Clock
   readonly troubleOf: TroubleOf
-  /** The run under way. */
-  readonly run: () => number
   /** Sessions that end with the agent. */
   readonly sessions: Map<Session, ModelApplication>
 }
@@ -81,7 +79,7 @@ class ModelHold implements HoldSteps {
   constructor(application: ModelApplication, parts: WriterParts) {
     this.#application = application
     this.#parts = parts
-    this.#run = parts.run()
+    this.#run = parts.guest.run
     parts.sessions.set(this.#session, application)
   }
 

@@ -14,13 +14,28 @@ export const MOMENTS = [
 ] as const
 export type Moment = (typeof MOMENTS)[number]
 
-export const EVENTS = [
-  'a file system is thawed', 'all is thawed', 'an application is restarted',
-  'the agent is restarted', 'qemu-ga is restarted', 'qemu-ga is silent',
-  'the requestor is killed', 'the guardian is killed', 'both are killed', 'the host stands still',
-  'the wall clock is set', 'the run is interrupted', 'a disk is added', 'the machine is started',
-] as const
-export type EventKind = (typeof EVENTS)[number]
+/** Each with the moments at which it matters most. */
+const MATTERS = {
+  'a file system is thawed': ['frozen', 'committing'],
+  'all is thawed': ['frozen', 'committing'],
+  'an application is restarted': ['application-held', 'frozen', 'committing'],
+  'the agent is restarted': ['application-held', 'frozen', 'reading'],
+  'qemu-ga is restarted': ['prepared', 'frozen', 'instant'],
+  'qemu-ga is silent': ['frozen', 'committing', 'instant'],
+  'the requestor is killed': ['application-held', 'frozen', 'committing', 'instant'],
+  'the guardian is killed': ['prepared', 'frozen', 'committing', 'instant'],
+  'both are killed': ['frozen', 'committing', 'instant'],
+  'the requestor stands still': ['application-held', 'frozen', 'committing', 'instant'],
+  'the host stands still': ['application-held', 'frozen', 'committing', 'instant'],
+  'the wall clock is set': ['prepared', 'frozen', 'reading'],
+  'the run is interrupted': ['application-held', 'frozen', 'committing', 'instant', 'reading'],
+  'a disk is added': ['prepared', 'frozen', 'committing'],
+  'the machine is started': ['prepared', 'committing'],
+} as const satisfies Readonly<Record<string, readonly [Moment, ...Moment[]]>>
+
+export type EventKind = keyof typeof MATTERS
+
+export const EVENTS = Object.keys(MATTERS) as readonly EventKind[]
 
 export interface FaultEvent {
   readonly kind: EventKind
@@ -93,7 +108,7 @@ export function troubledRun(dice: Dice, machine: MachinePlan): RunPlan {
     ...kinds.has('provider') ? { provider: providerOf(dice) } : {},
     ...kinds.has('death') ? { dieAt: dice.between(1, 160) } : {},
     ...kinds.has('events')
-      ? { events: Array.from({ length: dice.between(1, 3) }, () => eventOf(dice)) } : {},
+      ? { events: Array.from({ length: dice.between(1, 3) }, () => eventOf(dice, machine)) } : {},
   }
 }
 
@@ -157,12 +172,27 @@ function providerOf(dice: Dice): ProviderTroubles {
   return { ...ORDINARY, ...trouble }
 }
 
-function eventOf(dice: Dice): FaultEvent {
+function eventOf(dice: Dice, machine: MachinePlan): FaultEvent {
+  const possible = EVENTS.filter((kind) => isPossible(kind, machine))
+  const kind = possible[dice.between(0, possible.length - 1)] ?? 'the requestor is killed'
+  const anyTime = dice.chance(0.3)
   return {
-    kind: dice.pick([...EVENTS] as [EventKind, ...EventKind[]]),
-    on: dice.pick([...MOMENTS, 'frozen', 'application-held', 'instant'] as [Moment, ...Moment[]]),
-    afterMs: dice.pick([0, dice.draw() * 5, dice.draw() * 50, dice.draw() * 3000]),
+    kind,
+    on: anyTime ? dice.pick(MOMENTS) : dice.pick<Moment>(MATTERS[kind]),
+    afterMs: anyTime ? dice.pick([0, dice.draw() * 50, dice.draw() * 3000])
+      : dice.pick([0, dice.draw() * 3, dice.draw() * 10]),
     lastsMs: dice.pick([dice.between(1, 500), dice.between(1, 20_000)]),
     which: dice.between(0, 11),
+  }
+}
+
+function isPossible(kind: EventKind, { power, heldBy, applications }: MachinePlan): boolean {
+  switch (kind) {
+    case 'the machine is started': return power !== 'running'
+    case 'an application is restarted': return power === 'running' && applications.length > 0
+    case 'a file system is thawed': case 'all is thawed': case 'qemu-ga is restarted':
+    case 'qemu-ga is silent': case 'the guardian is killed':
+      return power === 'running' && heldBy === 'requestor'
+    default: return true
   }
 }

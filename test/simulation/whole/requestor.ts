@@ -1,5 +1,6 @@
 /** One run of the program: connects to the agent, backs the machine up, and ends; or is killed. */
 
+import assert from 'node:assert/strict'
 import { runBackup, type BackupRequest, type BackupSummary } from '../../../src/backup/mod.ts'
 import { throwIfAborted } from '../../../src/base/clock.ts'
 import { Fault, isFault } from '../../../src/base/fault.ts'
@@ -27,7 +28,8 @@ export interface RequestorParts {
   readonly common: VirtualClock
   readonly machine: ModelMachine
   readonly tracking: FakeTracking
-  readonly repository: Repository
+  /** None for a run that only recovers. */
+  readonly repository: Repository | undefined
   readonly plan: RunPlan
   readonly dice: Dice
   readonly moment: (moment: Moment) => void
@@ -51,7 +53,9 @@ export class Requestor {
     await using stack = new AsyncDisposableStack()
     const applications = await this.#connect(signal)
     if (!('missing' in applications)) stack.use(applications)
-    return await runBackup(this.#request(applications), signal)
+    const { repository } = this.#parts
+    assert(repository !== undefined)
+    return await runBackup({ ...this.#request(applications), repository }, signal)
   }
 
   /** `stillpoint recover` */
@@ -76,10 +80,10 @@ export class Requestor {
     }
   }
 
-  #request(applications: ApplicationHost | ApplicationHostMissing): BackupRequest {
-    const { machine: { plan: machine }, process, repository, plan, dice } = this.#parts
+  #request(applications: BackupRequest['applications']): Omit<BackupRequest, 'repository'> {
+    const { machine: { plan: machine }, process, plan, dice } = this.#parts
     return {
-      repository, platform: this.#platform(), machine: MACHINE_NAME, settings: plan.settings,
+      platform: this.#platform(), machine: MACHINE_NAME, settings: plan.settings,
       full: plan.full, exclude: machine.exclude, applications,
       declaredNoApplications: machine.declaredNone, limits: machine.limits,
       write: { workers: 0, verify: false }, programVersion: 'simulated', clock: process.clock,
@@ -94,7 +98,7 @@ export class Requestor {
       kind: 'qemu',
       machines: () => Promise.reject(new Fault('unsupported', 'the model lists nothing')),
       describe: () => process.outside('describe', async () => ({
-        machine: describe(machine), documents: [{ name: 'model.json', text: '{}' }] })),
+        machine: describe(machine), documents: [] })),
       provider: () => this.#trackedProvider(),
       [Symbol.asyncDispose]: async () => {},
     }

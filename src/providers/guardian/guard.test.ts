@@ -1,0 +1,99 @@
+/** Guardians that die while something is held, as often as it takes. */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Fault } from '../../base/fault.ts'
+import { ManualClock } from '../../base/testing/manual-clock.ts'
+import { Guard } from './guard.ts'
+import type { RunningGuardian } from './guardian-process.ts'
+import type { GuardianRequest } from './protocol.ts'
+
+/** Answers until `kill`; `onAsk` is told each request. */
+class MortalGuardian implements RunningGuardian {
+  readonly pid = 1
+  readonly #ended = Promise.withResolvers<void>()
+  readonly #onAsk: (guardian: MortalGuardian, request: GuardianRequest) => unknown
+  isAlive = true
+
+  constructor(onAsk: (guardian: MortalGuardian, request: GuardianRequest) => unknown) {
+    this.#onAsk = onAsk
+  }
+
+  get ended(): Promise<void> {
+    return this.#ended.promise
+  }
+
+  onEvent(): Disposable {
+    return { [Symbol.dispose]: () => {} }
+  }
+
+  async ask(request: GuardianRequest): Promise<unknown> {
+    const value = this.isAlive ? this.#onAsk(this, request) : undefined
+    if (!this.isAlive) throw new Fault('guardian-failed', 'it ended')
+    return value
+  }
+
+  kill(): void {
+    this.isAlive = false
+    this.#ended.resolve()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
+
+/** A guard whose guardians do `onAsk`; how many were started. */
+function guardOf(
+  onAsk: (guardian: MortalGuardian, request: GuardianRequest, nth: number) => unknown,
+): { readonly guard: Guard; readonly started: () => number } {
+  let count = 0
+  const guard = new Guard({
+    sockets: { agent: '/agent', qmp: undefined, guardianQmp: undefined }, recordFile: '/record',
+    nodePrefix: '', clock: new ManualClock(), settings: {},
+    start: () => {
+      const nth = ++count
+      return new MortalGuardian((guardian, request) => onAsk(guardian, request, nth))
+    },
+  })
+  return { guard, started: () => count }
+}
+
+const LIMITS = { freezeMs: 1000, holdMs: 1000, thawMs: 1000 }
+const NOTHING = { onThawIssued: () => {}, onThawAnswered: () => {} }
+const THAWED = { state: 'thawed', count: 3, early: true }
+
+test('a replacement that dies is replaced in its turn', async () => {
+  const { guard, started } = guardOf((guardian, request, nth) => {
+    if (request.do === 'freeze') return { count: 3 }
+    if (nth < 4) guardian.kill()
+    return THAWED
+  })
+  await guard.freeze(LIMITS, NOTHING)
+  assert.deepEqual(await guard.thaw(1000), THAWED)
+  assert.equal(started(), 4)
+})
+
+test('a guardian that goes on trying is replaced when it dies', async () => {
+  let first: MortalGuardian | undefined
+  const { guard, started } = guardOf((guardian, request, nth) => {
+    if (nth === 1) first = guardian
+    if (request.do === 'freeze') return { count: 3 }
+    return nth === 1 ? { state: 'unknown', detail: 'not shown yet' } : THAWED
+  })
+  await guard.freeze(LIMITS, NOTHING)
+  assert.deepEqual(await guard.thaw(1000), { state: 'unknown', detail: 'not shown yet' })
+  first?.kill()
+  await new Promise(setImmediate)
+  assert.equal(started(), 2)
+})
+
+test('replacing ends where every replacement dies', async () => {
+  const { guard, started } = guardOf((guardian, request) => {
+    if (request.do === 'freeze') return { count: 3 }
+    guardian.kill()
+    return THAWED
+  })
+  await guard.freeze(LIMITS, NOTHING)
+  const { state } = await guard.thaw(1000)
+  assert.equal(state, 'unknown')
+  assert.ok(started() <= 20, `${started()} guardians were started`)
+})

@@ -1,0 +1,1 @@
+export { reopen } from './reopen.ts'
