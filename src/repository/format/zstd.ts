@@ -7,6 +7,8 @@ import { Fault } from '../../base/fault.ts'
 export const DEFAULT_ZSTD_LEVEL = 3
 
 const MIB = 1024 * 1024
+/** Node takes as much for each call, and the collector comes the sooner. */
+const LEAST_OUTPUT_BYTES = 64 * 1024
 
 /** Below it no window is refused: the default of the zstd tools, 128 MiB. */
 const MIN_WINDOW_LOG_LIMIT = 27
@@ -35,7 +37,7 @@ export function zstdDecompress(
       params: { [constants.ZSTD_d_windowLogMax]: windowLog },
       // A little over the whole, so that a blob of the expected size comes in one piece; but where
       // `maxBytes` is only a bound, not that much for every small file.
-      chunkSize: Math.min(maxBytes + 64, 16 * MIB, Math.max(MIB, compressed.length * 16)),
+      chunkSize: Math.min(maxBytes + 64, 16 * MIB, Math.max(LEAST_OUTPUT_BYTES, compressed.length * 16)),
     })
   } catch (cause) {
     throw new Fault('repository-damaged', `${what} cannot be decompressed`, { cause })

@@ -87,7 +87,7 @@ class Life {
     }
     await this.#nextStart()
     await this.#common.runFor(AFTERMATH_MS)
-    if (dice.chance(0.3)) await this.#backUpCalmly()
+    if (dice.chance(0.2)) await this.#backUpCalmly()
     const releases = { excuses: this.#excuses, deaths: this.#deaths, slackMs: this.#slackMs }
     assertDeadlinesKept(this.#machine, releases)
     assertReleasedAfterDeath(this.#machine, releases)

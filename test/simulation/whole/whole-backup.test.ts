@@ -13,7 +13,7 @@ import { Tally } from './tally.ts'
 const SEEDS = 1000
 
 test(`nothing stays held, no grade is above the truth, no point is lost: ${SEEDS} seeds`,
-  { timeout: 600_000 }, async (t) => {
+  async (t) => {
     using folder = recordsFolder()
     const tally = new Tally()
     const startMs = systemClock.monotonicMs()
