@@ -37,7 +37,8 @@ export function zstdDecompress(
       params: { [constants.ZSTD_d_windowLogMax]: windowLog },
       // A little over the whole, so that a blob of the expected size comes in one piece; but where
       // `maxBytes` is only a bound, not that much for every small file.
-      chunkSize: Math.min(maxBytes + 64, 16 * MIB, Math.max(LEAST_OUTPUT_BYTES, compressed.length * 16)),
+      chunkSize: Math.min(
+        maxBytes + 64, 16 * MIB, Math.max(LEAST_OUTPUT_BYTES, compressed.length * 16)),
     })
   } catch (cause) {
     throw new Fault('repository-damaged', `${what} cannot be decompressed`, { cause })

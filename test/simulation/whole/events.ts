@@ -66,10 +66,7 @@ function happen(event: FaultEvent, parts: EventParts): void {
       for (const { guardian } of guardians) guardian.kill()
       process.kill()
       return
-    case 'the requestor stands still':
-      process.clock.stop()
-      common.after(event.lastsMs, () => process.clock.go())
-      return
+    case 'the requestor stands still': return stopRequestor(event, parts)
     case 'the host stands still': return standStill(event, parts)
     case 'the wall clock is set':
       common.stepWall((event.which - 5) * 3_600_000)
@@ -89,6 +86,18 @@ function silence({ lastsMs }: FaultEvent, parts: EventParts): void {
   guestAgent.habits = { ...guestAgent.habits, isSilent: true }
   parts.common.after(lastsMs, () => {
     guestAgent.habits = { ...guestAgent.habits, isSilent: false }
+  })
+}
+
+/** Its guardian keeps the deadlines; if that dies too, nobody replaces it. */
+function stopRequestor({ lastsMs }: FaultEvent, parts: EventParts): void {
+  const { process, common, excuses, machine: { guardians } } = parts
+  const fromMs = common.monotonicMs()
+  process.clock.stop()
+  common.after(lastsMs, () => {
+    const isAlive = guardians.some(({ guardian }) => !guardian.hasExited)
+    if (!isAlive) excuses.push({ fromMs, toMs: common.monotonicMs() })
+    process.clock.go()
   })
 }
 
