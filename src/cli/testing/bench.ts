@@ -1,6 +1,6 @@
 /** The command line in memory: a store, one machine of two disks, and what was printed. */
 
-import { systemClock, type Clock } from '../../base/clock.ts'
+import { systemClock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { seededRandom } from '../../base/random.ts'
 import { Secret } from '../../base/secret.ts'
@@ -26,6 +26,10 @@ export interface BenchOptions {
   readonly isTerminal?: boolean
   /** By location; default: none yet. */
   readonly stores?: Map<string, Storage>
+  /** Signing keys by path; default: none yet. */
+  readonly keys?: Map<string, Secret>
+  /** Of random bytes. */
+  readonly seed?: number
 }
 
 export interface Ended {
@@ -42,6 +46,7 @@ export interface Bench {
   readonly provider: FakeProvider
   /** Platforms as they were asked for. */
   readonly opened: readonly PlatformTarget[]
+  readonly keys: Map<string, Secret>
 }
 
 const MIB = 1024 * 1024
@@ -53,7 +58,7 @@ export function createBench(options: BenchOptions = {}): Bench {
   const freezer = options.freezer ?? new FakeFreezer({ clock, mounts: BENCH_MOUNTS })
   const provider = new FakeProvider({ clock, disks, heldBy: { kind: 'requestor', freezer } })
   const stores = options.stores ?? new Map<string, Storage>()
-  const keys = new Map<string, Secret>()
+  const keys = options.keys ?? new Map<string, Secret>()
   const opened: PlatformTarget[] = []
   const registry: Registry = {
     openStorage: (location) => {
@@ -81,9 +86,11 @@ export function createBench(options: BenchOptions = {}): Bench {
       return fakePlatform(target.options.name ?? 'web1', provider, disks)
     },
   }
-  const run = (...args: string[]): Promise<Ended> => runIn(options, registry, clock, args)
+  const random = seededRandom(options.seed ?? 1)
+  const run = (...args: string[]): Promise<Ended> =>
+    runIn(options, registry, { clock, random }, args)
   return {
-    run, provider, opened,
+    run, provider, opened, keys,
     runJson: async (...args) => {
       const { code, stdout } = await run(...args, '--json')
       const lines = stdout.split('\n').filter((line) => line !== '')
@@ -99,7 +106,8 @@ const BENCH_MOUNTS = [
 ]
 
 async function runIn(
-  options: BenchOptions, registry: Registry, clock: Clock, args: readonly string[],
+  options: BenchOptions, registry: Registry, { clock, random }: Pick<World, 'clock' | 'random'>,
+  args: readonly string[],
 ): Promise<Ended> {
   let [stdout, stderr] = ['', '']
   const answers = [...options.answers ?? []]
@@ -111,7 +119,7 @@ async function runIn(
       { RESTIC_REPOSITORY: '/memory', RESTIC_PASSWORD: 'secret' },
     workingDir: options.workingDir ?? '/usr',
     hostname: 'host1', username: 'user1', version: '0.0.0',
-    clock, random: seededRandom(1), registry,
+    clock, random, registry,
     askPassword: options.answers === undefined ? undefined : async (question) => {
       stderr += `${question}\n`
       return new Secret(answers.shift() ?? '')
