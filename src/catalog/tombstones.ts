@@ -46,9 +46,9 @@ export function tombstonesFor(
 function stayingDigests(
   { points }: Catalog, planned: readonly PlannedPoint[]): ReadonlySet<string> {
   const going = new Set(planned.flatMap(({ point, decision }) =>
-    decision.action === 'forget' ? [point] : []))
+    decision.action === 'forget' ? [point.snapshotId] : []))
   return new Set(points.flatMap((point) =>
-    going.has(point) || point.seal === undefined ? [] : [point.seal.digest]))
+    going.has(point.snapshotId) || point.seal === undefined ? [] : [point.seal.digest]))
 }
 
 function tombstoneOf(

@@ -42,8 +42,8 @@ async function makeScene(count: number): Promise<Scene> {
     points.push(String(lines.at(-1)?.['point']))
   }
   const { lines } = await bench.runJson('points')
-  const [{ signer: fingerprint = '' } = {}] = lines.at(-1)?.['points'] as
-    readonly { readonly signer?: string }[]
+  const [listed] = (lines.at(-1)?.['points'] ?? []) as readonly { readonly signer: string }[]
+  const fingerprint = listed?.signer ?? assert.fail('no point')
   return {
     bench, storage, fingerprint, points,
     verify: async (point, ...more) => {
