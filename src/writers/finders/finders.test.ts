@@ -7,6 +7,8 @@ import { dirname, join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { systemClock } from '../../base/clock.ts'
 import type { DiscoveredApplication } from '../../consistency/mod.ts'
+import { PostgresServer } from '../testing/postgres-server.ts'
+import { RedisServer } from '../testing/redis-server.ts'
 import { ServerFolder } from '../testing/server-folder.ts'
 import { SqliteApp } from '../testing/sqlite-app.ts'
 import { otherServers } from './other-servers.ts'
@@ -118,18 +120,31 @@ suite('stray files', () => {
 
   test('beyond a limit are said to be there', async () => {
     const root = tree({
-      'data.mdb': '', 'lock.mdb': '', 'a/b/data.mdb': '', 'a/b/lock.mdb': '', 'a/c/x': '' })
+      'a/data.mdb': '', 'a/lock.mdb': '', 'b/c/data.mdb': '', 'b/c/lock.mdb': '', 'b/d/x': '' })
     const within = async (limits: StrayFilesOptions['limits']): Promise<readonly string[]> =>
       names(await look(root, { limits: { ...LONG, ...limits } }), root)
     const cut = 'files that were not looked at'
-    // What is deep lies within the outer database's folder, and is part of it.
-    assert.deepEqual(await within({}), ['LMDB database ROOT'])
-    assert.deepEqual(await within({ depth: 1 }), ['LMDB database ROOT', cut])
-    assert.deepEqual(await within({ entries: 4 }), ['LMDB database ROOT', cut])
+    assert.deepEqual(await within({}), ['LMDB database ROOT/a', 'LMDB database ROOT/b/c'])
+    assert.deepEqual(await within({ depth: 1 }), ['LMDB database ROOT/a', cut])
+    assert.deepEqual(await within({ entries: 6 }), ['LMDB database ROOT/a', cut])
     let nowMs = 0
     const clock = { ...systemClock, monotonicMs: () => nowMs += 100 }
     const late = await look(root, { clock, limits: { lookMs: 50 } })
     assert.deepEqual(names(late, root), [cut])
+  })
+
+  test('of real servers that nobody runs here are known', async () => {
+    await using host = await ServerFolder.make('postgres')
+    {
+      await using postgres = await PostgresServer.start(host, 'pg', 5432)
+      await using redis = await RedisServer.start(host, 'redis', ['--save', '3600 1'])
+      await redis.ask('SET', 'a', 'b')
+      await redis.ask('SAVE')
+      await postgres.query('select 1')
+    }
+    const found = await look(host.path)
+    assert.deepEqual(names(found, host.path).map((name) => name.replace(/ROOT.*/, '')),
+      ['PostgreSQL data ', 'Redis data '])
   })
 
   test('that a program of a person has open are found wherever they lie', async () => {

@@ -13,8 +13,8 @@ const LOCAL = new Set([
 ])
 /** Programs, what the system makes anew, and what containers are made of. */
 const SKIPPED = new Set([
-  '/bin', '/boot', '/dev', '/lib', '/lib32', '/lib64', '/proc', '/run', '/sbin', '/snap', '/sys',
-  '/tmp', '/usr', '/nix/store', '/var/cache', '/var/tmp', '/var/lib/containerd',
+  '/bin', '/boot', '/dev', '/etc', '/lib', '/lib32', '/lib64', '/proc', '/run', '/sbin', '/snap',
+  '/sys', '/tmp', '/usr', '/nix/store', '/var/cache', '/var/lib/apt', '/var/lib/containerd',
   '/var/lib/containers/storage/overlay', '/var/lib/docker/image', '/var/lib/docker/overlay2',
 ])
 const SKIPPED_NAMES = new Set(['.cache', '.git', '.snapshots', 'lost+found', 'node_modules'])
@@ -104,8 +104,12 @@ export class Look {
     return !isOver
   }
 
-  /** `roots` and all below, breadth first: a limit cuts off what lies deep. No link is followed. */
-  async *walk(roots: readonly string[]): AsyncGenerator<Listing> {
+  /**
+   * `roots` and all below, breadth first: a limit cuts off what lies deep. No link is followed, and
+   * no folder entered in which `visit` found that all of it is one thing.
+   */
+  async walk(
+    roots: readonly string[], visit: (listing: Listing) => Promise<boolean>): Promise<void> {
     let level = roots
     for (let depth = 0; level.length > 0; depth++) {
       if (depth > this.#limits.depth) {
@@ -116,8 +120,7 @@ export class Look {
       for (const path of level) {
         if (this.#isCut) return
         const listing = await this.list(path)
-        if (listing === undefined) continue
-        yield listing
+        if (listing === undefined || await visit(listing)) continue
         for (const name of listing.folders) {
           const below = join(path, name)
           // A mount there may be of the network; a local one is a root of its own.

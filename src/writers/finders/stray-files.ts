@@ -51,11 +51,11 @@ export function strayFiles(options: StrayFilesOptions): ApplicationFinder {
       const found = new Map<string, DataKind>()
       const handles = await foldersOfHandles(procRoot, mounts, signal)
       for (const [path, names] of handles.folders) {
-        await note(await look.list(path), names, found)
+        const listing = await look.list(path)
+        if (listing !== undefined) await note(listing, names, found)
       }
-      for await (const listing of look.walk(options.roots ?? localRoots(mounts))) {
-        await note(listing, new Set(), found)
-      }
+      await look.walk(options.roots ?? localRoots(mounts),
+        (listing) => note(listing, new Set(), found))
       const isCut = look.isCut || handles.isCut
       return [...await describe(withoutParts(found), procRoot), ...isCut ? [NOT_ALL] : []]
     },
@@ -94,10 +94,9 @@ async function foldersOfHandles(
   }
 }
 
+/** True if all in the folder is one thing. */
 async function note(
-  listing: Listing | undefined, open: ReadonlySet<string>, found: Map<string, DataKind>,
-): Promise<void> {
-  if (listing === undefined) return
+  listing: Listing, open: ReadonlySet<string>, found: Map<string, DataKind>): Promise<boolean> {
   for (const kind of DATA_KINDS) {
     const names = kind.find({ ...listing, open })
     for (const name of names) {
@@ -105,8 +104,9 @@ async function note(
       if (found.has(path)) continue
       if (kind.sign === undefined || await hasSign(path, kind.sign)) found.set(path, kind)
     }
-    if (names.includes('.')) return // all else here is part of it
+    if (names.includes('.')) return true
   }
+  return false
 }
 
 async function hasSign(

@@ -26,6 +26,10 @@ export class RunnerOutput {
     this.#mark = mark
   }
 
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
   /** The first of these reports, whether it came already or not; undefined if none ever comes. */
   report(word: string): Promise<Report | undefined> {
     return this.#entry(word).promise

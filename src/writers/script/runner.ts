@@ -102,7 +102,7 @@ export class ScriptRunner {
     return await Promise.race([this.#output.report('alone'), no]) !== undefined
   }
 
-  /** Only while the shell has not reported its end: so long nobody else has its number. */
+  /** Kills its group, once: while the shell has not reported its end nobody else has its number. */
   async #killPreFreeze(): Promise<void> {
     if (this.#isPreFreezeOver) return
     const group = (await this.#output.report('began'))?.number
@@ -110,10 +110,11 @@ export class ScriptRunner {
     for (let tries = 0; tries < KILL_TRIES && !this.#isPreFreezeOver; tries++) {
       try {
         process.kill(-group, 'SIGKILL')
+        return
       } catch {
-        // It has not made its group yet, or has ended.
+        if (this.#output.isOver) return // nobody knows whose number it is now
+        await this.#clock.sleep(KILL_RETRY_MS, never) // it has not made its group yet
       }
-      await this.#clock.sleep(KILL_RETRY_MS, never)
     }
   }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -161,7 +161,8 @@ suite('the commands of a script', () => {
     await once(agent, 'exit')
     writeFileSync(join(folder, 'go'), '')
     while (!existsSync(join(folder, 'thawed'))) await systemClock.sleep(5, never)
-    assert.deepEqual(['disorder', 'held'].filter((it) => existsSync(join(folder, it))), [])
+    assert.deepEqual(['disorder', 'held'].filter((it) => existsSync(join(folder, it))), [],
+      readdirSync(folder).join())
     for (const name of ['begun', 'go', 'ended', 'thawed']) rmSync(join(folder, name))
   })
 
@@ -194,6 +195,16 @@ suite('the commands of a script', () => {
       assert.equal(existsSync(join(folder, 'held')), false)
     })
   }
+
+  test('outlive a service manager that asks their shell to end', async () => {
+    await using it = await prepare(
+      `ps -o ppid= -p $(ps -o ppid= -p $$) >shell; ${HOLD}`, RELEASE)
+    const attempt = it.beginFreeze()
+    await attempt.held
+    process.kill(Number(readFileSync(join(folder, 'shell'), 'utf8')), 'SIGTERM')
+    const outcome = await attempt.thaw()
+    assert.ok(outcome.state === 'thawed' && outcome.heldThroughout)
+  })
 
   test('a second that was run unasked makes the hold a lost one', async () => {
     await using it = await prepare(HOLD, `${RELEASE}; echo "held: so it says"`,
