@@ -112,6 +112,8 @@ export function chainLinks(
   }
   for (const { signed: { statement, signer: recordedBy, isGenuine } } of records) {
     if (!isGenuine || isForeign(recordedBy, trusted) || !isOf(statement)) continue
+    // Whoever checks a point later may have another key than who made it: it is no witness.
+    if (statement.kind === 'verdict') continue
     const about = statement.kind === 'tombstones' ? statement.tombstones
       : [{ ...statement, signer: recordedBy }]
     const standing = statement.kind === 'tombstones' ? 'forgotten' : 'witnessed'

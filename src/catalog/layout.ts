@@ -35,6 +35,7 @@ const POINT_TAG = 'point='
 /** The one file of a record, by what it is. */
 export const RECORD_FILE = {
   completion: 'completion.dsse.json',
+  verdict: 'verdict.dsse.json',
   tombstones: 'tombstones.dsse.json',
 } as const
 

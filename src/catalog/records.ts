@@ -2,8 +2,8 @@
 
 import { isFault } from '../base/fault.ts'
 import {
-  MAX_ENVELOPE_BYTES, readStatement, signStatement, type CompletionStatement, type Signer,
-  type SignedStatement, type TombstonesStatement,
+  MAX_ENVELOPE_BYTES, readStatement, signStatement, type RecordStatement, type Signer,
+  type SignedStatement,
 } from '../consistency/mod.ts'
 import {
   beginWrite, fileNode, goTime, type FileId, type Repository, type RepositoryLock,
@@ -14,7 +14,7 @@ import { readContent, readFolder } from './read-parts.ts'
 
 export interface PointRecord {
   readonly snapshotId: FileId
-  readonly signed: SignedStatement<CompletionStatement | TombstonesStatement>
+  readonly signed: SignedStatement<RecordStatement>
 }
 
 /** The record in a snapshot; undefined if it is none that can be understood. */
@@ -37,7 +37,7 @@ export async function readRecord(
 }
 
 export interface RecordRequest {
-  readonly statement: CompletionStatement | TombstonesStatement
+  readonly statement: RecordStatement
   readonly signer: Signer
   /** Held by the caller. */
   readonly lock: RepositoryLock
@@ -55,7 +55,7 @@ export async function storeRecord(
   const tree = await session.saveTree({
     nodes: [fileNode(name, bytes.length, [await session.saveData(bytes)])] })
   await session.flush(signal)
-  const pointId = statement.kind === 'completion' ? statement.pointId : undefined
+  const pointId = statement.kind === 'tombstones' ? undefined : statement.pointId
   return await session.saveSnapshot({
     time: goTime(repository.clock.nowMs()), tree, username: 'stillpoint',
     ...recordPlace(statement.machine, pointId), programVersion: `stillpoint ${programVersion}`,

@@ -80,7 +80,7 @@ export function verifyGone(
   const present = new Set(points.map(({ seal }) => seal?.statement.evidence.pointId))
   const traces = records.flatMap(({ signed }): readonly Trace[] => {
     const { statement, signer: recordedBy, isGenuine } = signed
-    if (!isGenuine || isForeign(recordedBy, pins)) return []
+    if (!isGenuine || isForeign(recordedBy, pins) || statement.kind === 'verdict') return []
     return statement.kind === 'tombstones'
       ? statement.tombstones.map((tombstone) => ({ recordedBy, of: tombstone, tombstone }))
       : [{ recordedBy, of: statement, tombstone: undefined }]

@@ -30,8 +30,9 @@ test('what was stored is listed, shown and sound', async () => {
   const bench = await initialised()
   await bench.run('backup', ...ON)
   const points = await bench.run('points', 'web1')
-  assert.match(points.stdout, /^POINT +TAKEN \(UTC\) +MACHINE +GRADE +DISKS +HELD +SIZE +ADDED +S/)
-  assert.match(points.stdout, / web1 +filesystem +whole .* 5\.0 MiB /)
+  assert.match(points.stdout,
+    /^POINT +TAKEN \(UTC\) +MACHINE +GRADE +VERDICT +DISKS +HELD +SIZE +ADDED +SNAPSHOT$/m)
+  assert.match(points.stdout, / web1 +filesystem +- +whole .* 5\.0 MiB /)
   assert.equal((await bench.run('points', 'other')).stdout, 'no restore point yet\n')
   const shown = await bench.run('show', 'latest:web1')
   assert.equal(shown.code, 0)

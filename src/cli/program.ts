@@ -11,6 +11,7 @@ import { addMachines } from './commands/machines.ts'
 import { addPoints } from './commands/points.ts'
 import { addRestore } from './commands/restore.ts'
 import { addShow } from './commands/show.ts'
+import { addProve } from './commands/prove.ts'
 import { addPrune } from './commands/prune.ts'
 import { addRecover } from './commands/recover.ts'
 import { addUnlock } from './commands/unlock.ts'
@@ -103,6 +104,7 @@ function createProgram(world: World, run: Run): Command {
   addBackup(program, run)
   addPoints(program, run)
   addShow(program, run)
+  addProve(program, run)
   addRestore(program, run)
   addCheck(program, run)
   addForget(program, run)

@@ -54,6 +54,7 @@ export {
 export {
   MAX_SEQUENCE, MAX_TOMBSTONES, type ChainPlace, type CompletionStatement, type Digest,
   type PointReference, type PointStatement, type SignedStatement, type Statement, type Subject,
-  type ToldApplication, type Tombstone, type TombstonesStatement,
+  type RecordStatement, type ToldApplication, type Tombstone, type TombstonesStatement,
+  type VerdictStatement,
 } from './signed/statement.ts'
 export { readStatement, signStatement } from './signed/statement-codec.ts'

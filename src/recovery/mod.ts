@@ -1,3 +1,4 @@
+export { proveImage } from './prove-image.ts'
 export { qemuCommandFor, shellLine } from './qemu-command.ts'
 export {
   restoreDisks, type RestoredDisk, type RestoredMachine, type RestoreProgress, type RestoreRequest,

@@ -58,16 +58,16 @@ export function addShow(program: Command, run: Run): void {
           output.result(renderVerification(verified, output.paint))
           return verified.verification.result === 'intact' ? 0 : 3
         }
-        const point = await showPoint(repository, name, await openContext(), signal)
+        const shown = await showPoint(repository, name, await openContext(), signal)
         const nowMs = world.clock.nowMs()
         const { version, hostname } = world
         if (html !== undefined) {
           const path = resolve(world.workingDir, html)
-          await writeNewFile(path, renderPointPage(point, { nowMs, version, hostname }))
+          await writeNewFile(path, renderPointPage(shown, { nowMs, version, hostname }))
         }
-        output.summary('show', { ...shownPointJson(point), page: html ?? null })
+        output.summary('show', { ...shownPointJson(shown), page: html ?? null })
         output.result(html === undefined
-          ? renderPoint(point, nowMs, output.paint) : `the page is in ${printable(html)}`)
+          ? renderPoint(shown, nowMs, output.paint) : `the page is in ${printable(html)}`)
         return 0
       }))
 }

@@ -3,12 +3,12 @@
 import type { BackupSummary } from '../../backup/mod.ts'
 import { isoTime } from '../../base/clock.ts'
 import { printable } from '../../base/text.ts'
-import type { ListedPoint, RestorePoint } from '../../catalog/mod.ts'
+import type { ListedPoint } from '../../catalog/mod.ts'
 import type {
-  ApplicationGrade, CoverageResult, GradeReason, GradeResult,
+  ApplicationGrade, CoverageResult, GradeReason, GradeResult, Verdict, VerdictStatement,
 } from '../../consistency/mod.ts'
 import type {
-  CheckedRepository, Diagnosis, PlatformListing, RestoredPoint,
+  CheckedRepository, Diagnosis, PlatformListing, PointListing, Proved, RestoredPoint, ShownPoint,
 } from '../../engine/mod.ts'
 import type { JsonFields } from '../output.ts'
 import { adviceFor } from './application-report.ts'
@@ -62,10 +62,38 @@ export function pointJson(point: ListedPoint): JsonFields {
   }
 }
 
+/** One of `points`, with what later checks made of it. */
+export function listingJson({ point, verdict }: PointListing): JsonFields {
+  return { ...pointJson(point), verdict: lateVerdictJson(verdict) }
+}
+
+function lateVerdictJson(statement: VerdictStatement | undefined): JsonFields | null {
+  return statement === undefined ? null
+    : { checkedAt: statement.checkedAt, ...verdictJson(statement.verdict) }
+}
+
+function verdictJson({ verdict, grade, effective, checks }: Verdict): JsonFields {
+  return {
+    verdict, grade, effectiveGrade: effective,
+    checks: checks.map(({ name, claim, answer, detail }) => ({ name, ...claim, answer, detail })),
+  }
+}
+
+export function provedJson({ proved, left }: Proved): JsonFields {
+  return {
+    proved: proved.map(({ point, verdict, durationMs }) => ({
+      point: point.pointId, machine: point.machine.name, ...verdictJson(verdict),
+      durationMs: Math.round(durationMs),
+    })),
+    left,
+  }
+}
+
 /** All of one point, its evidence included. */
-export function shownPointJson(point: RestorePoint): JsonFields {
+export function shownPointJson({ point, verdict }: ShownPoint): JsonFields {
   return {
     ...pointJson(point),
+    verdict: lateVerdictJson(verdict),
     fileSystems: fileSystemsJson(point.result),
     disks: point.disks.map(({ id, sizeBytes }) => ({ id, sizeBytes })),
     description: point.machine,

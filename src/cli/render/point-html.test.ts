@@ -14,8 +14,8 @@ const HOSTILE = '<script>alert(1)</script><img src=x onerror="a()">\'"&\u202e\u0
 
 test('the page says all that the terminal says', () => {
   const point = samplePoint()
-  const page = renderPointPage(point, MAKER)
-  for (const { title, lines } of pointReport(point, MAKER.nowMs).slice(1)) {
+  const page = renderPointPage({ point, verdict: undefined }, MAKER)
+  for (const { title, lines } of pointReport({ point, verdict: undefined }, MAKER.nowMs).slice(1)) {
     assert.ok(page.replaceAll(/<\/?strong[^>]*>/g, '').includes(escapeHtml(title)), title)
     for (const line of lines) {
       if (line.kind === 'timeline') continue
@@ -27,7 +27,7 @@ test('the page says all that the terminal says', () => {
 })
 
 test('it needs nothing else: no script, no link, nothing to be loaded', () => {
-  const page = renderPointPage(samplePoint(), MAKER)
+  const page = renderPointPage({ point: samplePoint(), verdict: undefined }, MAKER)
   assert.doesNotMatch(page, /<(script|link|img|iframe|object|form)|\son\w+=|url\(|@import|src=/i)
   assert.match(page, /default-src 'none'/)
 })
@@ -36,11 +36,11 @@ test('what a guest says stays text', () => {
   const application = sampleApplication({ name: HOSTILE })
   const { writer } = application
   assert.ok(writer.contract === 'held' && writer.freeze.state === 'acknowledged')
-  const page = renderPointPage(samplePoint({ applications: {
+  const page = renderPointPage({ verdict: undefined, point: samplePoint({ applications: {
     declaredNone: false, discovery: { state: 'done', by: HOSTILE, applications: [{
       ...application,
       writer: { ...writer, freeze: { ...writer.freeze, statement: HOSTILE } },
-      data: { state: 'unknown', detail: HOSTILE } }] } } }), MAKER)
+      data: { state: 'unknown', detail: HOSTILE } }] } } }) }, MAKER)
   assert.doesNotMatch(page, /<script|<img|onerror="/)
   // eslint-disable-next-line no-control-regex
   assert.doesNotMatch(page, /[\u0000-\u0009\u000b-\u001f\u202e]/)

@@ -2,7 +2,7 @@
 
 import { isoTime } from '../../base/clock.ts'
 import { printable, printableJson } from '../../base/text.ts'
-import type { RestorePoint } from '../../catalog/mod.ts'
+import type { ShownPoint } from '../../engine/mod.ts'
 import { pointReport } from './point-report.ts'
 import { renderPage } from './report-html.ts'
 import { shortId } from './words.ts'
@@ -15,9 +15,10 @@ export interface PageMaker {
   readonly hostname: string
 }
 
-export function renderPointPage(point: RestorePoint, maker: PageMaker): string {
+export function renderPointPage(shown: ShownPoint, maker: PageMaker): string {
+  const { point } = shown
   const machine = printable(point.machine.name, 64)
-  const [head, ...sections] = pointReport(point, maker.nowMs)
+  const [head, ...sections] = pointReport(shown, maker.nowMs)
   return renderPage({
     title: `Restore point ${shortId(point.pointId)} of ${machine}`,
     sections: [...head === undefined ? [] : [{ ...head, title: 'what it is' }], ...sections],

@@ -5,20 +5,25 @@ import type { RestorePoint } from '../../catalog/mod.ts'
 import {
   FULL_REASONS, isWeaker, type DiskBase, type Evidence, type HoldEvidence,
 } from '../../consistency/mod.ts'
+import type { ShownPoint } from '../../engine/mod.ts'
 import { applicationLines } from './application-report.ts'
 import { gradeLines, GRADE_TONE } from './grade-lines.ts'
 import { holdTimeline } from './hold-timeline.ts'
 import { command, pair, text, type ReportSection } from './report.ts'
+import { verdictSection } from './verdict-report.ts'
 import {
   ageWords, CLASS_WORDS, GRADE_MEANING, msOrDash, POWER_WORDS, shortId, SIGN_WORDS, sizeOrDash,
   wallTime,
 } from './words.ts'
 
 /** `nowMs` is wall time, for the age. Sections without content are left out. */
-export function pointReport(point: RestorePoint, nowMs: number): readonly ReportSection[] {
+export function pointReport(
+  { point, verdict }: ShownPoint, nowMs: number): readonly ReportSection[] {
   return [
     headOf(point, nowMs),
     gradeOf(point),
+    verdict === undefined ? undefined : verdictSection(
+      verdict.verdict, { checkedAtMs: Date.parse(verdict.checkedAt), nowMs }),
     holdOf(point),
     applicationsOf(point),
     fileSystemsOf(point),

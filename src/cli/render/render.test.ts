@@ -5,7 +5,7 @@ import { Fault } from '../../base/fault.ts'
 import type { ListedPoint } from '../../catalog/mod.ts'
 import { gradeOf, judge, type Evidence } from '../../consistency/mod.ts'
 import { sampleApplication, sampleEvidence, testSigner } from '../../consistency/testing/mod.ts'
-import { SAMPLE_SNAPSHOT_ID, samplePoint } from '../testing/sample-point.ts'
+import { SAMPLE_SNAPSHOT_ID, samplePoint, sampleVerdict } from '../testing/sample-point.ts'
 import { gradeLine, renderBackup } from './backup-text.ts'
 import { renderCheck } from './check-text.ts'
 import { renderMachines } from './machines-table.ts'
@@ -64,7 +64,7 @@ test('what nobody can hold is named with what can be done about it', () => {
     declaredNone: false, discovery: { state: 'done', by: 'a test', applications: [
       found('MongoDB', 'protected', 'Hold it by \u001b[2J a script.'),
       found('Access database a.mdb', 'incidental', '')] } } }
-  const shown = renderPoint(samplePoint(changes), 0)
+  const shown = renderPoint({ point: samplePoint(changes), verdict: undefined }, 0)
   assert.ok(shown.includes(`\
   MongoDB: filesystem; not asked, does not recover by itself
     No writer can tell MongoDB to hold still.
@@ -123,7 +123,7 @@ test('with several reasons the line of the grade gives the first and counts the 
 })
 
 test('points, a damaged one and one that claims too much among them', () => {
-  const points: readonly ListedPoint[] = [
+  const found: readonly ListedPoint[] = [
     samplePoint(),
     { ...samplePoint(NO_AGENT), claimed: 'application', bytesAdded: undefined },
     {
@@ -131,17 +131,40 @@ test('points, a damaged one and one that claims too much among them', () => {
       reason: 'machine.json is missing',
     },
   ]
-  assert.equal(renderPoints(points), `\
-POINT     TAKEN (UTC)          MACHINE  GRADE        DISKS   HELD     SIZE    ADDED  SNAPSHOT
-0b5e7a52  2026-08-01 10:00:01  db1      application  whole  30 ms  1.0 GiB  300 MiB  ${SNAPSHOT}
-0b5e7a52  2026-08-01 10:00:01  db1      crash (!)    whole      -  1.0 GiB        -  ${SNAPSHOT}
--         unknown              db2      DAMAGED                                      ${SNAPSHOT}
+  const points = found.map((point, at) =>
+    ({ point, verdict: at === 0 ? sampleVerdict('refuted') : undefined }))
+  assert.equal(renderPoints(points, Date.parse('2026-08-01T13:30:00Z')), `\
+POINT     TAKEN (UTC)          MACHINE  GRADE        VERDICT               DISKS   HELD     SIZE \
+   ADDED  SNAPSHOT
+0b5e7a52  2026-08-01 10:00:01  db1      application  REFUTED, 2 hours ago  whole  30 ms  1.0 GiB \
+ 300 MiB  ${SNAPSHOT}
+0b5e7a52  2026-08-01 10:00:01  db1      crash (!)    -                     whole      -  1.0 GiB \
+       -  ${SNAPSHOT}
+-         unknown              db2      DAMAGED                                                  \
+          ${SNAPSHOT}
 
+0b5e7a52 is refuted by its own data: rely on it as crash, see "show"
 0b5e7a52 is tagged application, but its evidence supports "crash"
 snapshot ${SNAPSHOT} is damaged: machine.json is missing
 
 3 restore points`)
-  assert.equal(renderPoints([]), 'no restore point yet')
+  assert.equal(renderPoints([], 0), 'no restore point yet')
+})
+
+test('a verdict says what each check saw, and what is left of a grade', () => {
+  const point = samplePoint()
+  const verdict = sampleVerdict('refuted')
+  const text = renderPoint({ point, verdict }, Date.parse(verdict.checkedAt) + 60_000)
+  assert.ok(text.includes(`\
+verdict: REFUTED (application claimed, crash left)
+  checked  2026-08-01 11:00:00 UTC, 1 minute ago
+  file system /data: CONTRADICTED
+    image: vda1: needs_recovery is set
+  application redis: not shown
+    image: not looked into
+  Do not rely on the grade: treat this point as its effective grade says, and find out what thawed \
+or bypassed the guest.
+`), text)
 })
 
 test('machines, with a hint where the agent would not do', () => {
@@ -167,7 +190,7 @@ the power had failed. Install and start qemu-guest-agent in the guest.`)
 
 test('a point of the best grade, on one page', () => {
   const point = samplePoint()
-  assert.equal(renderPoint(point, point.timeMs + 3 * 3_600_000), `\
+  assert.equal(renderPoint({ point, verdict: undefined }, point.timeMs + 3 * 3_600_000), `\
 restore point 0b5e7a52 of db1
   taken     2026-08-01 10:00:01 UTC, 3 hours ago
   machine   qemu, 2 CPU, 2.0 GiB memory, uefi firmware, was running
@@ -222,7 +245,8 @@ to restore it with restic alone (restic dump ${SNAPSHOT} /RESTORE.txt says more)
 })
 
 test('a point of which nothing was held says why, and what would come next', () => {
-  const text = renderPoint({ ...samplePoint(NO_AGENT), claimed: undefined }, 0)
+  const point = { ...samplePoint(NO_AGENT), claimed: undefined }
+  const text = renderPoint({ point, verdict: undefined }, 0)
   assert.ok(text.includes(`\
 grade: crash (one instant of all disks with nothing held still: as if the power had failed)
   NOTE: it was tagged without a grade when it was stored; the evidence supports no more than this

@@ -2,7 +2,9 @@
 
 import type { RestorePoint } from '../../catalog/mod.ts'
 import { sampleSeal } from '../../catalog/testing/mod.ts'
-import { gradeOf, heldMs, stalledMs, type Evidence } from '../../consistency/mod.ts'
+import {
+  gradeOf, heldMs, stalledMs, type Evidence, type Verdict, type VerdictStatement,
+} from '../../consistency/mod.ts'
 import { SAMPLE_POINT_ID, sampleEvidence } from '../../consistency/testing/mod.ts'
 import { blobIdOf, fileIdOf, type FileId } from '../../repository/mod.ts'
 
@@ -34,5 +36,25 @@ export function samplePoint(changes: Partial<Evidence> = {}): RestorePoint {
     bytesAdded: 300 * 1024 * 1024,
     disks,
     documents: [],
+  }
+}
+
+/** On `samplePoint()`, an hour after it was taken. */
+export function sampleVerdict(verdict: Verdict['verdict']): VerdictStatement {
+  const { seal, pointId, machine: { name: machine } } = samplePoint()
+  const application = { kind: 'application', subject: 'redis' } as const
+  const isRefuted = verdict === 'refuted'
+  return {
+    kind: 'verdict', pointId, digest: seal.digest, machine,
+    repositoryId: seal.statement.repositoryId, checkedAt: '2026-08-01T11:00:00Z',
+    verdict: {
+      verdict, grade: 'application', effective: isRefuted ? 'crash' : 'application',
+      checks: [{
+        name: 'image', claim: { kind: 'file-system', subject: '/data' },
+        ...isRefuted ? { answer: 'contradicts', detail: 'vda1: needs_recovery is set' }
+          : { answer: 'confirms', detail: 'vda1: needs_recovery is not set' },
+      }, { name: 'image', claim: application, answer: 'silent', detail: 'not looked into' }],
+      open: [application],
+    },
   }
 }

@@ -3,9 +3,11 @@ import { suite, test } from 'node:test'
 import fc from 'fast-check'
 import { canonicalJson } from '../../base/canonical-json.ts'
 import { isFault } from '../../base/fault.ts'
+import { GRADES } from '../grade-scale.ts'
 import { anyEvidence } from '../testing/any-evidence.ts'
 import { SAMPLE_POINT_ID, sampleEvidence } from '../testing/sample-evidence.ts'
 import { testSigner } from '../testing/signers.ts'
+import type { Claim, Verdict } from '../verdict.ts'
 import { MAX_ENVELOPE_BYTES, signEnvelope, signedBytes } from './envelope.ts'
 import { readStatement, signStatement } from './statement-codec.ts'
 import type { ChainPlace, PointStatement, Statement } from './statement.ts'
@@ -28,6 +30,18 @@ const anyId = fc.uuid()
 const anyName = fc.string({ maxLength: 60 })
 const anyTime = fc.constant('2026-08-01T10:00:01.123Z')
 
+const anyClaim: fc.Arbitrary<Claim> = fc.record({
+  kind: fc.constantFrom('file-system', 'application'), subject: anyName })
+const anyVerdict: fc.Arbitrary<Verdict> = fc.record({
+  verdict: fc.constantFrom('proven', 'refuted', 'not-proven'),
+  grade: fc.constantFrom(...GRADES), effective: fc.constantFrom(...GRADES),
+  checks: fc.array(fc.record({
+    name: anyName, claim: anyClaim, detail: anyName,
+    answer: fc.constantFrom('confirms', 'contradicts', 'silent'),
+  }), { maxLength: 3 }),
+  open: fc.array(anyClaim, { maxLength: 3 }),
+})
+
 const anyStatement: fc.Arbitrary<Statement> = fc.oneof(
   fc.record({
     kind: fc.constant('point' as const), place: anyPlace, repositoryId: anyDigest,
@@ -42,6 +56,10 @@ const anyStatement: fc.Arbitrary<Statement> = fc.oneof(
       name: anyName, outcome: fc.constantFrom('told', 'failed'), detail: anyName }),
     { maxLength: 3 }),
   }).map(({ place, ...rest }) => ({ ...rest, ...place })),
+  fc.record({
+    kind: fc.constant('verdict' as const), repositoryId: anyDigest, pointId: anyId,
+    digest: anyDigest, machine: anyName, checkedAt: anyTime, verdict: anyVerdict,
+  }),
   fc.record({
     kind: fc.constant('tombstones' as const), repositoryId: anyDigest, machine: anyName,
     tombstones: fc.uniqueArray(fc.record({

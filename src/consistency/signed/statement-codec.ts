@@ -9,6 +9,7 @@ import { parseJson } from '../../base/json.ts'
 import { unreachable } from '../../base/unreachable.ts'
 import { parseEvidence } from '../evidence-codec.ts'
 import type { Evidence } from '../evidence.ts'
+import { GRADES } from '../grade-scale.ts'
 import { MAX_PAYLOAD_BYTES, parseEnvelope, signedBytes, signEnvelope } from './envelope.ts'
 import {
   isSignedBy, parsePublicKey, type Fingerprint, type PublicKey, type Signer,
@@ -23,11 +24,15 @@ const PREDICATE = 'urn:stillpoint:'
 const TYPES = {
   point: `${PREDICATE}restore-point:1`,
   completion: `${PREDICATE}completion:1`,
+  verdict: `${PREDICATE}verdict:1`,
   tombstones: `${PREDICATE}tombstones:1`,
 } as const
 
 const digest = z.string().regex(/^[0-9a-f]{64}$/)
 const fingerprint = digest.transform((digits) => digits as Fingerprint)
+/** Claims of one point, each checked in a few ways. */
+const MAX_CHECKS = 2000
+
 const uuid = z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
 const name = z.string().max(256)
 const at = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/)
@@ -61,6 +66,18 @@ const statement = <T extends z.ZodType, N extends string>(
   predicate,
 })
 
+const claim = z.strictObject({
+  kind: z.enum(['file-system', 'application']), subject: z.string().max(4096) })
+const verdict = z.strictObject({
+  verdict: z.enum(['proven', 'refuted', 'not-proven']),
+  grade: z.enum(GRADES), effective: z.enum(GRADES),
+  checks: z.array(z.strictObject({
+    name, claim, answer: z.enum(['confirms', 'contradicts', 'silent']),
+    detail: z.string().max(4096),
+  })).max(MAX_CHECKS),
+  open: z.array(claim).max(MAX_CHECKS),
+})
+
 const schema = z.discriminatedUnion('predicateType', [
   statement(TYPES.point, 300, z.strictObject({
     ...place, repositoryId: digest, signer, evidence: z.unknown(),
@@ -70,6 +87,9 @@ const schema = z.discriminatedUnion('predicateType', [
     applications: z.array(z.strictObject({
       name, outcome: z.enum(['told', 'failed']), detail: z.string().max(1000) })).max(256),
   }).refine(isPlace, NO_PLACE)),
+  statement(TYPES.verdict, 1, z.strictObject({
+    repositoryId: digest, signer, machine: name, checkedAt: at, verdict,
+  })),
   statement(TYPES.tombstones, MAX_TOMBSTONES, z.strictObject({
     repositoryId: digest, signer, machine: name,
     forgotten: z.array(z.strictObject({
@@ -124,6 +144,10 @@ function encode(it: Statement, { pem }: PublicKey): unknown {
       return frame([{ name: it.pointId, digest: it.digest }],
         { machine, completedAt, applications, sequence, previous })
     }
+    case 'verdict': {
+      const { machine, checkedAt, verdict } = it
+      return frame([{ name: it.pointId, digest: it.digest }], { machine, checkedAt, verdict })
+    }
     case 'tombstones': return frame(
       it.tombstones.map(({ pointId, digest }) => ({ name: pointId, digest })), {
         machine: it.machine,
@@ -154,9 +178,11 @@ function statementOf(value: Parsed, what: string): Statement {
     }
     case TYPES.completion: {
       const { signer: _, ...rest } = value.predicate
-      const [reference] = references(subjects, what)
-      if (reference === undefined) throw invalid(what, 'it is about nothing')
-      return { kind: 'completion', ...reference, ...rest }
+      return { kind: 'completion', ...onlyReference(subjects, what), ...rest }
+    }
+    case TYPES.verdict: {
+      const { signer: _, ...rest } = value.predicate
+      return { kind: 'verdict', ...onlyReference(subjects, what), ...rest }
     }
     case TYPES.tombstones: {
       const { repositoryId, machine, forgotten } = value.predicate
@@ -169,6 +195,12 @@ function statementOf(value: Parsed, what: string): Statement {
     }
     default: return unreachable(value)
   }
+}
+
+function onlyReference(subjects: readonly Subject[], what: string): PointReference {
+  const [reference] = references(subjects, what)
+  if (reference === undefined) throw invalid(what, 'it is about nothing')
+  return reference
 }
 
 function references(subjects: readonly Subject[], what: string): readonly PointReference[] {

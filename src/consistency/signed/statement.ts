@@ -1,14 +1,16 @@
 /**
- * What is signed: in-toto Statements (in-toto attestation framework, Statement v1) of three kinds.
+ * What is signed: in-toto Statements (in-toto attestation framework, Statement v1) of four kinds.
  *
  * - `point`: the evidence of a restore point, about its disks and documents as they are stored.
  * - `completion`: what happened after the seal, about a point's evidence.
+ * - `verdict`: what later checks made of a point's grade, about its evidence.
  * - `tombstones`: that points were forgotten on purpose, about their evidence.
  *
  * A digest of evidence is the SHA-256 of the statement's bytes, the payload of its envelope.
  */
 
 import type { Evidence } from '../evidence.ts'
+import type { Verdict } from '../verdict.ts'
 import type { Fingerprint } from './signing-key.ts'
 
 /** SHA-256, 64 lowercase hexadecimal digits. */
@@ -58,6 +60,14 @@ export interface ToldApplication {
   readonly detail: string
 }
 
+export interface VerdictStatement extends PointReference {
+  readonly kind: 'verdict'
+  readonly repositoryId: string
+  readonly machine: string
+  readonly checkedAt: string
+  readonly verdict: Verdict
+}
+
 export interface Tombstone extends PointReference, ChainPlace {
   /** Whose key had signed the evidence. */
   readonly signer: Fingerprint
@@ -73,7 +83,9 @@ export interface TombstonesStatement {
   readonly tombstones: readonly Tombstone[]
 }
 
-export type Statement = PointStatement | CompletionStatement | TombstonesStatement
+/** All but the evidence itself: kept in small snapshots of their own. */
+export type RecordStatement = CompletionStatement | VerdictStatement | TombstonesStatement
+export type Statement = PointStatement | RecordStatement
 
 /** A statement as it was read. */
 export interface SignedStatement<T extends Statement = Statement> {
