@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict'
 import { Fault, isFault } from '../../../src/base/fault.ts'
 import type { BackupSummary } from '../../../src/backup/mod.ts'
+import type { Grade } from '../../../src/consistency/mod.ts'
 import { FakeTracking } from '../../../src/consistency/testing/mod.ts'
 import { listRecords } from '../../../src/providers/testing/mod.ts'
 import type { Repository } from '../../../src/repository/mod.ts'
@@ -23,7 +24,7 @@ import {
   assertNothingLeft, makeStore, openStore, readPoints, restore,
 } from './model-repository.ts'
 import { StoreView } from './model-store.ts'
-import { calmRun, troubledRun, type RunPlan } from './plan-of-faults.ts'
+import { calmRun, troubledRun, type Moment, type RunPlan } from './plan-of-faults.ts'
 import { SimulatedProcess } from './process.ts'
 import { Requestor } from './requestor.ts'
 import { Tally } from './tally.ts'
@@ -56,9 +57,11 @@ class Life {
   readonly #tracking = new FakeTracking()
   readonly #machine: ModelMachine
   readonly #excuses: Excuse[] = []
+  /** What was still held when the reading began, and nothing had gone wrong with the thaw. */
+  readonly #heldTooLong: string[] = []
   readonly #deaths: Death[] = []
-  /** Points whose runs said that they were stored. */
-  readonly #stored = new Set<string>()
+  /** Points whose runs said that they were stored, and the grade that they said. */
+  readonly #stored = new Map<string, Grade>()
   #runs = 0
   /** By the point's id. */
   readonly #runOf = new Map<string, number>()
@@ -88,6 +91,7 @@ class Life {
     await this.#nextStart()
     await this.#common.runFor(AFTERMATH_MS)
     if (dice.chance(0.2)) await this.#backUpCalmly()
+    assert.deepEqual(this.#heldTooLong, [], 'held beyond the instant')
     const releases = { excuses: this.#excuses, deaths: this.#deaths, slackMs: this.#slackMs }
     assertDeadlinesKept(this.#machine, releases)
     assertReleasedAfterDeath(this.#machine, releases)
@@ -118,10 +122,14 @@ class Life {
     }
     const process = this.#process(plan)
     const controller = new AbortController()
-    const moment = armEvents({
+    const happens = armEvents({
       plan, machine, common: this.#common, process, controller, excuses: this.#excuses,
       note: this.#note, onEvent: (kind) => this.#options.tally.count(kind),
       onDeath: () => this.#excuseIfAllDead(process) })
+    const moment = (now: Moment): void => {
+      if (now === 'reading' && plan.isOrderly) this.#heldTooLong.push(...machine.guest.held)
+      happens(now)
+    }
     machine.guestAgent.onFrozen = () => moment('frozen')
     machine.guest.onApplicationHeld = () => moment('application-held')
     const requestor = new Requestor({
@@ -199,7 +207,7 @@ class Life {
     assert.ok(truth !== undefined, 'a point without an instant')
     assertHonest(this.#machine, truth, ended.result)
     tally.count(ended.result.grade)
-    if ('snapshotId' in ended.stored) this.#stored.add(ended.pointId)
+    if ('snapshotId' in ended.stored) this.#stored.set(ended.pointId, ended.result.grade)
   }
 
   /** The next start releases everything that any run has left, and the store is whole. */
@@ -251,7 +259,7 @@ class Life {
     const repository = await openStore(this.#store, this.#common, this.#dice.fork('judge'))
     const points = await readPoints(repository)
     const found = new Set(points.map(({ pointId }) => pointId))
-    for (const id of this.#stored) assert.ok(found.has(id), `the point ${id} is gone`)
+    for (const id of this.#stored.keys()) assert.ok(found.has(id), `the point ${id} is gone`)
     const runs = new Set([...this.#runOf].filter(([id]) => found.has(id)).map(([, run]) => run))
     for (const { plan, told } of this.#machine.guest.applications) {
       // It may have dropped what it kept for that point.
@@ -261,6 +269,8 @@ class Life {
       const truth = this.#machine.instants.get(point.pointId)
       assert.ok(truth !== undefined, `nobody captured ${point.pointId}`)
       assertHonest(this.#machine, truth, point.result)
+      const { grade } = point.result
+      assert.equal(grade, this.#stored.get(point.pointId) ?? grade, 'it was sealed as another')
       assertRestorable(point, truth, await restore(repository, point))
     }
   }

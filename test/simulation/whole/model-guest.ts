@@ -67,6 +67,15 @@ export class ModelGuest {
     return this.fileSystems.some(({ hold }) => hold !== undefined)
   }
 
+  /** What is held now. */
+  get held(): readonly string[] {
+    return [
+      ...this.fileSystems.filter(({ hold }) => hold !== undefined)
+        .map(({ plan }) => plan.mountpoint),
+      ...this.applications.filter(({ isHeld }) => isHeld).map(({ plan }) => plan.name),
+    ]
+  }
+
   /** Freezes all but those at the mountpoints `except`; says how many were not frozen before. */
   freeze(except: readonly string[] = []): number {
     this.#settle()

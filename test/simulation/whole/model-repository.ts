@@ -7,7 +7,8 @@ import assert from 'node:assert/strict'
 import { silentLog } from '../../../src/base/log.ts'
 import { Secret } from '../../../src/base/secret.ts'
 import type { Clock } from '../../../src/base/clock.ts'
-import { readRestorePoints, type RestorePoint } from '../../../src/catalog/mod.ts'
+import { readCatalog, verifyPoint, type RestorePoint } from '../../../src/catalog/mod.ts'
+import { testSigner } from '../../../src/consistency/testing/mod.ts'
 import {
   checkRepository, initRepository, openDiskImage, openRepository, pruneRepository,
   type Repository,
@@ -18,6 +19,9 @@ import { openMemoryStorage } from '../../../src/storage/testing/mod.ts'
 import { THOROUGH } from '../vault.ts'
 import { Dice } from './dice.ts'
 import { NEVER, VirtualClock } from './virtual-clock.ts'
+
+/** Signs every point of every life. */
+export const SIGNER = testSigner()
 
 const HOST = { password: new Secret('correct horse'), hostname: 'sim', username: 'sim' }
 
@@ -54,10 +58,14 @@ export async function openStore(
   return reopen(repository, storage, { ...HOST, clock, random: dice.bytes, log: silentLog })
 }
 
-/** Every point, none of which may be damaged. */
+/** Every point, each readable, its signature good and its chain whole. */
 export async function readPoints(repository: Repository): Promise<readonly RestorePoint[]> {
-  return (await readRestorePoints(repository, NEVER)).map((point) => {
+  const catalog = await readCatalog(repository, NEVER)
+  return catalog.points.map((point) => {
     assert.ok(point.state === 'readable', 'a point is damaged')
+    const pins = new Set([SIGNER.publicKey.fingerprint])
+    const { result, findings } = verifyPoint(catalog, point, pins, repository.id)
+    assert.equal(result, 'intact', findings.map(({ sentence }) => sentence).join(' '))
     return point
   })
 }

@@ -63,6 +63,8 @@ export interface ProviderTroubles {
 
 export interface RunPlan {
   readonly isCalm: boolean
+  /** Messages arrive, agents are quick, and nothing happens by itself. */
+  readonly isOrderly: boolean
   readonly settings: PolicySettings
   readonly full: boolean
   readonly habits: GuestAgentHabits
@@ -83,7 +85,7 @@ const ORDINARY: ProviderTroubles = {
 
 export function calmRun(dice: Dice): RunPlan {
   return {
-    isCalm: true, settings: { require: 'crash', onWeaker: 'keep' }, full: false,
+    isCalm: true, isOrderly: true, settings: { require: 'crash', onWeaker: 'keep' }, full: false,
     habits: GOOD_HABITS, troubleOf: () => undefined, store: NO_STORE_TROUBLE, provider: ORDINARY,
     fates: () => ({ arrivals: [0.5 + dice.draw()], overtakes: false }),
     dieAt: undefined, events: [], closeIsTold: true,
@@ -101,6 +103,7 @@ export function troubledRun(dice: Dice, machine: MachinePlan): RunPlan {
     'habits', 'fates', 'applications', 'store', 'provider', 'death', 'events', 'events'])))
   return {
     ...plan,
+    isOrderly: !kinds.has('habits') && !kinds.has('fates') && !kinds.has('events'),
     ...kinds.has('habits') ? { habits: habitsOf(dice, machine) } : {},
     ...kinds.has('fates') ? { fates: fatesOf(dice) } : {},
     ...kinds.has('applications') ? { troubleOf: troublesOf(dice, machine) } : {},

@@ -10,12 +10,13 @@ import { connectRemoteHost } from '../../../src/channel/mod.ts'
 import type {
   ApplicationHost, ApplicationHostMissing, Provider,
 } from '../../../src/consistency/mod.ts'
-import { FakeTracking, testSigner } from '../../../src/consistency/testing/mod.ts'
+import { FakeTracking } from '../../../src/consistency/testing/mod.ts'
 import type { Repository } from '../../../src/repository/mod.ts'
 import type { Dice } from './dice.ts'
 import type { ModelMachine } from './model-machine.ts'
 import { ModelGuardian } from './model-guardian.ts'
 import { ModelProvider } from './model-provider.ts'
+import { SIGNER } from './model-repository.ts'
 import type { Moment, RunPlan } from './plan-of-faults.ts'
 import type { SimulatedProcess } from './process.ts'
 import { troubledReading } from './troubled-reading.ts'
@@ -87,7 +88,7 @@ export class Requestor {
       full: plan.full, exclude: machine.exclude, applications,
       declaredNoApplications: machine.declaredNone, limits: machine.limits,
       write: { workers: 0, verify: false }, programVersion: 'simulated', clock: process.clock,
-      signer: testSigner(), pins: NO_PINS,
+      signer: SIGNER, pins: NO_PINS,
       random: dice.bytes, log: silentLog, onEvent: () => {},
     }
   }
