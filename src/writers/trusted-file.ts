@@ -1,7 +1,7 @@
 /** Files that decide what root runs: nobody else may be able to change them. */
 
 import { lstat, readlink } from 'node:fs/promises'
-import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
+import { basename, dirname, isAbsolute, join } from 'node:path'
 import { Fault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
 
@@ -18,24 +18,26 @@ const MAX_LINKS = 40
 export async function checkTrustedFile(path: string): Promise<void> {
   const shown = printable(path, 200)
   if (!isAbsolute(path)) throw new Fault('config-invalid', `${shown} is no absolute path`)
-  let left = resolve(path).split('/').slice(1)
-  let at = '/'
+  let left = path.split('/')
+  let at = '/' // free of links
   let links = 0
   for (;;) {
     const step = await look(at, shown)
     if (step.isLink) {
       if (++links > MAX_LINKS) throw new Fault('config-invalid', `${shown} leads in a circle`)
-      left = [...resolve(dirname(at), await readlink(at)).split('/').slice(1), ...left]
-      at = '/'
+      const target = await readlink(at)
+      left = [...target.split('/'), ...left]
+      at = isAbsolute(target) ? '/' : dirname(at)
       continue
     }
+    while (left[0] === '' || left[0] === '.') left = left.slice(1)
     const [next, ...rest] = left
-    if (next === undefined || next === '') {
+    if (next === undefined) {
       if (!step.isFile) throw new Fault('config-invalid', `${shown} is no file`)
       return
     }
     left = rest
-    at = join(at, next)
+    at = next === '..' ? dirname(at) : join(at, next)
   }
 }
 

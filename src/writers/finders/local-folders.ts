@@ -1,7 +1,7 @@
 /** Looks through folders of local file systems, within limits of time, number and depth. */
 
-import type { Dirent } from 'node:fs'
-import { opendir } from 'node:fs/promises'
+import { constants, type Dirent } from 'node:fs'
+import { open, opendir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { throwIfAborted, type Clock } from '../../base/clock.ts'
 import { mountOf, type Mount } from '../mounts.ts'
@@ -84,17 +84,19 @@ export class Look {
     throwIfAborted(this.#signal)
     if (this.#seen.has(path)) return undefined
     this.#seen.add(path)
-    const files = new Set<string>()
-    const folders = new Set<string>()
+    const listing = { path, files: new Set<string>(), folders: new Set<string>() }
     try {
-      for await (const entry of await opendir(path, { bufferSize: 256 })) {
+      await using folder = await open(path, constants.O_DIRECTORY | constants.O_NOFOLLOW)
+      const opened = `/proc/self/fd/${folder.fd}`
+      if (await readlink(opened) !== path) return undefined // a link was put on the way meanwhile
+      for await (const entry of await opendir(opened, { bufferSize: 256 })) {
         if (!this.#mayGoOn()) return undefined
-        note(entry, files, folders)
+        note(entry, listing)
       }
     } catch {
       return undefined // gone, or not ours to read: found by its handles if it is in use
     }
-    return { path, files, folders }
+    return listing
   }
 
   #mayGoOn(): boolean {
@@ -133,7 +135,8 @@ export class Look {
   }
 }
 
-function note(entry: Dirent, files: Set<string>, folders: Set<string>): void {
+function note(
+  entry: Dirent, { files, folders }: { files: Set<string>; folders: Set<string> }): void {
   if (entry.isFile()) files.add(entry.name)
   else if (entry.isDirectory()) folders.add(entry.name)
 }

@@ -15,8 +15,10 @@ import { SERVER_KINDS, type ServerKind } from './server-kinds.ts'
 const MAX_PROCESSES = 65_536
 const MAX_TEXT_BYTES = 256 * 1024
 const MAX_DESCRIPTORS = 20_000
-/** A machine with more such servers than this is not told of by a list. */
-const MAX_SERVERS = 32
+/** A machine with more such services than this is not told of by a list. */
+const MAX_SERVICES = 32
+/** Of those that a person began; anybody can begin more, and call them what he likes. */
+const MAX_INCIDENTAL = 8
 /** Folders that are named of one; with more, what is above them is named instead. */
 const MAX_FOLDERS = 16
 
@@ -32,18 +34,28 @@ export function otherServers(
   return {
     name: 'other servers',
     async discover(signal) {
-      const servers = await findServers(procRoot, signal)
+      const found = { protected: [] as Server[], incidental: [] as Server[] }
+      for (const server of await findServers(procRoot, signal)) {
+        const isProtected = await isService(procRoot, server.pid)
+        found[isProtected ? 'protected' : 'incidental'].push(server)
+      }
+      if (found.protected.length > MAX_SERVICES) {
+        throw new Fault('writer-failed', `there are ${found.protected.length} without a writer`)
+      }
       const applications: DiscoveredApplication[] = []
-      for (const server of servers) {
-        throwIfAborted(signal)
-        applications.push(await describe(server, procRoot))
+      found.incidental.splice(MAX_INCIDENTAL)
+      for (const kind of ['protected', 'incidental'] as const) {
+        for (const server of found[kind]) {
+          throwIfAborted(signal)
+          applications.push(await describe(server, kind, procRoot))
+        }
       }
       return applications
     },
   }
 }
 
-/** Without those that another one began. Fault: `writer-failed` if there are too many. */
+/** Without those that another one began. Fault: `writer-failed` if it cannot be told. */
 async function findServers(procRoot: string, signal: AbortSignal): Promise<readonly Server[]> {
   const pids = (await readdir(procRoot)).filter((name) => /^\d{1,10}$/.test(name)).map(Number)
   if (pids.length > MAX_PROCESSES) {
@@ -55,12 +67,8 @@ async function findServers(procRoot: string, signal: AbortSignal): Promise<reado
     const server = await look(procRoot, pid).catch(() => undefined) // it has ended meanwhile
     if (server !== undefined) found.push(server)
   }
-  const first = found.filter(({ parent, kind }) =>
-    !found.some((it) => it.pid === parent && it.kind === kind))
-  if (first.length > MAX_SERVERS) {
-    throw new Fault('writer-failed', `there are ${first.length} servers without a writer`)
-  }
-  return first
+  const kindOf = new Map(found.map(({ pid, kind }) => [pid, kind]))
+  return found.filter(({ parent, kind }) => kindOf.get(parent) !== kind)
 }
 
 async function look(procRoot: string, pid: number): Promise<Server | undefined> {
@@ -77,13 +85,13 @@ async function look(procRoot: string, pid: number): Promise<Server | undefined> 
 }
 
 async function describe(
-  { pid, kind }: Server, procRoot: string): Promise<DiscoveredApplication> {
-  const isProtected = await isService(procRoot, pid)
+  { pid, kind }: Server, service: DiscoveredApplication['kind'], procRoot: string,
+): Promise<DiscoveredApplication> {
   const data = await dataOf(pid, procRoot)
   const where = data.state === 'located' && data.places[0] !== undefined
     ? `in ${printable(data.places[0].path, 200)}` : `process ${pid}`
   return {
-    name: `${kind.title} ${where}`, kind: isProtected ? 'protected' : 'incidental',
+    name: `${kind.title} ${where}`, kind: service,
     recovery: kind.recovery, data,
     advice: `Stillpoint has no writer of ${kind.title}: hold it by a script (${kind.how}), ` +
       'or stop it for the backup.',
