@@ -40,10 +40,15 @@ export function machineOf(point: ListedPoint): string {
   return point.state === 'readable' ? point.machine.name : point.machineName
 }
 
+/** The UUID in its evidence, which may be readable where the point is damaged. */
+function pointIdOf(point: ListedPoint): string | undefined {
+  return point.state === 'readable' ? point.pointId : point.seal?.statement.evidence.pointId
+}
+
 function byPrefix(points: readonly ListedPoint[], name: string): ListedPoint {
   const prefix = name.toLowerCase()
   const fitting = points.filter((point) => point.snapshotId.startsWith(prefix) ||
-    (point.state === 'readable' && point.pointId.startsWith(prefix)))
+    pointIdOf(point)?.startsWith(prefix) === true)
   const [only, ...others] = prefix.length < 2 ? [] : fitting
   if (only === undefined) {
     throw new Fault('point-not-found', `no restore point has an id that begins with ${

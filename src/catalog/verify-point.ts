@@ -90,13 +90,18 @@ export function verifyGone(
   if (trace === undefined) return undefined
   const { of: { pointId, digest, sequence }, tombstone, recordedBy } = trace
   if (traces.some(({ of }) => of.pointId !== pointId)) return undefined
+  const nameless = points.filter(({ seal }) => seal === undefined).length
   return verification([
     tombstone === undefined
       ? finding('missing', 'It was there, as the record of its completion shows, and is gone ' +
         'without a tombstone.')
       : finding('forgotten', forgottenSentence(tombstone)),
     ...unknownSigner(pins),
-  ], { digest, sequence, signer: recordedBy, isPinned: pins.size === 0 ? undefined : true })
+  ], {
+    digest, sequence, signer: recordedBy, isPinned: pins.size === 0 ? undefined : true,
+    remarks: tombstone === undefined && nameless > 0 ? ['It may be one of the points whose ' +
+      `evidence cannot be read: there are ${nameless}.`] : [],
+  })
 }
 
 function verification(
