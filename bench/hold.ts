@@ -13,6 +13,7 @@ import { systemRandom as random, uuid } from '../src/base/random.ts'
 import { heldMs, holdAndCommit, stalledMs } from '../src/consistency/mod.ts'
 import { startGuest } from '../src/demo/mod.ts'
 import { openQemuPlatform } from '../src/providers/mod.ts'
+import { at, spread } from './spread.ts'
 
 const runs = Number(process.argv[2] ?? 200)
 const limits = { freezeMs: 30_000, holdMs: 5_000, thawMs: 30_000 }
@@ -39,21 +40,11 @@ try {
   const budgets = JSON.parse(
     readFileSync(new URL('budgets.json', import.meta.url), 'utf8')) as {
     readonly hold: { readonly heldMedianMs: number; readonly heldP99Ms: number } }
-  report('held ms', held)
-  report('stalled ms', stalled)
+  console.log(spread('held ms', held))
+  console.log(spread('stalled ms', stalled))
   const { heldMedianMs, heldP99Ms } = budgets.hold
   const isOver = at(held, 0.5) > heldMedianMs || at(held, 0.99) > heldP99Ms
   console.log(`budget: median ${heldMedianMs}, 99 % ${heldP99Ms}: ${isOver ? 'OVER' : 'kept'}`)
 } finally {
   await rm(folder, { recursive: true, force: true })
-}
-
-function at(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN
-}
-
-function report(name: string, values: readonly number[]): void {
-  const shown = [0.5, 0.9, 0.99, 1].map((share) => at(values, share).toFixed(1).padStart(8))
-  console.log(`${name.padEnd(12)}${shown.join('')}   (median, 90 %, 99 %, most; ${runs} runs)`)
 }

@@ -167,15 +167,21 @@ suite('a channel that is not clean', () => {
     assert.equal(line.writer.isFrozen, false)
   })
 
-  test('a thaw whose answer is lost is unknown, and carried out', async () => {
+  test('a thaw whose answer is lost is unknown and carried out, and the last wait', async () => {
     const clock = new ManualClock()
-    const line = await connect(clock, undefined, (bytes) =>
-      Buffer.from(bytes).includes('unlocked') ? [] : [bytes])
+    let asked = ''
+    const line = await connect(clock, (bytes) => {
+      asked += Buffer.from(bytes).toString()
+      return [bytes]
+    }, (bytes) => Buffer.from(bytes).includes('unlocked') ? [] : [bytes])
     const writer = await prepared(line)
     const attempt = writer.beginFreeze()
     await drive(clock, attempt.held)
     assert.equal((await drive(clock, attempt.thaw(), 50)).state, 'unknown')
     assert.equal(line.writer.isFrozen, false)
+    await writer[Symbol.asyncDispose]()
+    assert.doesNotMatch(asked, /"abort"/)
+    await line[Symbol.asyncDispose]()
   })
 
   test('requests that come twice freeze once', async () => {
