@@ -1,8 +1,8 @@
 /** The file with a host's private key: read with care, made once, never replaced. */
 
 import { constants } from 'node:fs'
-import { link, mkdir, open, unlink } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { link, mkdir, mkdtemp, open, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { errnoOf } from '../base/errno.ts'
 import { Fault } from '../base/fault.ts'
 import { Secret } from '../base/secret.ts'
@@ -50,10 +50,12 @@ async function read(path: string): Promise<Secret | undefined> {
 /** Written beside it first: a key that is there is whole, and one that is there stays. */
 async function create(path: string, text: Secret): Promise<boolean> {
   const folder = dirname(path)
-  const draft = join(folder, `.${basename(path)}.${process.pid}`)
+  let drafts: string | undefined
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 })
-    await using file = await open(draft, 'w', 0o600)
+    drafts = await mkdtemp(join(folder, '.evidence-key-'))
+    const draft = join(drafts, 'draft')
+    await using file = await open(draft, 'wx', 0o600)
     await file.writeFile(text.reveal())
     await file.sync()
     await link(draft, path)
@@ -61,11 +63,11 @@ async function create(path: string, text: Secret): Promise<boolean> {
     await parent.sync()
     return true
   } catch (cause) {
-    if (errnoOf(cause) === 'EEXIST') return false
+    if (errnoOf(cause) === 'EEXIST' && drafts !== undefined) return false
     throw new Fault('io-error', `the signing key ${printable(path)} cannot be written`, {
       cause, advice: 'Name another place with evidence.key in stillpoint.yaml.' })
   } finally {
-    await unlink(draft).catch(() => {})
+    if (drafts !== undefined) await rm(drafts, { recursive: true, force: true })
   }
 }
 
