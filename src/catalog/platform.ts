@@ -1,6 +1,7 @@
 /** The platform SPI: where machines live, and what they are. */
 
 import type { PowerState, Provider } from '../consistency/mod.ts'
+import type { GuestAccess } from './guest-access.ts'
 import type { MachineDescription, PlatformDocument } from './machine.ts'
 
 /** One line of `stillpoint machines`. */
@@ -23,4 +24,9 @@ export interface Platform extends AsyncDisposable {
   }>
   /** The provider that captures `name`. Faults: `machine-not-found`. */
   provider(name: string): Provider
+  /**
+   * Programs and files inside the machine, where the platform offers that. Faults:
+   * `machine-not-found`, `machine-not-ready`, `platform-*`, `agent-*`.
+   */
+  openGuest?(name: string, signal: AbortSignal): Promise<GuestAccess>
 }

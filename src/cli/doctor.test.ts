@@ -1,7 +1,7 @@
 /** `doctor`: what a backup would reach, said as a person would want it, and nothing touched. */
 
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { suite, test } from 'node:test'
 import { createBench } from './testing/bench.ts'
 
 const ON = ['--on', 'qemu:qmp=/run/qmp']
@@ -25,6 +25,8 @@ a backup now would be: filesystem (all file systems were held still at one insta
     It could not be found out which applications keep data on the machine: there is no agent of \
 Stillpoint in the guest.
       to raise it: Give Stillpoint a channel into the guest.
+  do first: give the machine a port named org.stillpoint.agent.0, name its socket (channel=PATH), \
+and run: stillpoint agent install --on qemu:qmp=/run/qmp
 `)
   assert.equal(bench.provider.left.size, 0)
 })
@@ -45,4 +47,49 @@ test('the same for programs', async () => {
   assert.deepEqual(
     [summary?.['grade'], summary?.['heldBy'], summary?.['meetsPolicy'], summary?.['require']],
     ['filesystem', 'agent', true, 'filesystem'])
+})
+
+test('the command that brings the agent there is one that a shell takes', async () => {
+  const bench = createBench()
+  const { stdout } = await bench.run('doctor', '--on', 'qemu:qmp=/run/it\'s,channel=/run/c')
+  const command = "stillpoint agent install --on 'qemu:qmp=/run/it'\\''s,channel=/run/c'"
+  assert.ok(stdout.includes(`\n  do first: run: ${command}\n`), stdout)
+  const { lines: [silent] } = await createBench({
+    freezer: { missing: 'agent-silent', detail: 'no answer' } }).runJson('doctor', ...ON)
+  assert.equal(silent?.['doFirst'], 'Install and start qemu-guest-agent in the guest.')
+})
+
+suite('the agent in the machine', () => {
+  test('is not brought where the platform has no way in, and it is said how to do it by hand',
+    async () => {
+      const { code, stderr } = await createBench().run(
+        'agent', 'install', '--executable', '/etc/passwd', ...ON)
+      assert.equal(code, 1)
+      assert.match(stderr, /nothing can be done inside machines on qemu \(unsupported\)/)
+      assert.match(stderr, /do: Copy the executable .* as root: \.\/stillpoint-agent install$/m)
+    })
+
+  test('is not brought where the guest forbids it, and the guest is let go', async () => {
+    let isOpen = true
+    const bench = createBench({ guest: {
+      agent: 'qemu-ga 7.2', forbidden: ['guest-exec'],
+      run: () => assert.fail('run'), write: () => assert.fail('written'),
+      [Symbol.asyncDispose]: async () => { isOpen = false },
+    } })
+    const { code, stderr } = await bench.run('agent', 'status', ...ON)
+    assert.deepEqual([code, isOpen], [1, false])
+    assert.match(stderr, /qemu-ga 7\.2 in web1 does not allow guest-exec \(agent-refused\)/)
+    assert.match(stderr, /do: Run in the machine, as root: \S+stillpoint-agent status$/m)
+  })
+
+  test('what it says passes no terminal escapes; left to do is exit code 3', async () => {
+    const bench = createBench({ guest: {
+      agent: 'qemu-ga 7.2', forbidden: [],
+      run: async (program) => program === '/bin/sh' ? { code: 0, stdout: '', stderr: '' }
+        : { code: 3, stdout: 'port \u001b[2J\n', stderr: '' },
+      write: () => assert.fail('written'), [Symbol.asyncDispose]: async () => {},
+    } })
+    assert.deepEqual(await bench.run('agent', 'status', ...ON),
+      { code: 3, stdout: 'port \\x1b[2J\n', stderr: '' })
+  })
 })

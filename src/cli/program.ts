@@ -1,6 +1,7 @@
 /** The whole command line: options that all commands have, and the commands. */
 
 import { Command } from 'commander'
+import { addAgent } from './commands/agent.ts'
 import { addBackup } from './commands/backup.ts'
 import { addCheck } from './commands/check.ts'
 import { addDemo } from './commands/demo.ts'
@@ -101,6 +102,7 @@ function createProgram(world: World, run: Run): Command {
   addInit(program, run)
   addMachines(program, run)
   addDoctor(program, run)
+  addAgent(program, run)
   addBackup(program, run)
   addPoints(program, run)
   addShow(program, run)

@@ -1,5 +1,6 @@
 /** What a backup of a machine would be worth now, found out without holding anything. */
 
+import { printable } from '../base/text.ts'
 import { RoundOfApplications } from '../backup/mod.ts'
 import type { MachineDescription } from '../catalog/mod.ts'
 import {
@@ -8,6 +9,7 @@ import {
 } from '../consistency/mod.ts'
 import type { EngineContext } from './context.ts'
 import { findMachine, openMachine, type MachineChoice } from './find-machine.ts'
+import { nextStep, shellWord } from './next-step.ts'
 
 export interface MachineDiagnosis extends MachineChoice {
   /** As the command line says; undefined: as the configuration says. */
@@ -23,6 +25,8 @@ export interface Diagnosis {
   /** Its requirement is what was set; without one, what is predicted. */
   readonly policy: Policy
   readonly judgement: Judgement
+  /** What brings the agent into the machine, where that is what it lacks; else reasons say it. */
+  readonly nextStep: string | undefined
 }
 
 /** Faults: `usage`, `machine-*`, `platform-*`. */
@@ -47,5 +51,11 @@ export async function diagnoseMachine(
     require: request.require ?? settings?.require, onWeaker: settings?.onWeaker,
   }, undefined, predicted.grade)
   return {
-    machine, survey, applications, predicted, policy, judgement: judge(predicted, policy) }
+    machine, survey, applications, predicted, policy, judgement: judge(predicted, policy),
+    nextStep: nextStep({
+      predicted, freezing, applications, hasChannel: place.target.options.channel !== undefined,
+      command: `stillpoint agent install ${request.on === undefined
+        ? printable(name, 100) : `--on ${shellWord(request.on)}`}`,
+    }),
+  }
 }

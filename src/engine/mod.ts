@@ -6,6 +6,9 @@ export { DEFAULT_LIMITS, NO_CONFIG, parseConfig, type Config } from './config.ts
 export { loadConfig, type ConfigPlaces } from './config-file.ts'
 export type { AskPassword, EngineContext, RepositoryOptions } from './context.ts'
 export { diagnoseMachine, type Diagnosis, type MachineDiagnosis } from './diagnose-machine.ts'
+export {
+  guestAgentStatus, installGuestAgent, uninstallGuestAgent, type AgentOutcome,
+} from './guest-agent.ts'
 export type { MachineChoice } from './find-machine.ts'
 export type { FoundSigner } from './evidence-key.ts'
 export {

@@ -6,7 +6,7 @@ import type { Diagnosis } from '../../engine/mod.ts'
 import { applicationHead } from './application-report.ts'
 import { gradeLines, GRADE_TONE } from './grade-lines.ts'
 import { pair, text, type ReportSection } from './report.ts'
-import { counted, GRADE_MEANING, POWER_WORDS } from './words.ts'
+import { adviceOf, counted, GRADE_MEANING, limitingReasons, POWER_WORDS } from './words.ts'
 
 export function diagnosisReport(diagnosis: Diagnosis): readonly ReportSection[] {
   return [
@@ -78,8 +78,16 @@ function applicationsOf({ applications, predicted }: Diagnosis): ReportSection |
   }
 }
 
-function gradeOf({ predicted, policy, judgement, survey }: Diagnosis): ReportSection {
+/** The one action to begin with; empty where none raises the grade. */
+export function firstAction({ predicted: { grade, reasons }, nextStep }: Diagnosis): string {
+  const [worst] = limitingReasons(grade, reasons)
+  return nextStep ?? (worst === undefined ? '' : adviceOf(worst))
+}
+
+function gradeOf(diagnosis: Diagnosis): ReportSection {
+  const { predicted, policy, judgement, survey } = diagnosis
   const { grade } = predicted
+  const action = firstAction(diagnosis)
   const isShort = judgement.kind === 'weaker'
   return {
     title: `a backup now would be: ${grade} (${GRADE_MEANING[grade]})`,
@@ -92,6 +100,7 @@ function gradeOf({ predicted, policy, judgement, survey }: Diagnosis): ReportSec
       ...judgement.kind === 'fine' ? []
         : [text('LESS THAN REQUIRED'), ...judgement.because.map((because) => text(because, 1))],
       ...policy.origin === 'operator' ? [text(`required is ${policy.require}`)] : [],
+      ...action === '' ? [] : [text(`do first: ${action}`)],
     ],
   }
 }

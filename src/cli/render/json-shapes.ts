@@ -12,6 +12,7 @@ import type {
 } from '../../engine/mod.ts'
 import type { JsonFields } from '../output.ts'
 import { adviceFor } from './application-report.ts'
+import { firstAction } from './diagnosis-report.ts'
 
 export function backupJson(summary: BackupSummary): JsonFields {
   const { stored, judgement, result } = summary
@@ -101,8 +102,8 @@ export function shownPointJson({ point, verdict }: ShownPoint): JsonFields {
   }
 }
 
-export function diagnosisJson(
-  { machine, survey, predicted, policy, judgement, applications }: Diagnosis): JsonFields {
+export function diagnosisJson(diagnosis: Diagnosis): JsonFields {
+  const { machine, survey, predicted, policy, judgement, applications } = diagnosis
   const { freezing } = survey
   const { discovery } = applications
   const found = discovery.state === 'done' ? discovery.applications : []
@@ -118,6 +119,7 @@ export function diagnosisJson(
     require: policy.require,
     meetsPolicy: judgement.kind === 'fine',
     because: judgement.kind === 'fine' ? [] : judgement.because,
+    doFirst: firstAction(diagnosis) || null,
   }
 }
 

@@ -4,7 +4,7 @@ import { systemClock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { seededRandom } from '../../base/random.ts'
 import { Secret } from '../../base/secret.ts'
-import type { Platform } from '../../catalog/mod.ts'
+import type { GuestAccess, Platform } from '../../catalog/mod.ts'
 import type { ApplicationHost, RequestorHeldSet } from '../../consistency/mod.ts'
 import { FakeFreezer, FakeProvider } from '../../consistency/testing/mod.ts'
 import type { PlatformTarget, Registry } from '../../engine/mod.ts'
@@ -18,6 +18,8 @@ export interface BenchOptions {
   readonly applications?: ApplicationHost
   /** What holds the machine's file systems; default an agent that works. */
   readonly freezer?: RequestorHeldSet['freezer']
+  /** What is inside the machine; default: the platform has no way in. */
+  readonly guest?: GuestAccess
   readonly environment?: Readonly<Record<string, string>>
   readonly workingDir?: string
   /** What the operator types, one answer a question; none: nobody sits there. */
@@ -83,7 +85,9 @@ export function createBench(options: BenchOptions = {}): Bench {
       if (target.options.qmp.endsWith('/gone')) {
         throw new Fault('platform-unreachable', `nobody listens at ${target.options.qmp}`)
       }
-      return fakePlatform(target.options.name ?? 'web1', provider, disks)
+      const { guest } = options
+      const platform = fakePlatform(target.options.name ?? 'web1', provider, disks)
+      return guest === undefined ? platform : { ...platform, openGuest: async () => guest }
     },
   }
   const random = seededRandom(options.seed ?? 1)

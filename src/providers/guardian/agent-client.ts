@@ -146,6 +146,16 @@ export class AgentClient implements AsyncDisposable {
     return this.#count(await this.#call('guest-fsfreeze-thaw'))
   }
 
+  /**
+   * Any other command, which changes nothing that a thaw needs; what it returns is bounded in size
+   * and depth alone. Faults: `agent-*`, or the signal's reason.
+   */
+  ask(
+    command: string, args: Readonly<Record<string, unknown>>, signal: AbortSignal,
+  ): Promise<unknown> {
+    return abortable(this.#call(command, args), signal)
+  }
+
   get isOpen(): boolean {
     return this.#lost === undefined
   }
@@ -157,7 +167,7 @@ export class AgentClient implements AsyncDisposable {
     return value
   }
 
-  #call(command: string): Promise<unknown> {
+  #call(command: string, args?: Readonly<Record<string, unknown>>): Promise<unknown> {
     if (this.#lost !== undefined) return Promise.reject(this.#lost)
     if (this.#waiting.length >= MAX_PENDING) {
       return Promise.reject(new Fault('agent-unreachable',
@@ -166,7 +176,7 @@ export class AgentClient implements AsyncDisposable {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>()
     promise.catch(() => {}) // its caller may have given up
     this.#waiting.push({ command, resolve, reject })
-    this.#socket.write(`{"execute":"${command}"}\n`)
+    this.#socket.write(`${JSON.stringify({ execute: command, arguments: args })}\n`)
     return promise
   }
 

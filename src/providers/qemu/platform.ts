@@ -3,11 +3,12 @@
 import { deadline } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
-import type { MachineSummary, Platform } from '../../catalog/mod.ts'
+import type { GuestAccess, MachineSummary, Platform } from '../../catalog/mod.ts'
 import type { Provider } from '../../consistency/mod.ts'
 import { AgentClient } from '../guardian/agent-client.ts'
 import { discoverDisks } from './disks.ts'
-import { agentChannel } from './guest-agent.ts'
+import { openGuestAccess } from './guest-access.ts'
+import { agentChannel, missingAgent } from './guest-agent.ts'
 import { describeMachine, machineDocuments, machineName } from './inventory.ts'
 import type { ProviderContext, QemuOptions } from './options.ts'
 import { powerOf } from './power.ts'
@@ -94,6 +95,20 @@ class QemuPlatform implements Platform {
     const { runDir = defaultRunDir(process.getuid?.() ?? 0) } = this.#options
     return new QemuProvider({
       options: this.#options, runDir, qmp: this.#qmp, context: this.#context })
+  }
+
+  async openGuest(name: string, signal: AbortSignal): Promise<GuestAccess> {
+    this.#check(name)
+    const { agent: path } = this.#options
+    const client = await this.#qmp.client(signal)
+    const channel = path === undefined ? undefined : await agentChannel(client, path, signal)
+    const missing = missingAgent(path, channel, await powerOf(client, signal))
+    if (path === undefined || missing !== undefined) {
+      throw new Fault('machine-not-ready',
+        `nothing can be done in ${printable(name, 64)}: ${missing?.detail ?? ''}`, {
+          advice: 'Give it the channel of qemu-guest-agent, and name its socket (agent=PATH).' })
+    }
+    return openGuestAccess(path, this.#context.clock, signal)
   }
 
   #check(name: string): void {

@@ -34,6 +34,8 @@ export interface FakeAgentBehaviour {
   thawHookStatus: number
   /** Answers of `guest-get-fsinfo`. */
   fsinfo: readonly unknown[]
+  /** Further commands: each returns what the agent returns, or throws what it refuses with. */
+  readonly commands: Map<string, (args: Readonly<Record<string, unknown>>) => unknown>
 }
 
 export class FakeGuestAgent implements AsyncDisposable {
@@ -42,6 +44,7 @@ export class FakeGuestAgent implements AsyncDisposable {
     fileSystems: 3, onFreeze: (count) => count, onThaw: (count) => count, isSilent: false,
     disabled: new Set(), freezeHookStatus: 0, thawHookStatus: 0,
     beforeFreeze: () => Promise.resolve(), beforeThaw: () => Promise.resolve(), fsinfo: [],
+    commands: new Map(),
   }
   /** What was carried out, in order: `freeze 3`, `thaw 2`, `sync` … */
   readonly journal: string[] = []
@@ -141,11 +144,12 @@ export class FakeGuestAgent implements AsyncDisposable {
     } else if (this.#says === 'frozen' && !ALLOWED_WHILE_FROZEN.has(command)) {
       refuse(client, 'CommandNotFound',
         `Command ${command} has been disabled: the agent is in frozen state`)
-    } else await this.#carryOut(client, command)
+    } else await this.#carryOut(client, command, args)
     this.#changed()
   }
 
-  async #carryOut(client: Client, command: string): Promise<void> {
+  async #carryOut(
+    client: Client, command: string, args: Readonly<Record<string, unknown>>): Promise<void> {
     const { behaviour } = this
     switch (command) {
       case 'guest-fsfreeze-freeze':
@@ -175,13 +179,17 @@ export class FakeGuestAgent implements AsyncDisposable {
         return answer(client, `${JSON.stringify({ return: behaviour.fsinfo })}\n`)
       case 'guest-info':
         return answer(client, `${JSON.stringify({ return: this.#info() })}\n`)
-      default:
+      default: {
+        const carryOut = behaviour.commands.get(command)
+        if (carryOut !== undefined) return answerWith(client, () => carryOut(args))
         return refuse(client, 'CommandNotFound', `The command ${command} has not been found`)
+      }
     }
   }
 
   #info(): unknown {
-    const names = [...ALLOWED_WHILE_FROZEN, 'guest-fsfreeze-freeze', 'guest-get-fsinfo']
+    const names = [...ALLOWED_WHILE_FROZEN, 'guest-fsfreeze-freeze', 'guest-get-fsinfo',
+      ...this.behaviour.commands.keys()]
     return {
       version: '7.2.22',
       supported_commands: names.map((name) => ({
@@ -209,6 +217,14 @@ interface Client {
 /** To a client that is gone an answer is lost, as on a channel without a host. */
 function answer({ socket }: Client, text: string): void {
   if (!socket.destroyed) socket.write(Buffer.from(text, 'latin1'))
+}
+
+function answerWith(client: Client, value: () => unknown): void {
+  try {
+    answer(client, `${JSON.stringify({ return: value() })}\n`)
+  } catch (error) {
+    refuse(client, 'GenericError', error instanceof Error ? error.message : 'no reason')
+  }
 }
 
 function refuse(client: Client, kind: string, desc: string): void {
