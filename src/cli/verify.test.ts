@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import { POINT, recordPlace, STILLPOINT_TAG } from '../catalog/mod.ts'
 import { openPointRepository } from '../catalog/testing/mod.ts'
@@ -237,6 +240,19 @@ suite('show --verify', () => {
       assert.match(stdout, /altered after it was sealed/)
     })
   }
+
+  test('what was altered is restored as what it is: not to be relied on', async (t) => {
+    const scene = await makeScene(1)
+    const folder = await mkdtemp(join(tmpdir(), 'stillpoint-altered-'))
+    t.after(() => rm(folder, { recursive: true, force: true }))
+    const sound = await scene.bench.run('restore', 'latest', '--to', join(folder, 'a'))
+    assert.deepEqual([sound.code, /RELIED/.test(sound.stdout)], [0, false])
+    await alter(scene, scene.points[0] ?? '', async (root) =>
+      [...root.values(), fileNode('zzz', 0, [])])
+    const { code, stdout } = await scene.bench.run('restore', 'latest', '--to', join(folder, 'b'))
+    assert.equal(code, 3)
+    assert.match(stdout, /NOT TO BE RELIED ON: The point was altered after it was sealed: \/zzz/)
+  })
 
   test('without evidence, or with some that nobody understands, it says so', async () => {
     const scene = await makeScene(1)

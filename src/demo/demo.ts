@@ -149,7 +149,8 @@ async function liveAndDie(stage: Stage, signal: AbortSignal): Promise<{
   const { story, shell, kind } = stage
   await using guest = await bootGuest(stage, signal)
   story.chapter('Two backups while it works')
-  await stillpoint(shell, ['init'], {}, signal)
+  const fingerprint = /^ {2}([0-9a-f]{64})$/m.exec(
+    await stillpoint(shell, ['init'], {}, signal))?.[1] ?? ''
   const channel = guest.channelSocket === undefined ? '' : ',channel=first/channel'
   const machine = [
     kind, '--on', `qemu:qmp=first/qmp,guardian-qmp=first/qmp2,agent=first/agent${channel}`]
@@ -160,6 +161,9 @@ async function liveAndDie(stage: Stage, signal: AbortSignal): Promise<{
     await stillpoint(shell, ['backup', ...machine, '--json'], { silent: true }, signal))
   await stillpoint(shell, ['points'], {}, signal)
   await stillpoint(shell, ['show', 'latest'], {}, signal)
+  story.say('Is it what was sealed, and signed by the key whose fingerprint init printed?')
+  await stillpoint(
+    shell, ['show', 'latest', '--verify', '--fingerprint', fingerprint], {}, signal)
   const evidence = shownEvidence(
     await stillpoint(shell, ['show', 'latest', '--json'], { silent: true }, signal))
 

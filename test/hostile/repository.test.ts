@@ -9,7 +9,11 @@ import type { FaultCode } from '../../src/base/fault.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { Secret } from '../../src/base/secret.ts'
-import { readRestorePoints, type ListedPoint } from '../../src/catalog/mod.ts'
+import {
+  NO_PINS, readCatalog, readRestorePoints, recordPlace, verifyGone, verifyPoint, type ListedPoint,
+} from '../../src/catalog/mod.ts'
+import { openPointRepository } from '../../src/catalog/testing/mod.ts'
+import { signAnything, testSigner } from '../../src/consistency/testing/mod.ts'
 import { temporaryFolder } from '../../src/providers/testing/mod.ts'
 import { restoreDisks } from '../../src/recovery/mod.ts'
 import { checkRepository, openRepository, type CheckReport } from '../../src/repository/mod.ts'
@@ -127,6 +131,20 @@ const LIES: readonly (readonly [string, (it: Forgery) => Promise<unknown>])[] = 
   }],
 ]
 
+const PLACE = { sequence: 1, previous: null }
+const FRAME = { _type: 'https://in-toto.io/Statement/v1', subject: [
+  { name: '0b5e7a52-3f0e-4b8c-9a3d-2f6f1f0c7d11', digest: { sha256: 'a'.repeat(64) } }] }
+const COMMON = {
+  machine: 'db1', repositoryId: 'e'.repeat(64),
+  signer: { publicKey: testSigner().publicKey.pem } }
+const RECORDS = {
+  completion: { ...FRAME, predicateType: 'urn:stillpoint:completion:1', predicate: {
+    ...COMMON, ...PLACE, completedAt: '2026-08-01T10:00:02Z', applications: [] } },
+  tombstones: { ...FRAME, predicateType: 'urn:stillpoint:tombstones:1', predicate: {
+    ...COMMON, forgotten: [{ ...PLACE, signer: 'b'.repeat(64), because: 'rules',
+      forgottenAt: '2026-08-01T10:00:02Z' }] } },
+} as const
+
 for (const [name, lie] of LIES) {
   test(`${name}: the point is damaged, the one beside it is not`, async () => {
     const forgery = await beginForgery()
@@ -221,6 +239,36 @@ test('documents with any of their values replaced are damage, or still the truth
       : found.list.map((it) => it.state)) states.set(state, (states.get(state) ?? 0) + 1)
   }
   assert.ok((states.get('damaged') ?? 0) > 50, JSON.stringify([...states]))
+})
+
+test('records with any of their values replaced are left out, and harm no point', async () => {
+  const kept = new Map<string, number>()
+  for (let seed = 1; seed <= 200; seed++) {
+    const dice = new Dice(seed)
+    const forgery = await beginForgery()
+    await forgery.point()
+    const { forge } = forgery
+    const name = dice.pick(['completion', 'tombstones'] as const)
+    const bytes = Buffer.from(signAnything(mutateJson(RECORDS[name], dice)))
+    const file = fileEntry(`${name}.dsse.json`, [forge.blob('data', bytes)], bytes.length)
+    const root = forge.tree({ nodes: [file] })
+    await forge.flush()
+    const snapshot = { ...recordPlace('db1'), time: '2026-08-01T10:00:02Z' }
+    const isSpoilt = dice.below(4) === 0
+    await forge.snapshot(root, isSpoilt ? mutateJson(snapshot, dice) as object : snapshot)
+    await using repository = await openPointRepository(forgery.storage)
+    const { signal } = new AbortController()
+    const catalog = await readCatalog(repository, signal)
+    const point = catalog.points.find(({ state }) => state === 'readable')
+    assert.ok(point !== undefined, `seed ${seed}`)
+    const { chain } = verifyPoint(catalog, point, NO_PINS, repository.id)
+    assert.equal(chain?.present, 1, `seed ${seed}`)
+    verifyGone(catalog, '0b', NO_PINS)
+    const what = catalog.records.length === 0 ? 'left out' : 'kept'
+    kept.set(what, (kept.get(what) ?? 0) + 1)
+  }
+  const [out = 0, there = 0] = [kept.get('left out'), kept.get('kept')]
+  assert.ok(out > 50 && there > 0, JSON.stringify([...kept]))
 })
 
 test('sealed files with any of their values replaced are a fault or a finding', async () => {

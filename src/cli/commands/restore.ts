@@ -5,6 +5,7 @@ import { IMAGE_FORMATS, type ImageFormat } from '../../disk/mod.ts'
 import { restorePoint } from '../../engine/mod.ts'
 import { restoreJson } from '../render/json-shapes.ts'
 import { renderRestore } from '../render/restore-text.ts'
+import { brokenSeal } from '../render/words.ts'
 import type { Run } from '../session.ts'
 import { sometimes } from '../sometimes.ts'
 import { POINT_HELP } from './show.ts'
@@ -50,6 +51,6 @@ export function addRestore(program: Command, run: Run): void {
         }, await openContext(), signal)
         output.summary('restore', restoreJson(done))
         output.result(renderRestore(done, output.paint))
-        return 0
+        return brokenSeal(done.point.result) === undefined ? 0 : 3
       }))
 }

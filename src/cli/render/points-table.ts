@@ -2,12 +2,12 @@
 
 import { printable } from '../../base/text.ts'
 import type { RestorePoint } from '../../catalog/mod.ts'
-import type { ReasonCode, VerdictStatement } from '../../consistency/mod.ts'
+import type { VerdictStatement } from '../../consistency/mod.ts'
 import type { PointListing } from '../../engine/mod.ts'
 import { noPaint, type Paint } from '../paint.ts'
 import { renderTable } from './table.ts'
 import {
-  ageWords, counted, GRADE_COLOUR, msOrDash, shortId, sizeOrDash, wallTime,
+  ageWords, brokenSeal, counted, GRADE_COLOUR, msOrDash, shortId, sizeOrDash, wallTime,
 } from './words.ts'
 
 const COLUMNS = [
@@ -73,15 +73,11 @@ function notesOn({ point, verdict }: PointListing): readonly string[] {
     : []
   if (!isWeakerThanClaimed(point)) return refuted
   const claim = point.claimed === undefined ? 'carries no grade' : `is tagged ${point.claimed}`
-  const broken = point.result.reasons.find(({ code }) => SEAL_REASONS.has(code))
+  const broken = brokenSeal(point.result)
   return [...refuted, broken === undefined
     ? `${id} ${claim}, but its evidence supports "${point.result.grade}"`
     : `${id} ${claim}, but is not to be relied on: ${broken.sentence}`]
 }
-
-/** Reasons that speak not of the backup, but of what became of it. */
-const SEAL_REASONS: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
-  'altered-since-seal', 'evidence-forged', 'signer-not-pinned'])
 
 function paintLine(line: string, listing: PointListing | undefined, paint: Paint): string {
   if (listing === undefined) return line

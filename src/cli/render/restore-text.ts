@@ -5,12 +5,13 @@ import type { RestoredPoint } from '../../engine/mod.ts'
 import { qemuCommandFor, shellLine } from '../../recovery/mod.ts'
 import { noPaint, type Paint } from '../paint.ts'
 import { renderPairs } from './table.ts'
-import { GRADE_COLOUR, GRADE_MEANING, shortId, wallTime } from './words.ts'
+import { brokenSeal, GRADE_COLOUR, GRADE_MEANING, shortId, wallTime } from './words.ts'
 
 export function renderRestore(
   { point, restored, durationMs }: RestoredPoint, paint: Paint = noPaint): string {
   const { machine, result } = point
   const { grade } = result
+  const broken = brokenSeal(result)
   const name = printable(machine.name, 64)
   return [
     `restored ${name} as it was at ${wallTime(point.timeMs)} UTC (point ${
@@ -23,6 +24,7 @@ export function renderRestore(
     ], '  '),
     ...startLines({ point, restored }),
     `grade: ${paint(GRADE_COLOUR[grade], grade)} (${GRADE_MEANING[grade]})`,
+    ...broken === undefined ? [] : [`NOT TO BE RELIED ON: ${broken.sentence}`],
   ].join('\n')
 }
 

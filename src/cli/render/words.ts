@@ -5,7 +5,7 @@ import { formatBytes, formatMs, printable } from '../../base/text.ts'
 import type { MachineSummary } from '../../catalog/mod.ts'
 import {
   capOf, REASONS, type ApplicationGrade, type CoverageResult, type FileSystemClass, type Grade,
-  type GradeReason, type PowerState, type VolumeSign,
+  type GradeReason, type GradeResult, type PowerState, type ReasonCode, type VolumeSign,
 } from '../../consistency/mod.ts'
 import type { Colour } from '../paint.ts'
 
@@ -77,6 +77,15 @@ export function incidentalNote({ kind }: ApplicationGrade): string {
 export function limitingReasons(
   grade: Grade, reasons: readonly GradeReason[]): readonly GradeReason[] {
   return reasons.filter(({ code }) => capOf(code) === grade && grade !== 'application')
+}
+
+/** Codes that speak not of the backup, but of what became of it since. */
+const SEAL_REASONS: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
+  'altered-since-seal', 'evidence-forged', 'signer-not-pinned'])
+
+/** Why the evidence is not to be relied on; undefined where its seal holds. */
+export function brokenSeal({ reasons }: Pick<GradeResult, 'reasons'>): GradeReason | undefined {
+  return reasons.find(({ code }) => SEAL_REASONS.has(code))
 }
 
 /** What would raise it; empty where there is nothing to do. */
