@@ -29,7 +29,7 @@ const PACKAGES = [
 const KERNEL = 'linux-image-cloud-amd64'
 const PROGRAMS = ['usr/sbin/qemu-ga', 'usr/bin/sqlite3']
 const SCRIPT_NAMES = ['init', 'serve', 'hook', 'start-full', 'others', 'postgresql.conf',
-  'mariadb.cnf', 'redis.conf']
+  'mariadb.cnf', 'redis.conf', 'agent.yaml']
 const SCRIPTS = fileURLToPath(new URL('./guest', import.meta.url))
 /** Modules by the occasion on which the guest's init loads them: `boot`, or a file system's. */
 const MODULE_SETS: Readonly<Record<string, readonly string[]>> = {
