@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
@@ -12,7 +12,7 @@ import {
 } from '../repository/mod.ts'
 import type { Storage } from '../storage/mod.ts'
 import { openMemoryStorage } from '../storage/testing/mod.ts'
-import { createBench, type Bench, type BenchOptions } from './testing/bench.ts'
+import { createBench, type Bench, type BenchOptions, type Ended } from './testing/bench.ts'
 
 const signal = new AbortController().signal
 const ON = ['--on', 'qemu:qmp=/run/qmp']
@@ -317,6 +317,31 @@ suite('show --verify', () => {
       await scene.bench.run('backup', 'web1', ...ON, '--require', 'crash')
       const verified = await scene.verify('latest', '--fingerprint', scene.fingerprint)
       assert.deepEqual([verified.json['sequence'], verified.codes], [3, ['missing-link']])
+    })
+
+  test('a host whose key is not among the pinned ones is told, and its points count as torn',
+    async (t) => {
+      const folder = await mkdtemp(join(tmpdir(), 'stillpoint-pins-'))
+      t.after(() => rm(folder, { recursive: true, force: true }))
+      const scene = await makeScene(1)
+      const config = join(folder, 'stillpoint.yaml')
+      const backup = async (pin: string, ...more: string[]): Promise<Ended> => {
+        await writeFile(config, `evidence: { fingerprint: ${pin} }\n`)
+        return scene.bench.run(
+          'backup', 'web1', ...ON, '--require', 'crash', '--config', config, ...more)
+      }
+      const other = testSigner(99).publicKey.fingerprint
+      const told = await backup(other)
+      assert.equal(told.code, 0)
+      assert.match(told.stderr, new RegExp(`signs with the key ${scene.fingerprint}, and others`))
+      const json = await backup(other, '--json')
+      assert.match(json.stderr, /"event":"evidence\.key-not-pinned"/)
+      const { stdout } = await scene.bench.run('points', '--config', config)
+      assert.equal([...stdout.matchAll(/ torn \(!\)/g)].length, 3)
+      assert.match(stdout, /signed by a key that is not pinned/)
+      assert.equal((await backup(`[${other}, ${scene.fingerprint}]`)).stderr, '')
+      const { code } = await scene.bench.run('show', 'latest', '--verify', '--config', config)
+      assert.equal(code, 0)
     })
 
   test('two histories fork', async () => {

@@ -4,6 +4,7 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { Fault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
+import { isForeign } from '../catalog/mod.ts'
 import { newSigningKey, parseSigningKey, type Signer } from '../consistency/mod.ts'
 import type { EngineContext } from './context.ts'
 
@@ -12,6 +13,8 @@ export interface FoundSigner {
   readonly path: string
   /** True if there was none until now. */
   readonly isNew: boolean
+  /** False where others are pinned: what this one signs counts as a stranger's. */
+  readonly isPinned: boolean
 }
 
 /**
@@ -32,7 +35,9 @@ export async function findSigner(context: EngineContext, location: string): Prom
   const isNew = known === undefined && await file.create(newSigningKey(context.random))
   const pem = known ?? await file.read()
   if (pem !== undefined) {
-    return { path, isNew, signer: parseSigningKey(pem, `the signing key ${printable(path)}`) }
+    const signer = parseSigningKey(pem, `the signing key ${printable(path)}`)
+    const isPinned = !isForeign(signer.publicKey.fingerprint, context.config.evidence.pins)
+    return { path, isNew, signer, isPinned }
   }
   throw new Fault('io-error', `the signing key ${printable(path)} is gone again`)
 }
