@@ -14,6 +14,7 @@ class MortalGuardian implements RunningGuardian {
   readonly #ended = Promise.withResolvers<void>()
   readonly #onAsk: (guardian: MortalGuardian, request: GuardianRequest) => unknown
   isAlive = true
+  isDisposed = false
 
   constructor(onAsk: (guardian: MortalGuardian, request: GuardianRequest) => unknown) {
     this.#onAsk = onAsk
@@ -28,7 +29,7 @@ class MortalGuardian implements RunningGuardian {
   }
 
   async ask(request: GuardianRequest): Promise<unknown> {
-    const value = this.isAlive ? this.#onAsk(this, request) : undefined
+    const value = this.isAlive ? await this.#onAsk(this, request) : undefined
     if (!this.isAlive) throw new Fault('guardian-failed', 'it ended')
     return value
   }
@@ -38,7 +39,9 @@ class MortalGuardian implements RunningGuardian {
     this.#ended.resolve()
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {}
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.isDisposed = true
+  }
 }
 
 /** A guard whose guardians do `onAsk`; how many were started. */
@@ -96,4 +99,21 @@ test('replacing ends where every replacement dies', async () => {
   const { state } = await guard.thaw(1000)
   assert.equal(state, 'unknown')
   assert.ok(started() <= 20, `${started()} guardians were started`)
+})
+
+test('a replacement that comes after the guard was disposed is let go', async () => {
+  const thawed = Promise.withResolvers<unknown>()
+  const all: MortalGuardian[] = []
+  const { guard } = guardOf((guardian, request, nth) => {
+    all[nth] = guardian
+    if (request.do === 'freeze') return { count: 3 }
+    return nth === 1 ? thawed.promise : THAWED
+  })
+  await guard.freeze(LIMITS, NOTHING)
+  const thaw = guard.thaw(1000)
+  await guard[Symbol.asyncDispose]()
+  all[1]?.kill()
+  thawed.resolve(undefined)
+  assert.deepEqual(await thaw, THAWED)
+  assert.equal(all[2]?.isDisposed, true)
 })

@@ -39,6 +39,7 @@ export class Guard implements AsyncDisposable {
   #guardian: ReturnType<StartGuardian>
   #recovery: Promise<Release> | undefined
   #isHolding = false
+  #isDisposed = false
 
   constructor(options: GuardOptions) {
     this.#options = options
@@ -121,7 +122,11 @@ export class Guard implements AsyncDisposable {
 
   /** Starts a guardian that releases what the record says is held. Never throws. */
   recover(): Promise<Release> {
-    this.#recovery ??= this.#replace(MAX_REPLACEMENTS)
+    this.#recovery ??= this.#replace(MAX_REPLACEMENTS).then(async (release) => {
+      // Started too late for the guard's disposal: it would keep the program from ending.
+      if (this.#isDisposed) await this.#guardian[Symbol.asyncDispose]()
+      return release
+    })
     return this.#recovery
   }
 
@@ -143,6 +148,7 @@ export class Guard implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#recovery
     this.#isHolding = false
+    this.#isDisposed = true
     await this.#guardian[Symbol.asyncDispose]()
   }
 }

@@ -58,10 +58,7 @@ function happen(event: FaultEvent, parts: EventParts): void {
       return
     case 'qemu-ga is silent': return silence(event, parts)
     case 'the requestor is killed': process.kill(); return
-    case 'the guardian is killed':
-      for (const { guardian } of guardians) guardian.kill()
-      parts.onDeath()
-      return
+    case 'the guardian is killed': return killGuardian(event, parts)
     case 'both are killed':
       for (const { guardian } of guardians) guardian.kill()
       process.kill()
@@ -77,6 +74,16 @@ function happen(event: FaultEvent, parts: EventParts): void {
     case 'a disk is added': machine.addDisk(); return
     case 'the machine is started': guest.powerOn(); return
     default: event.kind satisfies never
+  }
+}
+
+/** Sometimes its replacement dies as well, while it releases what the first one held. */
+function killGuardian({ which }: Pick<FaultEvent, 'which'>, parts: EventParts): void {
+  const { process, common, machine: { guardians } } = parts
+  for (const { guardian } of guardians) guardian.kill()
+  parts.onDeath()
+  if (which % 3 === 0) {
+    common.after(1, () => { if (!process.hasEnded) killGuardian({ which: 1 }, parts) })
   }
 }
 

@@ -150,15 +150,16 @@ class Life {
   }
 
   #process(plan: RunPlan): SimulatedProcess {
-    const { agent, guardians } = this.#machine
+    const { agent, guardians, plan: { channel } } = this.#machine
+    const isTold = plan.closeIsTold || channel === 'socket'
     const process: SimulatedProcess = new SimulatedProcess({
       common: this.#common, note: this.#note, dieAt: plan.dieAt, onDeath: () => {
         const own = guardians.filter(({ of }) => of === process)
         this.#deaths.push({
-          run: this.#runs, atMs: this.#common.monotonicMs(), isTold: plan.closeIsTold,
+          run: this.#runs, atMs: this.#common.monotonicMs(), isTold,
           hasGuardian: own.some(({ guardian }) => !guardian.hasExited) })
         for (const { guardian } of own) guardian.requestorGone()
-        agent?.requestorDied(plan.closeIsTold)
+        agent?.requestorDied(isTold)
         this.#excuseIfAllDead(process)
       } })
     return process

@@ -62,9 +62,9 @@ export class ModelAgent {
     return serveHost(end, { host, clock })
   }
 
-  /** Its end of the channel is closed; the guest hears of it, or does not. */
+  /** Its end of the channel is closed; the guest hears of it, or, of a port, does not. */
   requestorDied(isTold: boolean): void {
-    this.#line?.requestor.hangUp(isTold || this.#parts.channel === 'socket')
+    this.#line?.requestor.hangUp(isTold)
   }
 
   /** It is killed and started again: sessions end, and what was prepared is forgotten. */

@@ -126,7 +126,7 @@ export class ModelGuardian implements RunningGuardian {
     else waiting?.resolve(message.value)
   }
 
-  /** The requestor's end of the pipe is closed: it is dead. */
+  /** The requestor's end of the pipe is closed. */
   requestorGone(): void {
     this.#parts.common.after(PIPE_MS, () =>
       this.#process.whenRunning(() => this.#finish('abandoned')))
@@ -177,6 +177,8 @@ export class ModelGuardian implements RunningGuardian {
       await abortable(this.ended, limit.signal)
     } catch {
       // It goes on without us.
+    } finally {
+      this.requestorGone()
     }
   }
 }
