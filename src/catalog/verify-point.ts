@@ -134,7 +134,7 @@ function sealFindings(seal: SealedEvidence, pins: Pins): readonly VerifyFinding[
 
 function unknownSigner(pins: Pins): readonly VerifyFinding[] {
   return pins.size > 0 ? [] : [finding('signer-unknown',
-    'It is self-consistent, signer unknown: no fingerprint is pinned outside the repository.')]
+    'No fingerprint is pinned outside the repository, so anybody could have signed it.')]
 }
 
 function chainOf(catalog: Catalog, seal: SealedEvidence, pins: Pins): ChainReport {

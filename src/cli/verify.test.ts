@@ -174,7 +174,7 @@ suite('show --verify', () => {
       const unpinned = await scene.verify(second)
       assert.deepEqual([unpinned.code, unpinned.codes], [3, ['signer-unknown']])
       const { stdout } = await scene.bench.run('show', 'latest', '--verify')
-      assert.match(stdout, /verified: self-consistent, signer unknown/)
+      assert.match(stdout, /verification: self-consistent, signer unknown/)
       const { code, stderr } = await scene.bench.run(
         'show', 'latest', '--verify', '--fingerprint', 'abc')
       assert.deepEqual([code, /is no fingerprint/.test(stderr)], [2, true])

@@ -32,7 +32,7 @@ export function renderVerification(verified: VerifiedPoint, paint: Paint = noPai
   const sections: readonly ReportSection[] = [
     { title: titleOf(verified), lines: factsOf(verification) },
     {
-      title: `verified: ${words}`, marked: words, tone,
+      title: `verification: ${words}`, marked: words, tone,
       lines: [
         ...findings.map(({ sentence }) => text(sentence)),
         ...result === 'intact' ? [text('Disks and documents are those that were sealed, the ' +
