@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import { gradeOf, type Evidence } from '../consistency/mod.ts'
+import { cappedBy, gradeOf, reason, type Evidence, type ReasonCode } from '../consistency/mod.ts'
 import { sampleEvidence } from '../consistency/testing/mod.ts'
 import { fileIdOf } from '../repository/mod.ts'
 import { bestGradeSoFar, findPoint } from './find-point.ts'
@@ -83,4 +83,12 @@ test('the best grade so far is of this machine alone, and of what can be read', 
   assert.equal(bestGradeSoFar(points, 'db1'), 'application')
   assert.equal(bestGradeSoFar([second, third, broken(4, 'db1')], 'db1'), 'crash')
   assert.equal(bestGradeSoFar([second, broken(4, 'db1')], 'db1'), undefined)
+})
+
+test('an altered point lowers no requirement, and a forged or foreign one raises none', () => {
+  const sealedAs = (code: ReasonCode): RestorePoint =>
+    ({ ...first, result: cappedBy(first.result, reason(code)) })
+  assert.equal(bestGradeSoFar([sealedAs('altered-since-seal')], 'db1'), 'application')
+  assert.equal(bestGradeSoFar([sealedAs('evidence-forged'), third], 'db1'), 'crash')
+  assert.equal(bestGradeSoFar([sealedAs('signer-not-pinned')], 'db1'), undefined)
 })

@@ -2,7 +2,7 @@
 
 import { Fault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
-import { isWeaker, type Grade } from '../consistency/mod.ts'
+import { gradeOf, isWeaker, type Grade } from '../consistency/mod.ts'
 import type { ListedPoint, RestorePoint } from './restore-point.ts'
 
 /**
@@ -62,12 +62,18 @@ function byPrefix(points: readonly ListedPoint[], name: string): ListedPoint {
   return only
 }
 
-/** The best grade that any readable point of the machine has; undefined if it has none. */
+/**
+ * The best grade that the machine has had, by the evidence of its readable points; undefined if it
+ * has none. An altered point was once that good, and must not lower what is required of the next;
+ * forged and foreign evidence says nothing of the machine.
+ */
 export function bestGradeSoFar(
   points: readonly ListedPoint[], machineName: string): Grade | undefined {
   return points
-    .flatMap((point) => point.state === 'readable' && point.machine.name === machineName
-      ? [point.result.grade] : [])
+    .flatMap((point) => point.state === 'readable' && point.machine.name === machineName &&
+      !point.result.reasons.some(({ code }) =>
+        code === 'evidence-forged' || code === 'signer-not-pinned')
+      ? [gradeOf(point.evidence).grade] : [])
     .reduce<Grade | undefined>((best, grade) =>
       best === undefined || isWeaker(best, grade) ? grade : best, undefined)
 }
