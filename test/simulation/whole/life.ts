@@ -127,7 +127,11 @@ class Life {
       note: this.#note, onEvent: (kind) => this.#options.tally.count(kind),
       onDeath: () => this.#excuseIfAllDead(process) })
     const moment = (now: Moment): void => {
-      if (now === 'reading' && plan.isOrderly) this.#heldTooLong.push(...machine.guest.held)
+      if (now === 'reading' && plan.isOrderly) {
+        // What hangs at its thaw goes on when its session is ended, or at its own limit.
+        this.#heldTooLong.push(...machine.guest.held
+          .filter((name) => plan.troubleOf(name) !== 'thaw-hangs'))
+      }
       happens(now)
     }
     machine.guestAgent.onFrozen = () => moment('frozen')

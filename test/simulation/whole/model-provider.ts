@@ -153,9 +153,11 @@ export class ModelProvider implements Provider {
     moment('committing')
     await clock.sleep(beforeMs, NEVER)
     if (troubles.commitFails === 'before') throw new Fault('snapshot-failed', 'on purpose')
+    // A platform goes on by itself, whatever becomes of who asked it.
+    const pace = quiesce === undefined ? clock : machine.guest.clock
     const held = quiesce?.()
     const truth = await captureInstant(machine.guest, machine.diskIds, captured, async () => {
-      if (troubles.instantGapMs > 0) await clock.sleep(troubles.instantGapMs, NEVER)
+      if (troubles.instantGapMs > 0) await pace.sleep(troubles.instantGapMs, NEVER)
     })
     held?.[Symbol.dispose]()
     machine.instants.set(pointId, truth)

@@ -80,7 +80,7 @@ function planApplication(
   return {
     name: `${kind}-${at}`, kind,
     diskIds: dice.chance(0.3) ? disks.map(({ id }) => id) : [first],
-    everyMs: dice.between(10, 200), takesMs: dice.between(2, 9),
+    everyMs: dice.between(12, 200), takesMs: dice.between(2, 9),
     limits: { freezeMs: dice.between(300, 2000), holdMs, thawMs: dice.between(300, 2000) },
     pauseMs: holdMs + 3000,
     durability: dice.chance(0.1) ? 'unsafe' : 'safe',
