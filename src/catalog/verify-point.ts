@@ -2,8 +2,8 @@
 
 import { printable } from '../base/text.ts'
 import {
-  followChain, isWhole, type ChainReport, type CompletionStatement, type Digest, type Fingerprint,
-  type Gap, type Tombstone,
+  followChain, isWhole, type ChainLink, type ChainReport, type CompletionStatement, type Digest,
+  type Fingerprint, type Gap, type Tombstone,
 } from '../consistency/mod.ts'
 import { chainLinks, type Catalog } from './catalog.ts'
 import { isForeign, type Pins, type SealedEvidence } from './point-seal.ts'
@@ -171,13 +171,16 @@ function completionOf(
 }
 
 function remarksOn(
-  { points, records }: Catalog, { digest, statement }: SealedEvidence, pins: Pins,
+  catalog: Catalog, { digest, statement }: SealedEvidence, pins: Pins,
   repositoryId: string,
 ): readonly string[] {
+  const { points, records } = catalog
   const tombstone = records.flatMap(({ signed }) =>
     signed.isGenuine && !isForeign(signed.signer, pins) && signed.statement.kind === 'tombstones'
       ? signed.statement.tombstones : []).find((it) => it.digest === digest)
   const machine = statement.evidence.machine.name
+  const of = { machine, repositoryId: statement.repositoryId }
+  const later = goneAfter(chainLinks(catalog, of, pins), statement.sequence)
   const strangers = points.filter(({ seal }) => seal !== undefined &&
     seal.statement.evidence.machine.name === machine &&
     (!seal.isGenuine || isForeign(seal.signer, pins)) && seal.digest !== digest).length
@@ -186,9 +189,19 @@ function remarksOn(
       : [`It was sealed in another repository, ${statement.repositoryId.slice(0, 8)}, and copied.`],
     ...tombstone === undefined ? [] : [
       'It was to be forgotten and is still there: the forget was interrupted, or it was copied.'],
+    ...later.length === 0 ? [] : [`Later evidence of the machine, number ${
+      later.slice(0, 20).join(', ')}, is gone without a tombstone.`],
     ...strangers === 0 ? []
       : [`Other points of the machine with forged or foreign evidence: ${strangers}.`],
   ]
+}
+
+/** Numbers above `sequence` of which only a record tells, lowest first. */
+function goneAfter(links: readonly ChainLink[], sequence: number): readonly number[] {
+  const known = new Set(links.flatMap((link) =>
+    link.standing === 'witnessed' ? [] : [link.digest]))
+  const gone = links.filter((link) => link.sequence > sequence && !known.has(link.digest))
+  return [...new Set(gone.map((link) => link.sequence))].toSorted((a, b) => a - b)
 }
 
 function forgottenSentence({ forgottenAt, because }: Tombstone): string {

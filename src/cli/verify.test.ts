@@ -314,6 +314,9 @@ suite('show --verify', () => {
         const { id: name } = await findPoint(repository, scene.points[1] ?? '')
         await scene.storage.remove({ kind: 'snapshots', name }, signal)
       }
+      const first = await scene.verify('latest', '--fingerprint', scene.fingerprint)
+      assert.deepEqual([first.code, first.json['sequence']], [0, 1])
+      assert.match(String(first.json['remarks']), /number 2, is gone without a tombstone/)
       await scene.bench.run('backup', 'web1', ...ON, '--require', 'crash')
       const verified = await scene.verify('latest', '--fingerprint', scene.fingerprint)
       assert.deepEqual([verified.json['sequence'], verified.codes], [3, ['missing-link']])
