@@ -128,6 +128,7 @@ function mayBe(
   disks: ReadonlySet<string> = new Set(),
 ): boolean {
   if (entry === undefined || familyOf(volume.type) !== familyOf(entry.type)) return false
+  if (LIES_ON_NO_DISK.test(entry.device)) return false
   const onOther = disks.size > 0 && !volume.diskIds.some((id) => disks.has(id))
   if (onOther) return false
   const place = placeOf(entry.device)
@@ -143,6 +144,9 @@ function familyOf(type: string): string {
   if (/^(vfat|msdos|fat(12|16|32)?)$/.test(name)) return 'vfat'
   return name
 }
+
+/** Devices of Linux whose blocks are in a file, in memory or on another machine. */
+const LIES_ON_NO_DISK = /^(\/dev\/)?(loop|nbd|rbd|drbd|z?ram)\d/
 
 const DISK_NAME =
   /^(?:(?:xv|[shv])d[a-z]{1,3}|(?:nvme\d{1,4}n|mmcblk)\d{1,4}(?=p|$))(?:p?(\d{1,4}))?$/

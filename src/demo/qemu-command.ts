@@ -15,6 +15,13 @@ export interface HookOptions {
   readonly thawExit?: number
 }
 
+/**
+ * What the guest has beside one file system a disk: on the disk with the id `extra` one that is
+ * mounted read-only, partitions with one of EFI, or a volume of LVM; one in a file of `disk1`; or
+ * nothing at all, as it powers off once its disks were mounted.
+ */
+export type GuestLayout = 'read-only' | 'esp' | 'lvm' | 'loop' | 'off'
+
 export interface GuestSockets {
   readonly qmp: string
   readonly secondQmp: string
@@ -104,9 +111,10 @@ function escaped(value: string): string {
 /** Leaves out what an emulated processor spends a second of booting on. */
 const FAST_BOOT = ['quiet', 'mitigations=off', 'cryptomgr.notests', 'nokaslr']
 
-export function kernelParameters(kind: string, diskCount: number): readonly string[] {
+export function kernelParameters(
+  kind: string, diskCount: number, layout?: GuestLayout): readonly string[] {
   return ['console=ttyS0', 'panic=-1', ...FAST_BOOT, `sp.kind=${kind}`,
-    `sp.disks=${diskCount}`]
+    `sp.disks=${diskCount}`, ...layout === undefined ? [] : [`sp.layout=${layout}`]]
 }
 
 /** The one line that the guest waits for on its witness port before it starts to work. */

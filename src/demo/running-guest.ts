@@ -2,7 +2,7 @@
 
 import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,8 +13,8 @@ import { chooseAccelerator, type Accelerator } from './accelerator.ts'
 import { defaultCacheDir } from './cache.ts'
 import { DEFAULT_DISKS, makeDisk, type GuestDisk, type GuestDiskOptions } from './disk-images.ts'
 import {
-  kernelParameters, qemuArguments, settingsLine, socketsIn, type AgentMode, type HookOptions,
-  type QemuCommand,
+  kernelParameters, qemuArguments, settingsLine, socketsIn, type AgentMode, type GuestLayout,
+  type HookOptions, type QemuCommand,
 } from './qemu-command.ts'
 import { buildFullGuest } from './full-image.ts'
 import { buildTinyGuest } from './tiny-image.ts'
@@ -43,6 +43,10 @@ export interface GuestOptions {
   readonly hook?: HookOptions
   /** False: the guest reports what its disks hold and writes nothing. Default true. */
   readonly load?: boolean
+  /** Default: one file system a disk. */
+  readonly layout?: GuestLayout
+  /** Default `bios`; `uefi` is Debian's OVMF, with variables of its own. */
+  readonly firmware?: 'bios' | 'uefi'
   /** Default `auto`: KVM where it really runs a guest, else emulation. */
   readonly accelerator?: 'auto' | Accelerator
   /** What QEMU calls the machine; default the kind. */
@@ -79,6 +83,7 @@ export interface RunningGuest extends AsyncDisposable {
 /** For QEMU to open its sockets; for a guest to boot under emulation on a busy host. */
 const START_LIMIT_MS = 20_000
 const READY_LIMIT_MS = { tiny: 90_000, full: 300_000 }
+const OVMF = '/usr/share/OVMF'
 const MEMORY_MIB = { tiny: 256, full: 832 }
 
 /**
@@ -98,23 +103,35 @@ export async function startGuest(
     disks.push(await makeDisk(disk, options.folder, signal))
   }
   const agent = options.agent ?? 'answers'
+  const isUefi = options.firmware === 'uefi'
   return launch({
     name: options.name ?? options.kind,
     accelerator,
     memoryMiB: MEMORY_MIB[options.kind],
-    ...image,
-    kernelParameters: kernelParameters(options.kind, disks.length),
+    kernel: isUefi ? image.packedKernel : image.kernel,
+    initrd: image.initrd,
+    kernelParameters: kernelParameters(options.kind, disks.length, options.layout),
     disks,
     hasAgentPort: agent !== 'absent',
     hasChannelPort: options.kind === 'full',
     sockets: socketsIn(options.folder),
     serialLog: join(options.folder, 'serial.log'),
-    extra: options.qemuArguments ?? [],
+    extra: [...isUefi ? await uefiArguments(options.folder) : [], ...options.qemuArguments ?? []],
   }, {
     qemuLog: join(options.folder, 'qemu.log'),
     settings: settingsLine(agent, options.hook ?? {}, options.load ?? true),
     readyLimitMs: READY_LIMIT_MS[options.kind],
   }, clock, signal)
+}
+
+/** Debian's OVMF, and a copy of its blank variables in the folder. */
+async function uefiArguments(folder: string): Promise<readonly string[]> {
+  const variables = join(folder, 'efivars.fd')
+  await copyFile(join(OVMF, 'OVMF_VARS_4M.fd'), variables)
+  return [
+    '-drive', `if=pflash,format=raw,unit=0,readonly=on,file=${join(OVMF, 'OVMF_CODE_4M.fd')}`,
+    '-drive', `if=pflash,format=raw,unit=1,file=${variables}`,
+  ]
 }
 
 function newDisks(

@@ -5,7 +5,7 @@
 
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Fault } from '../base/fault.ts'
@@ -18,24 +18,30 @@ import { extractKernel, findModules, loadOrder } from './kernel.ts'
 /** A guest that QEMU can boot without a boot loader. */
 export interface GuestImage {
   readonly kernel: string
+  /** The same as a firmware starts it, where there is one. */
+  readonly packedKernel: string
   readonly initrd: string
 }
 
 /** The programs and every library they are linked with, in Debian 12. */
 const PACKAGES = [
-  'busybox-static', 'qemu-guest-agent', 'sqlite3', 'libc6', 'libglib2.0-0', 'libpcre2-8-0',
-  'libudev1', 'libnuma1', 'liburing2', 'libsqlite3-0', 'libreadline8', 'libtinfo6', 'zlib1g',
+  'busybox-static', 'dmsetup', 'qemu-guest-agent', 'sqlite3', 'libc6', 'libdevmapper1.02.1',
+  'libglib2.0-0', 'libpcre2-8-0', 'libselinux1', 'libudev1', 'libnuma1', 'liburing2',
+  'libsqlite3-0', 'libreadline8', 'libtinfo6', 'zlib1g',
 ]
 const KERNEL = 'linux-image-cloud-amd64'
-const PROGRAMS = ['usr/sbin/qemu-ga', 'usr/bin/sqlite3']
-const SCRIPT_NAMES = ['init', 'serve', 'hook', 'start-full', 'others', 'postgresql.conf',
+const PROGRAMS = ['usr/sbin/qemu-ga', 'usr/bin/sqlite3', 'sbin/dmsetup']
+const SCRIPT_NAMES = ['init', 'serve', 'hook', 'layout', 'start-full', 'others', 'postgresql.conf',
   'mariadb.cnf', 'redis.conf', 'agent.yaml']
 const SCRIPTS = fileURLToPath(new URL('./guest', import.meta.url))
-/** Modules by the occasion on which the guest's init loads them: `boot`, or a file system's. */
+/** Modules by the occasion on which init loads them: `boot`, a file system, a layout. */
 const MODULE_SETS: Readonly<Record<string, readonly string[]>> = {
   boot: ['virtio_pci', 'virtio_blk', 'virtio_console'],
   xfs: ['xfs'],
   btrfs: ['btrfs'],
+  esp: ['vfat', 'nls_cp437', 'nls_ascii'],
+  loop: ['loop'],
+  lvm: ['dm_mod'],
 }
 
 /**
@@ -45,7 +51,10 @@ const MODULE_SETS: Readonly<Record<string, readonly string[]>> = {
 export async function buildTinyGuest(cacheDir: string, signal: AbortSignal): Promise<GuestImage> {
   const folder = imageFolder(cacheDir)
   await builtOnce(folder, (unfinished) => build(unfinished, signal), signal)
-  return { kernel: join(folder, 'vmlinux'), initrd: join(folder, 'initrd.img') }
+  return {
+    kernel: join(folder, 'vmlinux'), packedKernel: join(folder, 'vmlinuz'),
+    initrd: join(folder, 'initrd.img'),
+  }
 }
 
 /** True if `buildTinyGuest` would return at once. */
@@ -76,7 +85,9 @@ async function build(folder: string, signal: AbortSignal): Promise<void> {
   const kernel = await dependencyOf(KERNEL, /^linux-image-\d.*-cloud-amd64$/, signal)
   const root = await unpackPackages([...PACKAGES, kernel], folder, signal)
   const release = kernel.slice('linux-image-'.length)
-  await extractKernel(join(root, 'boot', `vmlinuz-${release}`), join(folder, 'vmlinux'), signal)
+  const packed = join(root, 'boot', `vmlinuz-${release}`)
+  await extractKernel(packed, join(folder, 'vmlinux'), signal)
+  await copyFile(packed, join(folder, 'vmlinuz'))
   const entries = [
     ...await programEntries(root, signal),
     ...await scriptEntries(),
@@ -92,7 +103,8 @@ async function programEntries(root: string, signal: AbortSignal): Promise<readon
   for (const program of PROGRAMS) {
     for (const [name, file] of await librariesOf(program, root, signal)) libraries.set(name, file)
   }
-  const folders = ['bin', 'guest', 'lib64', 'modules', 'usr', 'usr/bin', 'usr/sbin', 'usr/lib']
+  const folders = ['bin', 'guest', 'lib64', 'modules', 'sbin', 'usr', 'usr/bin', 'usr/sbin',
+    'usr/lib']
   return [
     ...folders.map((path): CpioEntry => ({ path, content: { kind: 'folder' } })),
     await fileEntry('bin/busybox', join(root, 'bin/busybox'), true),

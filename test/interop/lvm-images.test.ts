@@ -5,17 +5,15 @@ import { mkdtemp, open, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { runProgram } from '../../src/base/program.ts'
 import {
   openRawSource, probeDisk, probeMapped, type MappedProbe, type PhysicalPlace,
 } from '../../src/disk/mod.ts'
 import { missingProgram } from '../../src/disk/testing/mod.ts'
+import { FIRST_EXTENT, INACTIVE, run, withLvm } from './lvm-programs.ts'
 
 const signal = new AbortController().signal
 const MIB = 2 ** 20
 const EXTENT = 4 * MIB
-/** Where LVM begins the first extent of a physical volume by default. */
-const FIRST_EXTENT = MIB
 const skip = process.getuid?.() === 0
   ? missingProgram('vgcreate', 'lvcreate', 'lvs', 'mkfs.ext4', 'mkfs.xfs', 'losetup')
   : 'only root can attach loop devices'
@@ -23,36 +21,11 @@ const skip = process.getuid?.() === 0
 const folder = await mkdtemp(join(tmpdir(), 'stillpoint-lvm-'))
 after(() => rm(folder, { recursive: true, force: true }))
 
-async function run(program: string, ...args: readonly string[]): Promise<string> {
-  const { stdout } = await runProgram(program, args, {
-    signal, env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' } })
-  return Buffer.from(stdout).toString()
-}
-
 async function image(name: string, sizeBytes: number): Promise<string> {
   const path = join(folder, name)
   await writeFile(path, '')
   await truncate(path, sizeBytes)
   return path
-}
-
-/** Runs LVM's programs on these images alone; nothing is activated, so no kernel is needed. */
-async function withLvm(
-  images: readonly string[],
-  make: (lvm: (program: string, ...args: readonly string[]) => Promise<string>,
-    devices: readonly string[]) => Promise<void>,
-): Promise<void> {
-  await using stack = new AsyncDisposableStack()
-  const devices: string[] = []
-  for (const path of images) {
-    const device = (await run('losetup', '--find', '--show', path)).trim()
-    stack.defer(async () => { await run('losetup', '--detach', device) })
-    devices.push(device)
-  }
-  const filter = [...devices.map((device) => `"a|^${device}$|"`), '"r|.*|"'].join(',')
-  await make((program, ...args) => run(program, '--quiet', '--quiet', '--driverloaded', 'n',
-    '--config', `devices{use_devicesfile=0 filter=[${filter}]} backup{backup=0 archive=0}`,
-    ...args), devices)
 }
 
 async function probe(paths: readonly string[]): Promise<MappedProbe> {
@@ -66,8 +39,6 @@ async function probe(paths: readonly string[]): Promise<MappedProbe> {
   }
   return await probeMapped(places, signal)
 }
-
-const INACTIVE = ['--activate', 'n', '--zero', 'n', '--wipesignatures', 'n']
 
 /** Lays `content` into the extents, which follow one another in these images. */
 async function layInto(

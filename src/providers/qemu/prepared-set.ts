@@ -2,7 +2,7 @@
 
 import { rm } from 'node:fs/promises'
 import { abortable, deadline, type Clock } from '../../base/clock.ts'
-import { Fault } from '../../base/fault.ts'
+import { Fault, isFault } from '../../base/fault.ts'
 import type { Log } from '../../base/log.ts'
 import type {
   CommittedSet, DiskLeftOut, FileSystemFreezer, FreezerMissing, PowerState, RequestorHeldSet,
@@ -16,6 +16,7 @@ import { discoverDisks, type QemuDisk } from './disks.ts'
 import type { RunNames } from './names.ts'
 import { isServed, type OwnNbdServer } from './nbd-server.ts'
 import type { QmpConnection } from './qmp-connection.ts'
+import { powerOf } from './power.ts'
 import { ask } from './qmp-replies.ts'
 import { watchScratch, type ScratchSpace } from './scratch.ts'
 import { sweepMachine } from './sweep.ts'
@@ -63,6 +64,15 @@ export class QemuPreparedSet implements RequestorHeldSet {
     this.power = parts.power
     this.freezer = parts.freezer
     if (parts.tracking !== undefined) this.tracking = parts.tracking
+  }
+
+  async powerNow(signal: AbortSignal): Promise<PowerState | undefined> {
+    try {
+      return await powerOf(await this.#parts.qmp.client(signal), signal)
+    } catch (error) {
+      if (isFault(error, 'machine-not-ready')) return undefined
+      throw error
+    }
   }
 
   async commit(signal: AbortSignal): Promise<CommittedSet> {
