@@ -1,12 +1,15 @@
 /** Guardians that die while something is held, as often as it takes. */
 
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { Fault } from '../../base/fault.ts'
 import { ManualClock } from '../../base/testing/manual-clock.ts'
+import { temporaryFolder } from '../testing/mod.ts'
 import { Guard } from './guard.ts'
 import type { RunningGuardian } from './guardian-process.ts'
 import type { GuardianRequest } from './protocol.ts'
+import { processStart, removeRecord, writeRecord } from './record.ts'
 
 /** Answers until `kill`; `onAsk` is told each request. */
 class MortalGuardian implements RunningGuardian {
@@ -41,16 +44,18 @@ class MortalGuardian implements RunningGuardian {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.isDisposed = true
+    this.kill() // or it goes on unheard, which looks the same from here
   }
 }
 
 /** A guard whose guardians do `onAsk`; how many were started. */
 function guardOf(
   onAsk: (guardian: MortalGuardian, request: GuardianRequest, nth: number) => unknown,
+  recordFile = '/record',
 ): { readonly guard: Guard; readonly started: () => number } {
   let count = 0
   const guard = new Guard({
-    sockets: { agent: '/agent', qmp: undefined, guardianQmp: undefined }, recordFile: '/record',
+    sockets: { agent: '/agent', qmp: undefined, guardianQmp: undefined }, recordFile,
     nodePrefix: '', clock: new ManualClock(), settings: {},
     start: () => {
       const nth = ++count
@@ -117,3 +122,25 @@ test('a replacement that comes after the guard was disposed is let go', async ()
   assert.deepEqual(await thaw, THAWED)
   assert.equal(all[2]?.isDisposed, true)
 })
+
+for (const [what, pid, started] of [
+  ['that dies while it still thaws is replaced', 2 ** 30, 2],
+  ['that lives and still thaws is left to it', process.pid, 1],
+] as const) {
+  test(`at the end of the backup a guardian ${what}`, async () => {
+    await using folder = await temporaryFolder()
+    const recordFile = join(folder.path, 'a.hold.json')
+    const scene = guardOf((_guardian, request) => {
+      if (request.do === 'recover') removeRecord(recordFile)
+      return request.do === 'freeze' ? { count: 3 } : { state: 'unknown', detail: 'not yet' }
+    }, recordFile)
+    await scene.guard.freeze(LIMITS, NOTHING)
+    writeRecord(recordFile, {
+      version: 1, pid, pidStart: processStart(pid), machineRun: '', frozenSinceMs: 1,
+      stoppedSinceMs: undefined, sockets: {
+        agent: '/agent', qmp: undefined, guardianQmp: undefined } }, false)
+    await scene.guard.thaw(1000)
+    await scene.guard[Symbol.asyncDispose]()
+    assert.equal(scene.started(), started)
+  })
+}

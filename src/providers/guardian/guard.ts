@@ -7,7 +7,7 @@ import { startGuardian, type GuardianSettings, type StartGuardian } from './guar
 import {
   parseCount, parseOpenedAgent, parseRelease, type OpenedAgent, type Release,
 } from './protocol.ts'
-import type { HoldSockets } from './record.ts'
+import { isGuardianAlive, readRecord, type HoldSockets } from './record.ts'
 
 export interface GuardOptions {
   readonly sockets: HoldSockets
@@ -150,5 +150,8 @@ export class Guard implements AsyncDisposable {
     this.#isHolding = false
     this.#isDisposed = true
     await this.#guardian[Symbol.asyncDispose]()
+    // One that still thaws is left to it; if it died over that, its record is there still.
+    const record = readRecord(this.#options.recordFile)
+    if (record !== undefined && !isGuardianAlive(record)) await this.recover()
   }
 }

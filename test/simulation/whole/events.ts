@@ -2,6 +2,7 @@
 
 import { Fault } from '../../../src/base/fault.ts'
 import type { Excuse } from './judge.ts'
+import type { ModelGuardian } from './model-guardian.ts'
 import type { ModelMachine } from './model-machine.ts'
 import type { EventKind, FaultEvent, Moment, RunPlan } from './plan-of-faults.ts'
 import type { SimulatedProcess } from './process.ts'
@@ -42,7 +43,7 @@ export function armEvents(parts: EventParts): (moment: Moment) => void {
 
 function happen(event: FaultEvent, parts: EventParts): void {
   const { machine, common, process, controller } = parts
-  const { guest, guestAgent, agent, guardians } = machine
+  const { guest, guestAgent, agent } = machine
   switch (event.kind) {
     case 'a file system is thawed':
       guest.thaw(itemAt(machine.plan.disks, event.which)?.mountpoint)
@@ -60,7 +61,7 @@ function happen(event: FaultEvent, parts: EventParts): void {
     case 'the requestor is killed': process.kill(); return
     case 'the guardian is killed': return killGuardian(event, parts)
     case 'both are killed':
-      for (const { guardian } of guardians) guardian.kill()
+      for (const guardian of guardiansOf(parts)) guardian.kill()
       process.kill()
       return
     case 'the requestor stands still': return stopRequestor(event, parts)
@@ -77,10 +78,15 @@ function happen(event: FaultEvent, parts: EventParts): void {
   }
 }
 
+/** Those of this run: one of an earlier run may still be at work. */
+function guardiansOf({ process, machine: { guardians } }: EventParts): readonly ModelGuardian[] {
+  return guardians.filter(({ of }) => of === process).map(({ guardian }) => guardian)
+}
+
 /** Sometimes its replacement dies as well, while it releases what the first one held. */
 function killGuardian({ which }: Pick<FaultEvent, 'which'>, parts: EventParts): void {
-  const { process, common, machine: { guardians } } = parts
-  for (const { guardian } of guardians) guardian.kill()
+  const { process, common } = parts
+  for (const guardian of guardiansOf(parts)) guardian.kill()
   parts.onDeath()
   if (which % 3 === 0) {
     common.after(1, () => { if (!process.hasEnded) killGuardian({ which: 1 }, parts) })

@@ -32,8 +32,11 @@ import { NEVER, VirtualClock } from './virtual-clock.ts'
 
 /** For whatever was given up to come to its end. */
 const AFTERMATH_MS = 120_000
-/** For a start to come to the release of what an earlier one left. */
-const START_MS = 2000
+/**
+ * For a start to come to the release of what an earlier one left: a backup first waits for the
+ * agent of Stillpoint, and reads the repository (docs/unproven.md).
+ */
+const START_MS = { recover: 2000, backup: 20_000 }
 const DAY_MS = 24 * 3_600_000
 
 export interface LifeOptions {
@@ -111,7 +114,7 @@ class Life {
   /** What the program printed, the code it failed with, or `killed`. */
   async #backUp(plan: RunPlan): Promise<BackupSummary | string> {
     const machine = this.#machine
-    this.#endExcuses()
+    this.#endExcuses('backup')
     machine.removeAddedDisk()
     machine.guest.run = this.#runs
     this.#behave(plan)
@@ -186,9 +189,9 @@ class Life {
     this.#excuses.push({ fromMs: this.#common.monotonicMs(), toMs: Infinity })
   }
 
-  /** A start releases what it finds before it does anything else. */
-  #endExcuses(): void {
-    const endMs = this.#common.monotonicMs() + START_MS
+  /** A start releases what it finds before it holds anything itself. */
+  #endExcuses(how: 'recover' | 'backup'): void {
+    const endMs = this.#common.monotonicMs() + START_MS[how]
     for (const excuse of this.#excuses) if (excuse.toMs === Infinity) excuse.toMs = endMs
   }
 
@@ -225,7 +228,7 @@ class Life {
       repository: undefined, dice: this.#dice.fork('recovery run'),
       moment: () => {}, note: this.#note })
     this.#note('the next start')
-    this.#endExcuses()
+    this.#endExcuses('recover')
     await this.#common.runUntil(this.#recover(requestor))
     const { guest, left, runDir, sockets } = this.#machine
     assert.equal(guest.isFrozen, false, 'the guest is still frozen after the next start')

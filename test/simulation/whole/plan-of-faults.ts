@@ -54,6 +54,8 @@ export interface ProviderTroubles {
   readonly commitFails: 'never' | 'before' | 'after'
   /** Between one disk's instant and the next one's: then it is no single one, and it says so. */
   readonly instantGapMs: number
+  /** For one read: a large disk, whose backup goes on long after the hold. */
+  readonly readTakesMs: number
   /** At this read the instant is lost: reads fault, or show the disk as it is by then. */
   readonly breaksAtRead: number
   readonly breaksLoudly: boolean
@@ -79,7 +81,7 @@ export interface RunPlan {
 }
 
 const ORDINARY: ProviderTroubles = {
-  prepareFails: false, commitTakesMs: [2, 2], commitFails: 'never', instantGapMs: 0,
+  prepareFails: false, commitTakesMs: [2, 2], commitFails: 'never', instantGapMs: 0, readTakesMs: 1,
   breaksAtRead: Infinity, breaksLoudly: true, quiescesNothing: false,
 }
 
@@ -95,9 +97,10 @@ export function calmRun(dice: Dice): RunPlan {
 /** One to four kinds of trouble at once. */
 export function troubledRun(dice: Dice, machine: MachinePlan): RunPlan {
   const calm = calmRun(dice.fork('calm'))
+  const readTakesMs = dice.fork('reading').chance(0.3) ? 20_000 : 1
   const plan: RunPlan = {
-    ...calm, isCalm: false, full: dice.chance(0.2), settings: settingsOf(dice),
-    closeIsTold: dice.chance(0.7),
+    ...calm, isCalm: false, provider: { ...ORDINARY, readTakesMs },
+    full: dice.chance(0.2), settings: settingsOf(dice), closeIsTold: dice.chance(0.7),
   }
   const kinds = new Set(Array.from({ length: dice.between(1, 4) }, () => dice.pick([
     'habits', 'fates', 'applications', 'store', 'provider', 'death', 'events', 'events'])))
@@ -108,7 +111,7 @@ export function troubledRun(dice: Dice, machine: MachinePlan): RunPlan {
     ...kinds.has('fates') ? { fates: fatesOf(dice) } : {},
     ...kinds.has('applications') ? { troubleOf: troublesOf(dice, machine) } : {},
     ...kinds.has('store') ? { store: storeOf(dice) } : {},
-    ...kinds.has('provider') ? { provider: providerOf(dice) } : {},
+    ...kinds.has('provider') ? { provider: { ...providerOf(dice), readTakesMs } } : {},
     ...kinds.has('death') ? { dieAt: dice.between(1, 160) } : {},
     ...kinds.has('events')
       ? { events: Array.from({ length: dice.between(1, 3) }, () => eventOf(dice, machine)) } : {},

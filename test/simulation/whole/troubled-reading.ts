@@ -79,11 +79,12 @@ class TroubledSet {
   }
 
   #source(id: string, source: BlockSource): BlockSource {
-    const { requestor, troubles: { breaksAtRead, breaksLoudly }, contentOf } = this.#parts
+    const { requestor, troubles, contentOf } = this.#parts
+    const { readTakesMs, breaksAtRead, breaksLoudly } = troubles
     return {
       ...source,
       read: (offset, length, signal) => requestor.outside(`reading ${id}`, async () => {
-        await requestor.clock.sleep(1, NEVER)
+        await requestor.clock.sleep(readTakesMs, NEVER)
         this.#isBroken ||= this.#reads++ >= breaksAtRead
         if (!this.#isBroken) return source.read(offset, length, signal)
         if (breaksLoudly) throw new Fault('snapshot-broken', 'the scratch space was full')
