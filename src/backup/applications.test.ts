@@ -140,6 +140,16 @@ suite('applications that cannot be asked', () => {
     assert.equal(result.grade, 'filesystem') // for the one that is protected
   })
 
+  test('nobody waits for them before the machine is free of what a killed run left', async () => {
+    await using bench = await benchWithGuest()
+    let isFree = false
+    await bench.backup({ openApplications: async () => {
+      isFree = bench.provider.left.size > 0 // prepared: that begins with the release
+      return { missing: 'a frozen machine cannot answer' }
+    } })
+    assert.ok(isFree)
+  })
+
   test('a machine that does not run is not asked', async () => {
     await using bench = await backupBench({ power: 'off' })
     const { host } = asked({ name: 'redis' })

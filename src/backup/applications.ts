@@ -22,8 +22,12 @@ const PREPARE_MS = 120_000
 const END_MS = 30_000
 
 export interface ApplicationsRequest {
-  /** Who leads to the machine's applications; stays the caller's. */
-  readonly applications: ApplicationHost | ApplicationHostMissing
+  /**
+   * Who leads to the machine's applications; stays the caller's. Asked for once the machine runs
+   * free of what a killed run held: a frozen one cannot answer.
+   */
+  readonly openApplications: (
+    signal: AbortSignal) => Promise<ApplicationHost | ApplicationHostMissing>
   /** The operator says that nothing on the machine keeps durable data. */
   readonly declaredNoApplications: boolean
   readonly clock: Clock
@@ -59,10 +63,10 @@ export class RoundOfApplications implements AsyncDisposable {
   static async prepare(
     request: ApplicationsRequest, power: PowerState, signal: AbortSignal,
   ): Promise<RoundOfApplications> {
-    const { applications: host } = request
     if (power !== 'running') {
       return new RoundOfApplications(request, { impossible: 'the machine does not run' })
     }
+    const host = await request.openApplications(signal)
     if ('missing' in host) return new RoundOfApplications(request, { impossible: host.missing })
     const found: Found[] = []
     const round = new RoundOfApplications(request, { by: printable(host.agent, 256), found })

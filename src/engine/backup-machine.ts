@@ -33,7 +33,7 @@ export async function backupMachine(
     const found = await findSigner(context, repository.storage.location)
     request.onSigner(found)
     await using opened = await openMachine(place, context, signal)
-    const { platform, machine, applications } = opened
+    const { platform, machine } = opened
     const settings = place.settings ?? config.machines.get(machine)
     return await runBackup({
       repository, platform, machine,
@@ -43,7 +43,7 @@ export async function backupMachine(
       },
       full: request.full,
       exclude: settings?.exclude ?? [],
-      applications,
+      openApplications: opened.openApplications,
       declaredNoApplications: settings?.applications === 'none',
       limits: settings?.limits ?? config.limits,
       write: {},

@@ -40,7 +40,8 @@ export async function diagnoseMachine(
   const { machine } = await platform.describe(name, signal)
   const survey = await platform.provider(name).survey(excludes, signal)
   await using round = await RoundOfApplications.prepare({
-    applications: opened.applications, declaredNoApplications: settings?.applications === 'none',
+    openApplications: opened.openApplications,
+    declaredNoApplications: settings?.applications === 'none',
     clock: context.clock, log: context.log,
   }, survey.power, signal)
   const { freezing } = survey

@@ -73,12 +73,13 @@ export function findMachine(choice: MachineChoice, context: EngineContext): Mach
 export interface OpenedMachine extends AsyncDisposable {
   readonly platform: Platform
   readonly machine: string
-  readonly applications: ApplicationHost | ApplicationHostMissing
+  /** Opens the way to the machine's applications, once; it is disposed with the machine. */
+  readonly openApplications: (
+    signal: AbortSignal) => Promise<ApplicationHost | ApplicationHostMissing>
 }
 
 /**
- * Opens the platform, and the way to the machine's applications; dispose it. Also says what the
- * machine is called there.
+ * Opens the platform; dispose it. Also says what the machine is called there.
  * Faults: `platform-*`, `machine-not-found`, `usage` where there are several to choose from.
  */
 export async function openMachine(
@@ -89,11 +90,16 @@ export async function openMachine(
   await using opened = new AsyncDisposableStack()
   opened.use(platform)
   const machine = place.machineName ?? await onlyMachine(platform, signal)
-  const applications = await context.registry.openApplications(
-    place.target, { clock, random, log }, signal)
-  if (!('missing' in applications)) opened.use(applications)
   const kept = opened.move()
-  return { platform, machine, applications, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+  return {
+    platform, machine,
+    openApplications: async (signal) => {
+      const applications = await context.registry.openApplications(
+        place.target, { clock, random, log }, signal)
+      return 'missing' in applications ? applications : kept.use(applications)
+    },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  }
 }
 
 async function onlyMachine(platform: Platform, signal: AbortSignal): Promise<string> {

@@ -15,7 +15,9 @@ import { Secret } from '../../src/base/secret.ts'
 import {
   NO_PINS, readRestorePoints, type ListedPoint, type Platform,
 } from '../../src/catalog/mod.ts'
-import type { CommittedSet, PreparedSet, RequestorHeldSet } from '../../src/consistency/mod.ts'
+import type {
+  ApplicationHost, CommittedSet, PreparedSet, RequestorHeldSet,
+} from '../../src/consistency/mod.ts'
 import { testSigner } from '../../src/consistency/testing/mod.ts'
 import { startGuest, type GuestOptions, type RunningGuest } from '../../src/demo/mod.ts'
 import { openQemuPlatform } from '../../src/providers/mod.ts'
@@ -79,7 +81,7 @@ export interface BackupWishes {
   readonly settings?: BackupRequest['settings']
   readonly limits?: BackupRequest['limits']
   readonly declaredNoApplications?: boolean
-  readonly applications?: BackupRequest['applications']
+  readonly applications?: ApplicationHost
   readonly exclude?: readonly string[]
   readonly full?: boolean
   readonly scratchDir?: string
@@ -115,7 +117,7 @@ export async function backup(t: TestContext, wishes: BackupWishes): Promise<Back
       settings: wishes.settings ?? { require: undefined, onWeaker: undefined },
       full: wishes.full ?? false,
       exclude: wishes.exclude ?? [],
-      applications: wishes.applications ?? NO_CHANNEL,
+      openApplications: async () => wishes.applications ?? NO_CHANNEL,
       declaredNoApplications: wishes.declaredNoApplications ?? false,
       limits: wishes.limits ?? LIMITS,
       write: {}, programVersion: 'test', signer: testSigner(), pins: NO_PINS,

@@ -6,6 +6,7 @@ import { silentLog } from '../../base/log.ts'
 import { seededRandom } from '../../base/random.ts'
 import { NO_PINS, readRestorePoints, type Platform, type RestorePoint } from '../../catalog/mod.ts'
 import { openPointRepository, SAMPLE_MACHINE } from '../../catalog/testing/mod.ts'
+import type { ApplicationHost, ApplicationHostMissing } from '../../consistency/mod.ts'
 import {
   FakeProvider, FakeTracking, testSigner, type FakeProviderOptions,
 } from '../../consistency/testing/mod.ts'
@@ -19,6 +20,13 @@ export const signal = new AbortController().signal
 export const CHUNK = 512 * 1024
 /** The second is of no whole number of chunks, nor of blocks. */
 const SIZES = { vda: 8 * CHUNK, vdb: 6 * CHUNK + 5000 }
+
+export interface BenchWishes extends Partial<BackupRequest> {
+  /** Default: there is no way to them. */
+  readonly applications?: ApplicationHost | ApplicationHostMissing
+}
+
+const NO_AGENT = { missing: 'there is no agent' }
 
 export class BackupBench implements AsyncDisposable {
   readonly disks = new Map<string, Uint8Array>()
@@ -50,13 +58,15 @@ export class BackupBench implements AsyncDisposable {
     return new Map([...this.disks].map(([id, bytes]) => [id, Buffer.from(bytes)]))
   }
 
-  backup(wishes: Partial<BackupRequest> = {}, running = signal): Promise<BackupSummary> {
+  backup(
+    { applications = NO_AGENT, ...wishes }: BenchWishes = {}, running = signal,
+  ): Promise<BackupSummary> {
     const note = (event: string): void => { this.logged.push(event) }
     const log: Log = { ...silentLog, warn: note, error: note }
     return runBackup({
       repository: this.repository, platform: this.#platform(), machine: SAMPLE_MACHINE.name,
       settings: { require: 'crash', onWeaker: undefined }, full: false, exclude: [],
-      applications: { missing: 'there is no agent' },
+      openApplications: async () => applications,
       declaredNoApplications: false, limits: { freezeMs: 1000, holdMs: 1000, thawMs: 1000 },
       write: { workers: 1 }, programVersion: 'test', signer: testSigner(), pins: NO_PINS,
       clock, random: seededRandom(this.#seed++),

@@ -32,11 +32,8 @@ import { NEVER, VirtualClock } from './virtual-clock.ts'
 
 /** For whatever was given up to come to its end. */
 const AFTERMATH_MS = 120_000
-/**
- * For a start to come to the release of what an earlier one left: a backup first waits for the
- * agent of Stillpoint, and reads the repository (docs/unproven.md).
- */
-const START_MS = { recover: 2000, backup: 20_000 }
+/** For a start to come to the release of what an earlier one left. */
+const START_MS = 2000
 const DAY_MS = 24 * 3_600_000
 
 export interface LifeOptions {
@@ -114,7 +111,7 @@ class Life {
   /** What the program printed, the code it failed with, or `killed`. */
   async #backUp(plan: RunPlan): Promise<BackupSummary | string> {
     const machine = this.#machine
-    this.#endExcuses('backup')
+    this.#endExcuses()
     machine.removeAddedDisk()
     machine.guest.run = this.#runs
     this.#behave(plan)
@@ -189,9 +186,9 @@ class Life {
     this.#excuses.push({ fromMs: this.#common.monotonicMs(), toMs: Infinity })
   }
 
-  /** A start releases what it finds before it holds anything itself. */
-  #endExcuses(how: 'recover' | 'backup'): void {
-    const endMs = this.#common.monotonicMs() + START_MS[how]
+  /** A start releases what it finds before it does anything else. */
+  #endExcuses(): void {
+    const endMs = this.#common.monotonicMs() + START_MS
     for (const excuse of this.#excuses) if (excuse.toMs === Infinity) excuse.toMs = endMs
   }
 
@@ -228,7 +225,7 @@ class Life {
       repository: undefined, dice: this.#dice.fork('recovery run'),
       moment: () => {}, note: this.#note })
     this.#note('the next start')
-    this.#endExcuses('recover')
+    this.#endExcuses()
     await this.#common.runUntil(this.#recover(requestor))
     const { guest, left, runDir, sockets } = this.#machine
     assert.equal(guest.isFrozen, false, 'the guest is still frozen after the next start')

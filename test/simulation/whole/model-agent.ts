@@ -77,7 +77,7 @@ export class ModelAgent {
     const line = this.#line
     line?.agent.abandon()
     if (line === undefined) return
-    if (this.#parts.channel === 'socket') {
+    if (this.#parts.channel === 'socket' || line.agent.isClosed) {
       line.agent.hangUp(true)
       this.#serving = Promise.resolve()
     } else this.#serving = this.#serve(line)

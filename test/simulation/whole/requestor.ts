@@ -52,11 +52,12 @@ export class Requestor {
   /** `stillpoint backup`. Faults as it; a killed process never answers. */
   async backup(signal: AbortSignal): Promise<BackupSummary> {
     await using stack = new AsyncDisposableStack()
-    const applications = await this.#connect(signal)
-    if (!('missing' in applications)) stack.use(applications)
     const { repository } = this.#parts
     assert(repository !== undefined)
-    return await runBackup({ ...this.#request(applications), repository }, signal)
+    return await runBackup({ ...this.#request(async (signal) => {
+      const applications = await this.#connect(signal)
+      return 'missing' in applications ? applications : stack.use(applications)
+    }), repository }, signal)
   }
 
   /** `stillpoint recover` */
@@ -81,11 +82,12 @@ export class Requestor {
     }
   }
 
-  #request(applications: BackupRequest['applications']): Omit<BackupRequest, 'repository'> {
+  #request(
+    openApplications: BackupRequest['openApplications']): Omit<BackupRequest, 'repository'> {
     const { machine: { plan: machine }, process, plan, dice } = this.#parts
     return {
       platform: this.#platform(), machine: MACHINE_NAME, settings: plan.settings,
-      full: plan.full, exclude: machine.exclude, applications,
+      full: plan.full, exclude: machine.exclude, openApplications,
       declaredNoApplications: machine.declaredNone, limits: machine.limits,
       write: { workers: 0, verify: false }, programVersion: 'simulated', clock: process.clock,
       signer: SIGNER, pins: NO_PINS,
