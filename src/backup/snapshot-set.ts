@@ -53,7 +53,7 @@ export async function takeSnapshotSet(
     machine: { name: machine.name, platform: machine.platform },
     observedBy: { program: 'stillpoint', version: request.programVersion },
     startedAt,
-    power: { before: set.power, after: await set.powerNow?.(signal) ?? 'unknown' },
+    power: { before: set.power, after: await set.powerNow(signal) ?? 'unknown' },
     hold: outcome.hold,
     instant: outcome.instant,
     fileSystems: { ...outcome.lists, probes: [], volumes: [] },

@@ -83,10 +83,10 @@ interface PreparedSetBase extends AsyncDisposable {
    */
   recheck(signal: AbortSignal): Promise<readonly DiskLeftOut[]>
   /**
-   * The machine's power now, asked behind the instant; undefined in a state that is none of these.
-   * Without it a machine that was off is not shown to have stayed so.
+   * The machine's power now, asked behind the instant; undefined where it cannot be told: then a
+   * machine that was off is not shown to have stayed so.
    */
-  powerNow?(signal: AbortSignal): Promise<PowerState | undefined>
+  powerNow(signal: AbortSignal): Promise<PowerState | undefined>
   /**
    * Releases everything that `prepare` and the commit created, in the machine and on this host.
    * Idempotent, keeps its own deadline, ignores the caller's signal, reports instead of throwing.

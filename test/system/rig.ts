@@ -172,6 +172,7 @@ function pick(set: PreparedSet): Omit<RequestorHeldSet, 'heldBy' | 'freezer' | '
     power: set.power,
     ...(set.tracking === undefined ? {} : { tracking: set.tracking }),
     recheck: (signal) => set.recheck(signal),
+    powerNow: (signal) => set.powerNow(signal),
     [Symbol.asyncDispose]: () => set[Symbol.asyncDispose](),
   }
 }

@@ -35,7 +35,7 @@ export class BackupBench implements AsyncDisposable {
   readonly repository: Repository
   /** Events of warnings and errors. */
   readonly logged: string[] = []
-  /** The provider has no `powerNow`. */
+  /** The provider cannot tell the power behind the instant. */
   cannotTellPower = false
 
   constructor(repository: Repository, options: Partial<FakeProviderOptions>) {
@@ -89,8 +89,7 @@ export class BackupBench implements AsyncDisposable {
         survey: (exclude, signal) => tracked.survey(exclude, signal),
         prepare: async (request, signal) => {
           const set = await tracked.prepare(request, signal)
-          if (this.cannotTellPower) Reflect.deleteProperty(set, 'powerNow')
-          return set
+          return this.cannotTellPower ? { ...set, powerNow: async () => undefined } : set
         },
       }),
       [Symbol.asyncDispose]: async () => {},

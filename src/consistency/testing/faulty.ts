@@ -69,7 +69,7 @@ export function faultySet(set: PreparedSet, mischief: Mischief): PreparedSet {
     leftOut: set.leftOut,
     power: set.power,
     ...(set.tracking === undefined ? {} : { tracking: set.tracking }),
-    powerNow: async (signal: AbortSignal) => (await set.powerNow?.(signal)) ?? set.power,
+    powerNow: (signal: AbortSignal) => set.powerNow(signal),
     recheck: async (signal: AbortSignal) => {
       await mischief.strike('recheck', 'machine-lost', signal)
       return set.recheck(signal)

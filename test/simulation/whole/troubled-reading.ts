@@ -43,8 +43,8 @@ class TroubledSet {
       disks: set.disks, leftOut: set.leftOut, power: set.power,
       ...(tracking === undefined ? {} : { tracking: this.#tracking(tracking) }),
       recheck: (signal: AbortSignal) => requestor.outside('recheck', () => set.recheck(signal)),
-      powerNow: (signal: AbortSignal) => requestor.outside('asking the power',
-        async () => await set.powerNow?.(signal) ?? set.power),
+      powerNow: (signal: AbortSignal) =>
+        requestor.outside('asking the power', () => set.powerNow(signal)),
       [Symbol.asyncDispose]: () => set[Symbol.asyncDispose](),
     }
     if (set.heldBy === 'requestor') {
