@@ -21,7 +21,7 @@ const NONCE = /^[0-9a-f]{32}$/
 
 export type Question =
   | { readonly do: 'hello'; readonly version: number }
-  | { readonly do: 'discover' | 'ping' }
+  | { readonly do: 'discover' }
   | { readonly do: 'prepare'; readonly name: string }
   /** `key` is what `prepare` answered with. */
   | { readonly do: 'freeze' | 'thaw' | 'complete' | 'abort'; readonly key: number }
@@ -62,7 +62,7 @@ function questionOf(fields: Fields): Question | undefined {
   const { do: verb, version, name, key } = fields.rest
   switch (verb) {
     case 'hello': return typeof version === 'number' ? { do: verb, version } : undefined
-    case 'discover': case 'ping': return { do: verb }
+    case 'discover': return { do: verb }
     case 'prepare': return typeof name === 'string' && name.length <= 256
       ? { do: verb, name } : undefined
     case 'freeze': case 'thaw': case 'complete': case 'abort':

@@ -119,7 +119,7 @@ class Session {
 
   async #carryOut(question: Question): Promise<unknown> {
     switch (question.do) {
-      case 'hello': case 'ping': return {}
+      case 'hello': return {}
       case 'discover': {
         const found = await this.#served.host.discover(this.#over.signal)
         this.#known = new Map(found.map((application) => [application.name, application]))

@@ -4,11 +4,11 @@
  * verbs (docs/agent.md), so that both ways leave the same.
  */
 
-import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import { Fault } from '../base/fault.ts'
+import { fileDigest, type FileDigest } from '../base/file-digest.ts'
 import { printable } from '../base/text.ts'
 import type { GuestAccess, GuestExit } from '../catalog/mod.ts'
 import type { EngineContext } from './context.ts'
@@ -192,19 +192,12 @@ async function* compressed(source: AsyncIterable<Uint8Array>): AsyncGenerator<Ui
   await fed
 }
 
-async function measure(
-  path: string): Promise<{ readonly digest: string; readonly sizeBytes: number }> {
-  const hash = createHash('sha256')
-  let sizeBytes = 0
+async function measure(path: string): Promise<FileDigest> {
   try {
-    for await (const part of createReadStream(path, { highWaterMark: 1024 * 1024 })) {
-      hash.update(part as Buffer)
-      sizeBytes += (part as Buffer).length
-    }
+    return await fileDigest(path)
   } catch (cause) {
     throw new Fault('io-error', `${printable(path, 200)} cannot be read`, { cause })
   }
-  return { digest: hash.digest('hex'), sizeBytes }
 }
 
 /** Undefined where there is no such file or no sha256sum. */

@@ -32,17 +32,22 @@ const MAX_PROCESSES = 65_536
 export async function findProcesses(
   procRoot: string, programs: readonly string[], signal: AbortSignal,
 ): Promise<readonly ServerProcess[]> {
-  const pids = (await readdir(procRoot)).filter((name) => /^\d{1,10}$/.test(name)).map(Number)
-  if (pids.length > MAX_PROCESSES) {
-    throw new Fault('writer-failed', `there are more than ${MAX_PROCESSES} processes`)
-  }
   const found: ServerProcess[] = []
-  for (const pid of pids.toSorted((a, b) => a - b)) {
+  for (const pid of await processIds(procRoot)) {
     throwIfAborted(signal)
     const server = await readProcess(`${procRoot}/${pid}`, pid, programs)
     if (server !== undefined) found.push(server)
   }
   return found
+}
+
+/** All there are, the smallest first. Fault: `writer-failed` if they are more than can be. */
+export async function processIds(procRoot: string): Promise<readonly number[]> {
+  const pids = (await readdir(procRoot)).filter((name) => /^\d{1,10}$/.test(name)).map(Number)
+  if (pids.length > MAX_PROCESSES) {
+    throw new Fault('writer-failed', `there are more than ${MAX_PROCESSES} processes`)
+  }
+  return pids.toSorted((a, b) => a - b)
 }
 
 async function readProcess(

@@ -3,13 +3,13 @@
  * one or the new one under the name, and perhaps a temporary file, which the next run removes.
  */
 
-import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import {
   chmod, lstat, mkdir, open, readdir, readlink, realpath, rename, rm, stat, symlink,
 } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { Fault } from '../../base/fault.ts'
+import { fileDigest } from '../../base/file-digest.ts'
 import { printable } from '../../base/text.ts'
 
 /** Marks what a run that was killed left beside a file. */
@@ -81,12 +81,8 @@ export async function removeFile(path: string): Promise<boolean> {
 
 /** SHA-256 of a file; undefined if it cannot be read. */
 export async function digestOf(path: string): Promise<string | undefined> {
-  const hash = createHash('sha256')
   try {
-    for await (const part of createReadStream(path, { highWaterMark: 1024 * 1024 })) {
-      hash.update(part as Buffer)
-    }
-    return hash.digest('hex')
+    return (await fileDigest(path)).digest
   } catch {
     return undefined
   }

@@ -8,11 +8,11 @@ import { printable } from '../../base/text.ts'
 import type { DataPlaces, DiscoveredApplication } from '../../consistency/mod.ts'
 import { isService } from '../open-files.ts'
 import { locatePlaces } from '../places.ts'
+import { processIds } from '../processes.ts'
 import { readSmallFile } from '../small-file.ts'
 import type { ApplicationFinder } from '../writer-set.ts'
 import { SERVER_KINDS, type ServerKind } from './server-kinds.ts'
 
-const MAX_PROCESSES = 65_536
 const MAX_TEXT_BYTES = 256 * 1024
 const MAX_DESCRIPTORS = 20_000
 /** A machine with more such services than this is not told of by a list. */
@@ -57,12 +57,8 @@ export function otherServers(
 
 /** Without those that another one began. Fault: `writer-failed` if it cannot be told. */
 async function findServers(procRoot: string, signal: AbortSignal): Promise<readonly Server[]> {
-  const pids = (await readdir(procRoot)).filter((name) => /^\d{1,10}$/.test(name)).map(Number)
-  if (pids.length > MAX_PROCESSES) {
-    throw new Fault('writer-failed', `there are more than ${MAX_PROCESSES} processes`)
-  }
   const found: Server[] = []
-  for (const pid of pids.toSorted((a, b) => a - b)) {
+  for (const pid of await processIds(procRoot)) {
     throwIfAborted(signal)
     const server = await look(procRoot, pid).catch(() => undefined) // it has ended meanwhile
     if (server !== undefined) found.push(server)

@@ -5,12 +5,12 @@
 
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
-import { printable } from '../../base/text.ts'
 import type {
   DiscoveredApplication, PreparedWriter, Writer, WriterLimits,
 } from '../../consistency/mod.ts'
 import { preparedWriter } from '../prepared-writer.ts'
 import type { SqlSession } from '../sql-session.ts'
+import { stillRunning } from '../still-running.ts'
 import {
   BACKUP_STAGES, MariadbHold, READ_LOCK, sessionLimits, type LockMethod,
 } from './hold.ts'
@@ -64,11 +64,8 @@ export function mariadbWriter(options: MariadbOptions): Writer {
       return found
     },
     async prepare(application, signal) {
-      const server = (await findServers(procRoot, signal))
-        .find(({ name }) => name === application.name)
-      if (server === undefined) {
-        throw new Fault('writer-failed', `${printable(application.name)} does not run any more`)
-      }
+      const server = stillRunning((await findServers(procRoot, signal))
+        .find(({ name }) => name === application.name), application)
       const holder = await connect(server, context, signal)
       try {
         const guard = await connect(server, context, signal)

@@ -13,6 +13,7 @@ import type {
 import { accountName } from '../account-name.ts'
 import { preparedWriter, type HoldSteps } from '../prepared-writer.ts'
 import { statementOf, type SqlSession } from '../sql-session.ts'
+import { stillRunning } from '../still-running.ts'
 import { findClusters, type Cluster } from './clusters.ts'
 import {
   askSettings, askState, checkPlaces, isBefore, type ServerState,
@@ -59,11 +60,8 @@ export function postgresWriter(options: PostgresOptions): Writer {
       return (await findClusters(procRoot, signal)).map(({ application }) => application)
     },
     async prepare(application, signal) {
-      const cluster = (await findClusters(procRoot, signal))
-        .find((it) => it.application.name === application.name)
-      if (cluster === undefined) {
-        throw new Fault('writer-failed', `${printable(application.name)} does not run any more`)
-      }
+      const cluster = stillRunning((await findClusters(procRoot, signal))
+        .find((it) => it.application.name === application.name), application)
       const session = await connect(cluster, options, limits, signal)
       try {
         return await prepareSession(application, session, { clock, limits, signal })

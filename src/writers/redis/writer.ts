@@ -10,6 +10,7 @@ import type {
   DiscoveredApplication, PreparedWriter, Writer, WriterLimits,
 } from '../../consistency/mod.ts'
 import { preparedWriter } from '../prepared-writer.ts'
+import { stillRunning } from '../still-running.ts'
 import { syncFiles } from './files.ts'
 import { isIdle, RedisHold } from './hold.ts'
 import {
@@ -74,11 +75,8 @@ export function redisWriter(options: RedisOptions): Writer {
       return found
     },
     async prepare(application, signal) {
-      const server = (await findServers(procRoot, signal))
-        .find(({ name }) => name === application.name)
-      if (server === undefined) {
-        throw new Fault('writer-failed', `${printable(application.name)} does not run any more`)
-      }
+      const server = stillRunning((await findServers(procRoot, signal))
+        .find(({ name }) => name === application.name), application)
       return connectAndPrepare(application, server, context, signal)
     },
   }
