@@ -8,9 +8,6 @@
 import { open } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { systemClock } from '../src/base/clock.ts'
-import { silentLog } from '../src/base/log.ts'
-import { systemRandom } from '../src/base/random.ts'
-import { Secret } from '../src/base/secret.ts'
 import { openRawSource, type BlockSink } from '../src/disk/mod.ts'
 import {
   beginWrite, checkRepository, copyDisk, DEFAULT_CHUNK_BYTES, dirNode, goTime, initRepository,
@@ -18,6 +15,7 @@ import {
   type BlobId, type Repository,
 } from '../src/repository/mod.ts'
 import { openLocalStorage } from '../src/storage/mod.ts'
+import { CONTEXT } from './context.ts'
 
 const signal = new AbortController().signal
 const { values, positionals } = parseArgs({
@@ -32,14 +30,10 @@ const { values, positionals } = parseArgs({
 })
 const [command, place = '', ...rest] = positionals
 const workers = values.workers === undefined ? {} : { workers: Number(values.workers) }
-const options = {
-  password: new Secret('bench'), hostname: 'bench', clock: systemClock, random: systemRandom,
-  log: silentLog,
-}
 if (command === 'init') {
-  await initRepository(openLocalStorage(place), { ...options, username: 'bench' }, signal)
+  await initRepository(openLocalStorage(place), CONTEXT, signal)
 } else {
-  const repository = await openRepository(openLocalStorage(place), options, signal)
+  const repository = await openRepository(openLocalStorage(place), CONTEXT, signal)
   if (command === 'store') await store(repository, rest[0] ?? '')
   else if (command === 'check') await check(repository)
   else if (command === 'restore') {

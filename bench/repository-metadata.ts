@@ -5,27 +5,21 @@
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { systemClock } from '../src/base/clock.ts'
-import { silentLog } from '../src/base/log.ts'
-import { seededRandom, systemRandom } from '../src/base/random.ts'
-import { Secret } from '../src/base/secret.ts'
+import { seededRandom } from '../src/base/random.ts'
 import type { BlockSource } from '../src/disk/mod.ts'
 import {
   beginWrite, dirNode, fileNode, initRepository, openRepository, storeDisk, DEFAULT_CHUNK_BYTES,
   SEGMENT_BYTES, type BlobId, type WriteSession,
 } from '../src/repository/mod.ts'
 import { openMemoryStorage } from '../src/storage/testing/mod.ts'
+import { CONTEXT } from './context.ts'
 
 const signal = new AbortController().signal
 const DISK_BYTES = 2 ** 40
 const SPOT_BYTES = 52 * 1024 * 1024
-const context = {
-  password: new Secret('bench'), hostname: 'bench', username: 'bench', clock: systemClock,
-  random: systemRandom, log: silentLog,
-}
 const storage = openMemoryStorage()
-await initRepository(storage, context, signal)
-await using repository = await openRepository(storage, context, signal)
+await initRepository(storage, CONTEXT, signal)
+await using repository = await openRepository(storage, CONTEXT, signal)
 await using session = await beginWrite(repository, {}, signal)
 const treeId = await saveBase(session)
 await session.flush(signal)

@@ -9,10 +9,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { systemClock } from '../src/base/clock.ts'
-import { silentLog } from '../src/base/log.ts'
 import { seededRandom, systemRandom } from '../src/base/random.ts'
-import { Secret } from '../src/base/secret.ts'
 import {
   beginWrite, DEFAULT_MAX_UNUSED, dirNode, fileNode, goTime, initRepository, openRepository,
   pruneRepository, type BlobId, type FileId, type Repository, type TreeNode,
@@ -21,6 +18,7 @@ import { encodeIndexFile, type IndexedPack } from '../src/repository/format/inde
 import { packBytes } from '../src/repository/format/pack.ts'
 import { writeUnpacked } from '../src/repository/format/unpacked-file.ts'
 import { openLocalStorage, type ListedFile, type Storage } from '../src/storage/mod.ts'
+import { CONTEXT } from './context.ts'
 import { measure, row } from './measure.ts'
 
 const signal = new AbortController().signal
@@ -49,16 +47,12 @@ function makePack(): IndexedPack {
 }
 
 async function open(storage: Storage): Promise<Repository> {
-  return openRepository(storage, {
-    password: new Secret('bench'), hostname: 'bench', clock: systemClock, random: systemRandom,
-    log: silentLog }, signal)
+  return openRepository(storage, CONTEXT, signal)
 }
 
 async function make(): Promise<void> {
   const storage = openLocalStorage(folder)
-  await initRepository(storage, {
-    password: new Secret('bench'), hostname: 'bench', username: 'bench', clock: systemClock,
-    random: systemRandom, scryptCost: { N: 2, r: 1, p: 1 } }, signal)
+  await initRepository(storage, { ...CONTEXT, scryptCost: { N: 2, r: 1, p: 1 } }, signal)
   const repository = await open(storage)
   const { masterKey } = repository
   await using session = await beginWrite(repository, {}, signal)

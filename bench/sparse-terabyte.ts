@@ -9,25 +9,19 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { systemClock } from '../src/base/clock.ts'
-import { silentLog } from '../src/base/log.ts'
-import { systemRandom } from '../src/base/random.ts'
-import { Secret } from '../src/base/secret.ts'
 import type { BlockSink, BlockSource } from '../src/disk/mod.ts'
 import {
   beginWrite, copyDisk, DEFAULT_CHUNK_BYTES, dirNode, goTime, initRepository, openRepository,
   storeDisk, type BlobId, type Repository,
 } from '../src/repository/mod.ts'
 import { openLocalStorage } from '../src/storage/mod.ts'
+import { CONTEXT } from './context.ts'
 import { folderBytes, measure, row } from './measure.ts'
 
 const signal = new AbortController().signal
 const DISK_BYTES = 2 ** 40
 /** Data and holes take turns, in runs of this length. */
 const RUN_BYTES = 64 * 1024 * 1024
-const context = {
-  password: new Secret('bench'), hostname: 'bench', clock: systemClock, random: systemRandom,
-  log: silentLog,
-}
 const { values, positionals: [command, place = '', tree = ''] } = parseArgs({
   allowPositionals: true,
   options: {
@@ -39,7 +33,7 @@ const dataBytes = Number(values.blobs) * DEFAULT_CHUNK_BYTES
 
 if (command === undefined) await main()
 else {
-  await using repository = await openRepository(openLocalStorage(place), context, signal)
+  await using repository = await openRepository(openLocalStorage(place), CONTEXT, signal)
   if (command === 'store') await store(repository)
   else await restore(repository, tree as BlobId)
 }
@@ -48,7 +42,7 @@ async function main(): Promise<void> {
   const folder = mkdtempSync(join(values.dir, 'stillpoint-bench-'))
   try {
     const repo = join(folder, 'repo')
-    await initRepository(openLocalStorage(repo), { ...context, username: 'bench' }, signal)
+    await initRepository(openLocalStorage(repo), CONTEXT, signal)
     const self = (...args: readonly string[]): ReturnType<typeof measure> => measure(
       process.execPath, [import.meta.filename, ...args, '--blobs', values.blobs],
       { NODE_NO_WARNINGS: '1' })

@@ -24,6 +24,14 @@ suite('what a device name says of its place', () => {
   }
 })
 
+test('a file system in a file is none of those on the disks', () => {
+  const volume = sampleVolume({ diskIds: ['vda'], layer: 'disk', partition: null })
+  const inner = mount({ mountpoint: '/inner', device: 'loop0', diskIds: [] })
+  const outer = mount({ device: 'vda' })
+  assert.deepEqual(matchVolumes([volume], [inner]), [undefined])
+  assert.deepEqual(matchVolumes([volume], [inner, outer]), [outer])
+})
+
 suite('what a count proves', () => {
   const sample = listed(...SAMPLE_MOUNTS)
 

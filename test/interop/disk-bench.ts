@@ -1,7 +1,7 @@
 /** Disks that we store for a peer to read: a repository in a folder, images, restore points. */
 
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
@@ -14,7 +14,8 @@ import { systemClock } from '../../src/base/clock.ts'
 import { openRawSource } from '../../src/disk/mod.ts'
 import {
   beginWrite, checkRepository, DEFAULT_CHUNK_BYTES, dirNode, fileNode, goTime, initRepository,
-  openRepository, restoreText, storeDisk, type BlobId, type FileId, type Repository,
+  openDiskImage, openRepository, readDisk, restoreText, storeDisk, type BlobId, type FileId,
+  type Repository,
 } from '../../src/repository/mod.ts'
 import { openLocalStorage } from '../../src/storage/mod.ts'
 
@@ -112,8 +113,32 @@ export async function storePoint(
   }, signal)
 }
 
+/** Three points of one disk, of which the last is that of the image at the path it gives. */
+export async function storeThreePoints(bench: Bench): Promise<string> {
+  const path = join(bench.folder, 'a')
+  for (const seed of [1, 2, 3]) {
+    await writeImage(path, 30 * MIB, seed)
+    await storePoint(bench, { vda: path })
+  }
+  return path
+}
+
+/** Sees that the only point in the repository is of this image, and everything whole. */
+export async function assertHoldsOnly(repository: Repository, path: string): Promise<void> {
+  const tree = await onlyDisk(repository)
+  const image = new Uint8Array(await readFile(path))
+  const geometry = { sizeBytes: image.length, chunkBytes: DEFAULT_CHUNK_BYTES }
+  await using source = openDiskImage(repository, tree, geometry)
+  assert.deepEqual(await source.read(0, image.length, signal), image)
+  const whole = new Uint8Array(image.length)
+  for await (const { offset, bytes } of readDisk(repository, tree, geometry, {}, signal)) {
+    whole.set(bytes, offset)
+  }
+  assert.deepEqual(whole, image)
+}
+
 /** The disk of the only point in the repository, of which everything was read and found whole. */
-export async function onlyDisk(repository: Repository): Promise<BlobId> {
+async function onlyDisk(repository: Repository): Promise<BlobId> {
   const report = await checkRepository(repository, { readData: true }, () => {}, signal)
   assert.ok(report.isSound, JSON.stringify(report.findings))
   const [kept, ...others] = await repository.snapshots(signal)

@@ -1,11 +1,12 @@
 /** Disks that we store, read by stock restic. */
 
 import { strict as assert } from 'node:assert'
-import { readFile, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { DEFAULT_CHUNK_BYTES, openDiskImage, readDisk } from '../../src/repository/mod.ts'
-import { MIB, onlyDisk, openBench, signal, storePoint, writeImage } from './disk-bench.ts'
+import {
+  assertHoldsOnly, MIB, openBench, signal, storePoint, storeThreePoints, writeImage,
+} from './disk-bench.ts'
 
 test('the commands of RESTORE.txt give identical disks, and restic finds no error', async (t) => {
   await using bench = await openBench(t, 'restic')
@@ -29,24 +30,11 @@ test('the commands of RESTORE.txt give identical disks, and restic finds no erro
 test('after restic forgets and prunes, neither finds an error and disks are whole', async (t) => {
   await using bench = await openBench(t, 'restic')
   if (bench === undefined) return
-  const path = join(bench.folder, 'a')
-  for (const seed of [1, 2, 3]) {
-    await writeImage(path, 30 * MIB, seed)
-    await storePoint(bench, { vda: path })
-  }
+  const path = await storeThreePoints(bench)
   await bench.run('restic forget --keep-last 1 --prune --max-unused 0')
   await bench.run('restic check --read-data')
   await using after = await bench.reopen()
-  const tree = await onlyDisk(after)
-  const image = new Uint8Array(await readFile(path))
-  const geometry = { sizeBytes: image.length, chunkBytes: DEFAULT_CHUNK_BYTES }
-  await using source = openDiskImage(after, tree, geometry)
-  assert.deepEqual(await source.read(0, image.length, signal), image)
-  const whole = new Uint8Array(image.length)
-  for await (const { offset, bytes } of readDisk(after, tree, geometry, {}, signal)) {
-    whole.set(bytes, offset)
-  }
-  assert.deepEqual(whole, image)
+  await assertHoldsOnly(after, path)
 })
 
 test('a run writes one small data pack and one small tree pack at most', async (t) => {

@@ -1,11 +1,12 @@
 /** Our repositories read by rustic, another program for the same format, and rustic's by us. */
 
 import { strict as assert } from 'node:assert'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { checkRepository, DEFAULT_CHUNK_BYTES, openDiskImage } from '../../src/repository/mod.ts'
-import { MIB, onlyDisk, openBench, signal, storePoint, writeImage } from '../interop/disk-bench.ts'
+import { checkRepository } from '../../src/repository/mod.ts'
+import {
+  assertHoldsOnly, MIB, openBench, signal, storePoint, storeThreePoints, writeImage,
+} from '../interop/disk-bench.ts'
 
 test('rustic finds no error in what we store, and restores it', async (t) => {
   await using bench = await openBench(t, 'rustic')
@@ -21,19 +22,11 @@ test('rustic finds no error in what we store, and restores it', async (t) => {
 test('after rustic forgets and prunes, we find no error, and the disk is whole', async (t) => {
   await using bench = await openBench(t, 'rustic')
   if (bench === undefined) return
-  const path = join(bench.folder, 'a')
-  for (const seed of [1, 2, 3]) {
-    await writeImage(path, 30 * MIB, seed)
-    await storePoint(bench, { vda: path })
-  }
+  const path = await storeThreePoints(bench)
   await bench.run('rustic forget --keep-last 1 --group-by host')
   await bench.run('rustic prune --max-unused 0 --instant-delete --keep-pack 0s')
   await using after = await bench.reopen()
-  const disk = await onlyDisk(after)
-  const image = new Uint8Array(await readFile(path))
-  const geometry = { sizeBytes: image.length, chunkBytes: DEFAULT_CHUNK_BYTES }
-  await using source = openDiskImage(after, disk, geometry)
-  assert.deepEqual(await source.read(0, image.length, signal), image)
+  await assertHoldsOnly(after, path)
 })
 
 test('we find no error in what rustic stores', async (t) => {

@@ -4,35 +4,26 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { after, before, suite, test } from 'node:test'
-import { systemClock } from '../../base/clock.ts'
 import { Secret } from '../../base/secret.ts'
 import type { PreparedWriter, Writer } from '../../consistency/mod.ts'
 import { RedisServer } from '../testing/redis-server.ts'
+import { AOF, patientRedisWriter, prepareServer } from '../testing/redis-writer.ts'
 import { ServerFolder, stopProcess } from '../testing/server-folder.ts'
-import { redisWriter, type RedisOptions } from './writer.ts'
+import type { RedisOptions } from './writer.ts'
 
 const never = new AbortController().signal
-/** Far beyond what a busy machine needs. */
-const LONG = { freezeMs: 60_000, saveMs: 60_000, holdMs: 60_000, thawMs: 60_000, askMs: 60_000 }
-const AOF = ['--appendonly', 'yes', '--save', '']
 
 let folder: ServerFolder
 before(async () => { folder = await ServerFolder.make('nobody') })
 after(() => folder[Symbol.asyncDispose]())
 
 function writerOf(options: Partial<RedisOptions> = {}): Writer {
-  return redisWriter({
-    clock: systemClock, procRoot: folder.procRoot, ...options,
-    limits: { ...LONG, ...options.limits } })
+  return patientRedisWriter(folder, options)
 }
 
-async function prepare(
+function prepare(
   server: RedisServer, options: Partial<RedisOptions> = {}): Promise<PreparedWriter> {
-  const writer = writerOf(options)
-  const application = (await writer.discover(never))
-    .find(({ name }) => name === `redis ${server.socketPath}`)
-  assert.ok(application !== undefined)
-  return writer.prepare(application, never)
+  return prepareServer(writerOf(options), server)
 }
 
 async function untilWritten(server: RedisServer): Promise<void> {

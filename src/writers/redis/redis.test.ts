@@ -8,13 +8,11 @@ import { systemClock } from '../../base/clock.ts'
 import type { PreparedWriter, Writer } from '../../consistency/mod.ts'
 import { writerContract } from '../../consistency/testing/mod.ts'
 import { RedisServer } from '../testing/redis-server.ts'
+import { AOF, patientRedisWriter, prepareServer } from '../testing/redis-writer.ts'
 import { ServerFolder } from '../testing/server-folder.ts'
-import { redisWriter, type RedisOptions } from './writer.ts'
+import type { RedisOptions } from './writer.ts'
 
 const never = new AbortController().signal
-/** Far beyond what a busy machine needs. */
-const LONG = { freezeMs: 60_000, saveMs: 60_000, holdMs: 60_000, thawMs: 60_000, askMs: 60_000 }
-const AOF = ['--appendonly', 'yes', '--save', '']
 const RDB = ['--appendonly', 'no', '--save', '3600 1']
 
 let folder: ServerFolder
@@ -22,18 +20,12 @@ before(async () => { folder = await ServerFolder.make('nobody') })
 after(() => folder[Symbol.asyncDispose]())
 
 function writerOf(options: Partial<RedisOptions> = {}): Writer {
-  return redisWriter({
-    clock: systemClock, procRoot: folder.procRoot, ...options,
-    limits: { ...LONG, ...options.limits } })
+  return patientRedisWriter(folder, options)
 }
 
-async function prepare(
+function prepare(
   server: RedisServer, options: Partial<RedisOptions> = {}): Promise<PreparedWriter> {
-  const writer = writerOf(options)
-  const found = await writer.discover(never)
-  const application = found.find(({ name }) => name === `redis ${server.socketPath}`)
-  assert.ok(application !== undefined)
-  return writer.prepare(application, never)
+  return prepareServer(writerOf(options), server)
 }
 
 /** Writes rising numbers until told to stop; the last that was acknowledged. */
