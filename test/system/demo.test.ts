@@ -41,9 +41,14 @@ function tell(onStory: (story: string, interrupt: () => void) => void): Promise<
   const child = spawn(PROGRAM, ['demo'], { stdio: ['ignore', 'pipe', 'pipe'] })
   let story = ''
   let stderr = ''
+  let isInterrupted = false
+  const interrupt = (): void => { // once: a second Ctrl-C ends the program the hard way
+    if (!isInterrupted) child.kill('SIGINT')
+    isInterrupted = true
+  }
   child.stdout.on('data', (text: Buffer) => {
     story += text.toString()
-    onStory(story, () => { child.kill('SIGINT') })
+    onStory(story, interrupt)
   })
   child.stderr.on('data', (text: Buffer) => { stderr += text.toString() })
   return new Promise((resolve) => {
