@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { isFault } from '../../src/base/fault.ts'
 import { runProgram } from '../../src/base/program.ts'
-import { dirNode, fileNode, goTime, beginWrite, type FileId } from '../../src/repository/mod.ts'
+import type { FileId } from '../../src/repository/mod.ts'
 import { FILE_KINDS, openLocalStorage, type Storage } from '../../src/storage/mod.ts'
 import {
   crashStates, faultyStorage, openMemoryStorage, recordingStorage, replay,
@@ -19,7 +19,6 @@ import {
 } from '../simulation/vault.ts'
 
 const limits = { timeout: 300_000 }
-const DAY_MS = 24 * 60 * 60_000
 
 interface Bench extends AsyncDisposable {
   /** Writes the files of `storage` into a new folder. */
@@ -115,50 +114,3 @@ test('restic finds nothing at all after our forget and prune', limits, async (t)
   assert.match(plan, /to repack: +0 blobs/)
   assert.match(plan, /to delete: +0 blobs/)
 })
-
-/** A record of a point, as it will be stored: a snapshot of its own, of the record's own host. */
-async function storeRecord(
-  storage: Storage, clock: SimulatedClock, machine: string, pointId: string, timeMs: number,
-): Promise<FileId> {
-  const repository = await openVault(storage, clock)
-  const text = Buffer.from(`verdict on ${pointId}`)
-  await using session = await beginWrite(repository, {}, signal)
-  const tree = await session.saveTree({ nodes: [
-    fileNode('verdict.dsse.json', text.length, [await session.saveData(text)])] })
-  const root = await session.saveTree({ nodes: [dirNode('record', tree)] })
-  await session.flush(signal)
-  return await session.saveSnapshot({
-    time: goTime(timeMs), tree: root, hostname: `stillpoint-records.${machine}`,
-    paths: [`/stillpoint/records/${machine}`], tags: ['stillpoint-record', `point=${pointId}`],
-  }, signal)
-}
-
-for (const grouping of [[], ['--group-by', 'host']] as const) {
-  const name = grouping.length === 0 ? 'by default' : grouping.join(' ')
-  test(`restic's forget, grouping ${name}, trades no point for a record`, limits, async (t) => {
-    await using bench = await openBench(t)
-    if (bench === undefined) return
-    const storage = openMemoryStorage()
-    await initVault(storage, SCRYPT.restic)
-    const clock = new SimulatedClock()
-    const points = new Map<FileId, string>()
-    for (let day = 0; day < 9; day++) {
-      for (const machine of ['web1', 'db1']) {
-        const timeMs = clock.nowMs() + day * DAY_MS
-        const plan = {
-          disks: [makeDisk(day, 16)], threads: false, hostname: machine, timeMs }
-        const id = await clock.runUntil(backUp(await openVault(storage, clock), plan), 300)
-        points.set(id, `${machine} ${day}`)
-        // Later on the same day, as records are: a rule that keeps one a day would prefer them.
-        await storeRecord(storage, clock, machine, `uuid-${machine}-${day}`, timeMs + 3_600_000)
-      }
-    }
-    const folder = await bench.unload(storage)
-    await bench.restic(folder, 'forget', '--keep-daily', '7', ...grouping)
-    const left = JSON.parse(await bench.restic(folder, 'snapshots', '--json')) as
-      readonly { readonly id: FileId }[]
-    const kept = left.flatMap(({ id }) => points.get(id) ?? []).sort()
-    const expected = [2, 3, 4, 5, 6, 7, 8].flatMap((day) => [`db1 ${day}`, `web1 ${day}`]).sort()
-    assert.deepEqual(kept, expected)
-  })
-}

@@ -1,6 +1,6 @@
 /** The command line in memory: a store, one machine of two disks, and what was printed. */
 
-import { systemClock } from '../../base/clock.ts'
+import { systemClock, type Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { seededRandom } from '../../base/random.ts'
 import { Secret } from '../../base/secret.ts'
@@ -32,6 +32,8 @@ export interface BenchOptions {
   readonly keys?: Map<string, Secret>
   /** Of random bytes. */
   readonly seed?: number
+  /** Default: the system's. */
+  readonly clock?: Clock
 }
 
 export interface Ended {
@@ -55,7 +57,7 @@ const MIB = 1024 * 1024
 
 /** Passwords are `secret`, by the environment, unless the options say otherwise. */
 export function createBench(options: BenchOptions = {}): Bench {
-  const clock = systemClock
+  const { clock = systemClock } = options
   const disks = new Map([['vda', testDisk(4 * MIB, 7)], ['vdb', testDisk(MIB, 11)]])
   const freezer = options.freezer ?? new FakeFreezer({ clock, mounts: BENCH_MOUNTS })
   const provider = new FakeProvider({ clock, disks, heldBy: { kind: 'requestor', freezer } })
