@@ -11,7 +11,7 @@ case ${1:-tests} in
   demo-full) packages+=(mmdebstrap) ;; # builds the guest's root file system
   # The peers that tests compare with, and what makes their disks.
   tests) packages+=(
-    btrfs-progs cpio dosfstools fdisk git jq libnbd-bin lvm2 mmdebstrap nbdkit ntfs-3g openssl ovmf
+    btrfs-progs cpio cryptsetup-bin dosfstools fdisk git jq libnbd-bin lvm2 mmdebstrap nbdkit ntfs-3g openssl ovmf
     redis-tools sqlite3 xfsprogs
     mariadb-server-core postgresql) ;;
   *) echo 'error: write tools/setup.sh demo-tiny, demo-full or tests' >&2; exit 2 ;;

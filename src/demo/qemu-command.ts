@@ -20,7 +20,7 @@ export interface HookOptions {
  * mounted read-only, partitions with one of EFI, or a volume of LVM; one in a file of `disk1`; or
  * nothing at all, as it powers off once its disks were mounted.
  */
-export type GuestLayout = 'read-only' | 'esp' | 'lvm' | 'loop' | 'off'
+export type GuestLayout = 'read-only' | 'esp' | 'lvm' | 'luks' | 'loop' | 'off'
 
 export interface GuestSockets {
   readonly qmp: string

@@ -42,6 +42,7 @@ const MODULE_SETS: Readonly<Record<string, readonly string[]>> = {
   esp: ['vfat', 'nls_cp437', 'nls_ascii'],
   loop: ['loop'],
   lvm: ['dm_mod'],
+  luks: ['dm_crypt', 'xts', 'ecb'],
 }
 
 /**
