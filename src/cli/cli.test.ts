@@ -116,6 +116,13 @@ test('the summaries of all commands parse and name their command', async () => {
   assert.ok(isJsonObject(evidence) && evidence['version'] === 1)
 })
 
+test('what a killed run left held is let go although there is no repository', async () => {
+  const bench = createBench()
+  bench.provider.holds = ['of a run that was killed']
+  assert.equal((await bench.run('backup', ...ON)).code, 10)
+  assert.deepEqual(bench.provider.holds, [])
+})
+
 test('exit codes: usage, no repository, twice the same, wrong password', async () => {
   const bench = await initialised()
   const expected: readonly (readonly [number, string, readonly string[]])[] = [

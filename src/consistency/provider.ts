@@ -42,6 +42,12 @@ export interface Provider {
    */
   survey(exclude: readonly string[], signal: AbortSignal): Promise<ProviderSurvey>
   /**
+   * Ends the holds alone that a killed run left. A backup asks for it before it opens its
+   * repository, which may hang, be gone, or want a password. A hold that is not shown to be ended
+   * is no fault: `prepare` tries again, and says what became of it. Faults: as `prepare`.
+   */
+  endLeftHolds?(signal: AbortSignal): Promise<void>
+  /**
    * Releases what a killed run left, as each `prepare` does first: holds, filters, exports, scratch
    * files. Returns what was found and released, one sentence each. Faults: as `prepare`; one that
    * says that something could not be released.

@@ -15,7 +15,7 @@ export interface MachineBackup extends MachineChoice {
   /** Read all of each disk, whatever is known of its changes. */
   readonly full: boolean
   readonly onEvent: (event: BackupEvent) => void
-  /** Told whose key signs, before anything is touched. */
+  /** Told whose key signs, before anything is touched but what an earlier run left held. */
   readonly onSigner: (signer: FoundSigner) => void
 }
 
@@ -29,13 +29,14 @@ export async function backupMachine(
   request: MachineBackup, context: EngineContext, signal: AbortSignal): Promise<BackupSummary> {
   const { clock, random, log, version, config } = context
   const place = findMachine(request, context)
-  return withRepository(request.repository, context, signal, async (repository) => {
+  await using opened = await openMachine(place, context, signal)
+  const { platform, machine } = opened
+  await platform.provider(machine).endLeftHolds?.(signal)
+  return await withRepository(request.repository, context, signal, async (repository) => {
     const found = await findSigner(context, repository.storage.location)
     request.onSigner(found)
-    await using opened = await openMachine(place, context, signal)
-    const { platform, machine } = opened
     const settings = place.settings ?? config.machines.get(machine)
-    return await runBackup({
+    return runBackup({
       repository, platform, machine,
       settings: {
         require: request.require ?? settings?.require,

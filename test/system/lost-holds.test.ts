@@ -121,9 +121,15 @@ for (const cure of ['the next backup', 'stillpoint recover']) {
       { signal: t.signal })
       t.diagnostic(Buffer.from(stdout).toString())
       assert.match(Buffer.from(stdout).toString(), /a hold since \S+ was released/)
-      await moreRows(guest, t)
-      assert.deepEqual(await leftOvers(guest, t.signal), [])
+    } else {
+      // It thaws before it looks for its repository.
+      const { code, stderr } = await runProgram(PROGRAM, ['backup', '-r', '/nowhere/at/all', '--on',
+        `qemu:qmp=${qmp},agent=${agent},guardian-qmp=${guardianQmp},name=tiny`],
+      { signal: t.signal, okCodes: [10] })
+      t.diagnostic(`${code}: ${stderr}`)
     }
+    await moreRows(guest, t)
+    if (cure === 'stillpoint recover') assert.deepEqual(await leftOvers(guest, t.signal), [])
     // The first to be seen: were the guest still frozen, its agent would say so.
     const repositoryPath = await newRepository(t)
     const next = await backup(t, { guest, repositoryPath })

@@ -32,6 +32,8 @@ export class FakeProvider implements Provider {
   readonly name = 'fake'
   /** What prepares and commits have left in the machine and nothing has released yet. */
   readonly left = new Set<string>()
+  /** What a killed run holds, until it is released. */
+  holds: readonly string[] = []
   /** What `recheck` will find changed. */
   changed: readonly DiskLeftOut[] = []
   /** Set by a test to lose the instant: reads fault and `stillIntact` says why. */
@@ -68,6 +70,10 @@ export class FakeProvider implements Provider {
       leftOut: [...leftOut, ...excluded.map((id) =>
         ({ id, reason: 'excluded', detail: 'named by the operator' }) as const)],
     }
+  }
+
+  async endLeftHolds(): Promise<void> {
+    this.holds = []
   }
 
   async prepare(request: PrepareRequest, signal: AbortSignal): Promise<PreparedSet> {

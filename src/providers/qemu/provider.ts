@@ -62,10 +62,9 @@ export class QemuProvider implements Provider {
 
   async prepare(request: PrepareRequest, signal: AbortSignal): Promise<PreparedSet> {
     const { options, runDir, qmp, context: { clock, log } } = this.#parts
-    const sockets: HoldSockets = {
-      agent: options.agent, qmp: options.qmp, guardianQmp: options.guardianQmp }
+    const sockets = this.#sockets
     await ensureRunDir(runDir)
-    const unreleased = await this.#releaseLeftHolds(sockets, signal)
+    const unreleased = await this.#releaseLeftHolds(signal)
     const client = await qmp.client(signal)
     await this.#sweepLeftovers(client, signal)
     const power = await powerOf(client, signal)
@@ -107,13 +106,16 @@ export class QemuProvider implements Provider {
     return surveyMachine(await qmp.client(signal), options.agent, exclude, clock, signal)
   }
 
+  async endLeftHolds(signal: AbortSignal): Promise<void> {
+    await ensureRunDir(this.#parts.runDir)
+    await this.#releaseLeftHolds(signal)
+  }
+
   async recover(signal: AbortSignal): Promise<readonly string[]> {
-    const { options, runDir, qmp, context: { clock } } = this.#parts
-    const sockets: HoldSockets = {
-      agent: options.agent, qmp: options.qmp, guardianQmp: options.guardianQmp }
+    const { runDir, qmp, context: { clock } } = this.#parts
     await ensureRunDir(runDir)
     await qmp.release() // a guardian may need our only QMP socket to resume the machine
-    const holds = await thawLeftovers(runDir, sockets, clock, {}, signal)
+    const holds = await thawLeftovers(runDir, this.#sockets, clock, {}, signal)
     const stuck = holds.find(({ released }) => !released)
     if (stuck !== undefined) throw notReleased(stuck.detail)
     const removed = await this.#sweepLeftovers(await qmp.client(signal), signal)
@@ -123,13 +125,17 @@ export class QemuProvider implements Provider {
     ]
   }
 
+  get #sockets(): HoldSockets {
+    const { agent, qmp, guardianQmp } = this.#parts.options
+    return { agent, qmp, guardianQmp }
+  }
+
   /** A hold that cannot be shown to be released makes the agent useless for this run. */
-  async #releaseLeftHolds(
-    sockets: HoldSockets, signal: AbortSignal): Promise<FreezerMissing | undefined> {
+  async #releaseLeftHolds(signal: AbortSignal): Promise<FreezerMissing | undefined> {
     const { runDir, qmp, context: { clock, log } } = this.#parts
     if (listRecords(runDir).length === 0) return undefined
     await qmp.release() // a guardian may need our only QMP socket to resume the machine
-    for (const left of await thawLeftovers(runDir, sockets, clock, {}, signal)) {
+    for (const left of await thawLeftovers(runDir, this.#sockets, clock, {}, signal)) {
       const { frozenSinceMs, stoppedSinceMs } = left.record
       if (left.released) log.warn('hold.leftover-released', { frozenSinceMs, stoppedSinceMs })
       else {
