@@ -7,8 +7,9 @@ import type { Run } from '../session.ts'
 const EXAMPLES = `
 It builds a Linux machine from Debian packages, backs it up while it works, kills it, restores it,
 and compares what it had promised with what is there. "tiny" runs SQLite and takes a minute or two,
-"full" is a Debian with PostgreSQL. It needs qemu-system-x86_64 and restic ("make demo" in a
-checkout installs them), and touches nothing but new folders.`
+"full" is a Debian with PostgreSQL, MariaDB, Redis and SQLite, and takes longer. It needs
+qemu-system-x86_64 and restic ("make demo" in a checkout installs them), and touches nothing but new
+folders.`
 
 export function addDemo(program: Command, run: Run): void {
   program.command('demo')
