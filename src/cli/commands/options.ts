@@ -5,6 +5,6 @@ import { Option } from 'commander'
 /** `--on` */
 export function onOption(): Option {
   return new Option('--on <platform>',
-    'where the machine runs: ' +
-    'qemu:qmp=PATH[,agent=PATH][,channel=PATH][,guardian-qmp=PATH][,name=NAME]')
+    'where the machine runs, such as qemu:qmp=PATH,agent=PATH,channel=PATH ' +
+    '(docs/command-line.md has all parts)')
 }
