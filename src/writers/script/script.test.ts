@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import {
+  chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync,
+} from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, suite, test } from 'node:test'
+import { after, beforeEach, suite, test } from 'node:test'
 import { systemClock } from '../../base/clock.ts'
 import { systemRandom } from '../../base/random.ts'
 import type { PreparedWriter, Writer, WriterLimits } from '../../consistency/mod.ts'
@@ -15,9 +17,19 @@ import { scriptWriter } from './writer.ts'
 const never = new AbortController().signal
 const LONG: WriterLimits = { freezeMs: 60_000, holdMs: 60_000, thawMs: 60_000 }
 
+const folders: string[] = []
+/**
+ * Of each test its own: what a test before this one began may run on for a moment, and a shell goes
+ * on reading a script that is written over under it.
+ */
 let folder = ''
-before(async () => { folder = await mkdtemp(join(tmpdir(), 'sp-')) })
-after(() => rm(folder, { recursive: true }))
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'sp-'))
+  folders.push(folder)
+})
+after(async () => {
+  for (const path of folders) await rm(path, { recursive: true, force: true, maxRetries: 10 })
+})
 
 /** Two commands in shell, which find the folder in `$1`. */
 function writerOf(pre: string, post: string, limits: Partial<WriterLimits> = {}): Writer {
@@ -163,7 +175,6 @@ suite('the commands of a script', () => {
     while (!existsSync(join(folder, 'thawed'))) await systemClock.sleep(5, never)
     assert.deepEqual(['disorder', 'held'].filter((it) => existsSync(join(folder, it))), [],
       readdirSync(folder).join())
-    for (const name of ['begun', 'go', 'ended', 'thawed']) rmSync(join(folder, name))
   })
 
   test('the second is run again when the agent was killed while it ran', async () => {
@@ -174,7 +185,6 @@ suite('the commands of a script', () => {
     await once(agent, 'exit')
     writeFileSync(join(folder, 'go'), '')
     while (existsSync(join(folder, 'held'))) await systemClock.sleep(5, never)
-    for (const name of ['second', 'go']) rmSync(join(folder, name))
   })
 
   for (const at of ['first', 'hold'] as const) {
