@@ -1,7 +1,7 @@
 /** Real PostgreSQL clusters for tests, on unix sockets in a temporary folder. */
 
-import type { ChildProcess } from 'node:child_process'
-import { appendFile } from 'node:fs/promises'
+import { spawnSync, type ChildProcess } from 'node:child_process'
+import { appendFile, readFile } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -21,6 +21,7 @@ export class PostgresServer implements AsyncDisposable {
     this.#bin = bin
     this.dataFolder = dataFolder
     this.port = port
+    folder.defer(() => removeSegment(dataFolder))
   }
 
   /** Makes and starts a cluster below `folder`; `settings` are lines of its configuration. */
@@ -33,7 +34,9 @@ export class PostgresServer implements AsyncDisposable {
       '-D', dataFolder, '-A', 'peer', '-U', ownerRole(), '--no-sync', '--no-instructions'])
     await appendFile(join(dataFolder, 'postgresql.conf'), [
       '', `port = ${port}`, `unix_socket_directories = '${folder.path}'`,
-      `listen_addresses = ''`, 'shared_buffers = 16MB', 'log_min_messages = panic', ...settings, '',
+      `listen_addresses = ''`, 'shared_buffers = 16MB',
+      'dynamic_shared_memory_type = mmap', // in its folder, where a kill leaves nothing behind
+      'log_min_messages = panic', ...settings, '',
     ].join('\n'))
     const server = new PostgresServer(folder, bin, dataFolder, port)
     await server.restart()
@@ -110,6 +113,17 @@ export class PostgresServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill()
   }
+}
+
+/**
+ * A killed server leaves its System V segment, whose id is the second word of line 7 in its
+ * `postmaster.pid`. Not sooner than at the end: by it the next server on these files sees whether
+ * children of the one before are still there.
+ */
+async function removeSegment(dataFolder: string): Promise<void> {
+  const text = await readFile(join(dataFolder, 'postmaster.pid'), 'utf8').catch(() => '')
+  const [, segment = ''] = text.split('\n')[6]?.trim().split(/ +/) ?? []
+  if (/^\d+$/.test(segment)) spawnSync('ipcrm', ['-m', segment]) // it may be gone
 }
 
 /** The name of the account that the servers run as, which is their first role. */

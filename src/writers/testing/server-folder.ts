@@ -23,6 +23,7 @@ export class ServerFolder implements AsyncDisposable {
   readonly procRoot: string
   readonly account: { readonly uid: number; readonly gid: number }
   readonly #children = new Set<ChildProcess>()
+  readonly #deferred: (() => Promise<void>)[] = []
 
   private constructor(path: string, account: { uid: number; gid: number }) {
     this.path = path
@@ -80,8 +81,14 @@ export class ServerFolder implements AsyncDisposable {
     await rm(join(this.procRoot, String(child.pid)), { force: true })
   }
 
+  /** Called once the servers are gone, while the files are there. */
+  defer(cleanUp: () => Promise<void>): void {
+    this.#deferred.push(cleanUp)
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const child of this.#children) await this.kill(child)
+    for (const cleanUp of this.#deferred) await cleanUp()
     await rm(this.path, { recursive: true, force: true, maxRetries: 10 })
   }
 
