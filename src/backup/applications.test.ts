@@ -51,7 +51,8 @@ suite('a backup that asks applications', () => {
     const { discovery } = evidence.applications
     assert.ok(discovery.state === 'done')
     assert.deepEqual([discovery.by, discovery.applications[0]?.data],
-      ['test-agent 1', { state: 'located', diskIds: ['vdb'] }])
+      ['test-agent 1', { state: 'located', diskIds: ['vdb'], places: [
+        { path: '/srv/redis', mountpoint: '/srv' }] }])
   })
 
   test('freezes what is locked last, and thaws it first', async () => {

@@ -12,7 +12,7 @@ import type { Evidence } from './evidence.ts'
  * hundred mounts; the platform's documents are the only long texts.
  */
 export const EVIDENCE_MAX = {
-  disks: 256, fileSystems: 1024, volumes: 1024, applications: 256, documents: 64,
+  disks: 256, fileSystems: 1024, volumes: 1024, applications: 256, documents: 64, places: 32,
   name: 256, text: 4096, documentText: 512 * 1024, ms: 1e15, count: 100_000,
 } as const
 
@@ -179,7 +179,11 @@ const applications = z.strictObject({
         kind: z.enum(['protected', 'incidental']),
         recovery: z.enum(['self', 'none', 'unknown']),
         data: z.discriminatedUnion('state', [
-          z.strictObject({ state: z.literal('located'), diskIds }),
+          z.strictObject({
+            state: z.literal('located'), diskIds,
+            places: z.array(z.strictObject({ path: text, mountpoint: text }))
+              .max(EVIDENCE_MAX.places).exactOptional(),
+          }),
           z.strictObject({ state: z.literal('outside'), detail: text }),
           z.strictObject({ state: z.literal('unknown'), detail: text }),
         ]),

@@ -215,10 +215,21 @@ export interface ApplicationEvidence {
 
 /** Where all its data, log and tablespaces lie. */
 export type ApplicationData =
-  | { readonly state: 'located'; readonly diskIds: readonly string[] }
+  | {
+      readonly state: 'located'
+      readonly diskIds: readonly string[]
+      /** The places themselves, for checks; absent where they are too many or too long to keep. */
+      readonly places?: readonly KeptPlace[]
+    }
   /** Some of it is outside the machine's disks: a network mount, a service elsewhere. */
   | { readonly state: 'outside'; readonly detail: string }
   | { readonly state: 'unknown'; readonly detail: string }
+
+/** A folder or file without symbolic links, and where the volume it lies on was mounted. */
+export interface KeptPlace {
+  readonly path: string
+  readonly mountpoint: string
+}
 
 /** What the writer did for one of the contracts of DESIGN §4, or why there was none. */
 export type WriterEvidence =

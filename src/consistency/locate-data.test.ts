@@ -14,9 +14,15 @@ const list: FileSystemList = { state: 'listed', fileSystems: [
 ] }
 const root = { path: '/var/lib/db', mountpoint: '/', type: 'ext4' }
 const cases: readonly (readonly [string, readonly DataPlace[], object])[] = [
-  ['one file system', [root], { state: 'located', diskIds: ['vda'] }],
+  ['one file system', [root], { state: 'located', diskIds: ['vda'],
+    places: [{ path: '/var/lib/db', mountpoint: '/' }] }],
   ['a volume over several disks', [root, { path: '/lv/wal', mountpoint: '/lv', type: 'xfs' }],
-    { state: 'located', diskIds: ['vda', 'vdb', 'vdc'] }],
+    { state: 'located', diskIds: ['vda', 'vdb', 'vdc'], places: [
+      { path: '/var/lib/db', mountpoint: '/' }, { path: '/lv/wal', mountpoint: '/lv' }] }],
+  ['more places than are kept', Array.from({ length: 33 }, () => root),
+    { state: 'located', diskIds: ['vda'] }],
+  ['a place with a name too long to be kept', [{ ...root, path: `/${'x'.repeat(2100)}` }],
+    { state: 'located', diskIds: ['vda'] }],
   ['a network mount', [root, { path: '/net/db', mountpoint: '/net', type: 'nfs4' }],
     { state: 'outside', detail: '/net/db is on nfs4' }],
   ['memory', [{ path: '/run/db', mountpoint: '/run', type: 'tmpfs' }],

@@ -1,8 +1,12 @@
 /** Which of the machine's disks an application's data lies on, by the agent's list of mounts. */
 
-import type { ApplicationData, FileSystemList } from './evidence.ts'
+import { EVIDENCE_MAX } from './evidence-codec.ts'
+import type { ApplicationData, FileSystemList, KeptPlace } from './evidence.ts'
 import { isOffDisk } from './guest-mounts.ts'
-import type { DataPlaces } from './writer.ts'
+import type { DataPlace, DataPlaces } from './writer.ts'
+
+/** Of the evidence's 4 MiB, what the places of one application may take. */
+const PLACES_BYTES = 2048
 
 /** Pure. Anything that cannot be followed to disks is unknown, never left out. */
 export function locateData(data: DataPlaces, list: FileSystemList): ApplicationData {
@@ -18,5 +22,16 @@ export function locateData(data: DataPlaces, list: FileSystemList): ApplicationD
     }
     for (const id of entry.diskIds) diskIds.add(id)
   }
-  return { state: 'located', diskIds: [...diskIds].toSorted() }
+  const places = keptPlaces(data.places)
+  return {
+    state: 'located', diskIds: [...diskIds].toSorted(),
+    ...places === undefined ? {} : { places } }
+}
+
+/** All of them or none: a part could be taken for the whole. */
+function keptPlaces(places: readonly DataPlace[]): readonly KeptPlace[] | undefined {
+  const kept = places.map(({ path, mountpoint }) => ({ path, mountpoint }))
+  const isShort = kept.length <= EVIDENCE_MAX.places &&
+    Buffer.byteLength(JSON.stringify(kept)) <= PLACES_BYTES
+  return isShort ? kept : undefined
 }

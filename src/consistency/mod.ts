@@ -14,7 +14,8 @@ export { heldMs, stalledMs } from './evidence.ts'
 export type {
   ApplicationData, ApplicationEvidence, ApplicationsEvidence, CoverageEvidence, DiscoveryEvidence,
   ProbeEvidence, Durability, Evidence, FileSystemEvidence, FileSystemList, FreezeEvidence,
-  DiskReading, HoldEvidence, InstantEvidence, LogPositions, NoHold, NoHoldReason, NoWriterReason,
+  DiskReading, HoldEvidence, InstantEvidence, KeptPlace, LogPositions, NoHold,
+  NoHoldReason, NoWriterReason,
   PlatformHold, PolicyEvidence, PowerEvidence, VolumeEvidence,
   ReadingEvidence, RequestorHold, StepFault, ThawEvidence, VolumeSign, WriterEvidence,
   WriterFreezeEvidence, WriterHold, WriterThawEvidence,
@@ -28,6 +29,7 @@ export type { ClassifiedFileSystem, FileSystemClass } from './grade-file-systems
 export { GRADES, isWeaker, weakest, type Grade } from './grade-scale.ts'
 export type { HoldEvent, Note } from './hold-step.ts'
 export { locateData } from './locate-data.ts'
+export { mountedVolumes, type MountedVolume } from './mounted-volumes.ts'
 export { judge, resolvePolicy } from './policy.ts'
 export type { Judgement, Policy, PolicySettings } from './policy.ts'
 export { idealWriter, predictGrade, type Prospect } from './predict.ts'

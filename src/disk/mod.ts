@@ -7,6 +7,9 @@ export {
   alignOutward, alignedOutward, between, clip, complement, endOf, intersect, normalise, subtract,
   totalLength, union, type Extent, type ExtentKind, type Range,
 } from './extents.ts'
+export { ExtFileSystem, type FolderEntry } from './ext/ext-file-system.ts'
+export type { ImageFile } from './ext/image-file.ts'
+export type { Inode } from './ext/inode.ts'
 export { NBD_LIMITS, type NbdLimits } from './nbd/limits.ts'
 export { NbdError, nbdErrorOf } from './nbd/nbd-error.ts'
 export { connectNbd, type NbdSource, type NbdTarget } from './nbd/nbd-source.ts'
@@ -15,12 +18,14 @@ export { IMAGE_FORMATS, serveImage, type ImageFormat, type ImageServer } from '.
 export {
   alreadyExists, completePartial, createPartial, removePartial, writeFault, type PartialFile,
 } from './partial-file.ts'
+export { rawCrc32c } from './probe/crc32c.ts'
 export { probeDisk } from './probe/probe-disk.ts'
 export {
   probeMapped, type MappedProbe, type MappedVolume, type PhysicalPlace,
 } from './probe/probe-mapped.ts'
 export type {
   DiskProbe, ProbedVolume, Recognised, VolumeActivity, VolumeKind } from './probe/volume.ts'
+export { windowOf, type Window } from './probe/window.ts'
 export { createRawSink } from './raw-sink.ts'
 export { openRawSource } from './raw-source.ts'
 export { isZero, nonZeroRuns } from './zero.ts'

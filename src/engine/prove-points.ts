@@ -74,7 +74,7 @@ async function proveOne(
   { clock, version }: EngineContext, signal: AbortSignal,
 ): Promise<ProvedPoint> {
   const startMs = clock.monotonicMs()
-  const verdict = await proveImage(repository, point, signal)
+  const verdict = await proveImage(repository, point, clock, signal)
   await storeRecord(repository, {
     statement: {
       kind: 'verdict', pointId: point.pointId, digest: point.seal.digest,

@@ -3,3 +3,4 @@ export { qemuCommandFor, shellLine } from './qemu-command.ts'
 export {
   restoreDisks, type RestoredDisk, type RestoredMachine, type RestoreProgress, type RestoreRequest,
 } from './restore-disks.ts'
+export { checkDatabases, type DatabasesRequest } from './databases/check-databases.ts'

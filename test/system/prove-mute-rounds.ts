@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { systemClock as clock } from '../../src/base/clock.ts'
 import type { RestorePoint } from '../../src/catalog/mod.ts'
 import {
   checkFileSystems, probeSet, verdictOf, type Verdict,
@@ -43,7 +44,7 @@ export async function proveMuteRounds(t: TestContext, rounds: number): Promise<v
 
 async function judge(
   repository: Repository, point: RestorePoint, signal: AbortSignal): Promise<void> {
-  const verdict = await proveImage(repository, point, signal)
+  const verdict = await proveImage(repository, point, clock, signal)
   assert.deepEqual([verdict.verdict, verdict.effective], ['not-proven', 'filesystem'])
   assert.deepEqual(answersOf(verdict), [
     'confirms /disks/disk0: needs_recovery is not set', 'silent /disks/disk1: no journal',

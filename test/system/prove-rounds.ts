@@ -49,6 +49,6 @@ function verdictOn(
   return withRepository(repositoryPath, t, async (repository) => {
     await using lock = await repository.lock('shared', t.signal)
     await repository.loadIndex(lock.lost)
-    return await proveImage(repository, point, t.signal)
+    return await proveImage(repository, point, clock, t.signal)
   })
 }

@@ -115,6 +115,9 @@ const application: fc.Arbitrary<ApplicationEvidence> = fc.oneof(
     recovery: fc.constantFrom('self', 'none', 'unknown'),
     data: fc.oneof(
       fc.record({ state: fc.constant('located' as const), diskIds }),
+      fc.record({
+        state: fc.constant('located' as const), diskIds,
+        places: fc.array(fc.record({ path: text, mountpoint: text }), { maxLength: 2 }) }),
       fc.record({ state: fc.constantFrom('outside', 'unknown'), detail: text })),
     writer }))
 

@@ -10,8 +10,8 @@ export {
 export { freezerContract, type FreezerBench } from './freezer-contract.ts'
 export { commitSet, providerContract, type ProviderBench } from './provider-contract.ts'
 export {
-  SAMPLE_HOLD, SAMPLE_MOUNTS, SAMPLE_POINT_ID, SAMPLE_VOLUMES, sampleApplication, sampleEvidence,
-  sampleVolume,
+  SAMPLE_HOLD, SAMPLE_MOUNTS, SAMPLE_POINT_ID, SAMPLE_VOLUMES, SAMPLE_WRITER_HOLD,
+  sampleApplication, sampleEvidence, sampleVolume,
 } from './sample-evidence.ts'
 export { writerContract, type WriterBench } from './writer-contract.ts'
 export { signAnything, testSigner } from './signers.ts'

@@ -6,9 +6,9 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   return value
 })
 
-/** The checksum without its final inversion, begun with all ones. */
-export function rawCrc32c(bytes: Uint8Array): number {
-  let crc = 0xffffffff
+/** Without its final inversion; begun with all ones, or with that of the bytes before. */
+export function rawCrc32c(bytes: Uint8Array, before = 0xffffffff): number {
+  let crc = before
   for (const byte of bytes) crc = (crc >>> 8) ^ (TABLE[(crc ^ byte) & 0xff] ?? 0)
   return crc >>> 0
 }

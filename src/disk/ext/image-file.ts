@@ -1,0 +1,25 @@
+/** A file inside a captured disk, as the readers of applications' files see it. */
+
+import { Fault } from '../../base/fault.ts'
+import { printable } from '../../base/text.ts'
+import type { Window } from '../probe/window.ts'
+
+export interface ImageFile {
+  readonly sizeBytes: number
+  /**
+   * The bytes from `offset` that lie before the file's end, at most `length`. Fault:
+   * `disk-unreadable` where the file system is damaged.
+   */
+  read(offset: number, length: number): Promise<Buffer>
+}
+
+/** Bytes that must be there. Fault: `disk-unreadable`. */
+export async function readWindow(
+  window: Window, offset: number, length: number): Promise<Buffer> {
+  return await window.read(offset, length) ?? fail(`it points at ${offset}, outside of itself`)
+}
+
+/** A file system that cannot be followed: damaged, or laid out in a way that is not read. */
+export function fail(how: string): never {
+  throw new Fault('disk-unreadable', `the file system cannot be read: ${printable(how)}`)
+}

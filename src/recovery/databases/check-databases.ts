@@ -1,0 +1,73 @@
+/** The check `image` of applications: what each database left in the captured disks. */
+
+import { deadline, throwIfAborted, type Clock } from '../../base/clock.ts'
+import { isFault } from '../../base/fault.ts'
+import { printable } from '../../base/text.ts'
+import {
+  claimsOf, mountedVolumes, type ApplicationEvidence, type Check, type Evidence,
+  type GradeResult, type SetProbe,
+} from '../../consistency/mod.ts'
+import type { BlockSource } from '../../disk/mod.ts'
+import { checkPostgres } from './check-postgres.ts'
+import { silent, type DatabaseReader, type Finding } from './finding.ts'
+import { GuestFiles } from './guest-files.ts'
+import { volumeOpener } from './open-volume.ts'
+
+/** By the first word of the name that our own writers give an application. */
+const READERS: Readonly<Record<string, DatabaseReader>> = {
+  postgres: checkPostgres,
+}
+
+/** For all that is read of one application. */
+const APPLICATION_MS = 60_000
+
+export interface DatabasesRequest {
+  readonly evidence: Evidence
+  /** What the evidence was graded as: says which applications are claimed. */
+  readonly result: GradeResult
+  readonly probed: SetProbe
+  /** The point's own disks. */
+  readonly disks: readonly { readonly id: string; readonly source: BlockSource }[]
+}
+
+/**
+ * One check for each application that the grade claims; silent, with the reason, where nothing can
+ * be told. Faults: those of reading the disks, but not what is wrong on them.
+ */
+export async function checkDatabases(
+  { evidence, result, probed, disks }: DatabasesRequest, clock: Clock, signal: AbortSignal,
+): Promise<readonly Check[]> {
+  const { before, after } = evidence.fileSystems
+  const mounts = mountedVolumes({ fileSystems: { before, after, ...probed } })
+  const { discovery } = evidence.applications
+  const applications = discovery.state === 'done' ? discovery.applications : []
+  const checks: Check[] = []
+  for (const claim of claimsOf(result).filter(({ kind }) => kind === 'application')) {
+    const application = applications.find(({ name }) => printable(name) === claim.subject)
+    using limit = deadline(clock, APPLICATION_MS, `reading ${claim.subject}`, signal)
+    const files = new GuestFiles(mounts, volumeOpener(disks, limit.signal))
+    const finding = await check(application, files, limit.signal, signal)
+    checks.push({ name: 'image', claim, answer: finding.answer, detail: printable(finding.detail) })
+  }
+  return checks
+}
+
+async function check(
+  application: ApplicationEvidence | undefined, files: GuestFiles, limited: AbortSignal,
+  signal: AbortSignal): Promise<Finding> {
+  if (application === undefined) return silent('the evidence does not speak of it')
+  const { name, data, writer } = application
+  const reader = READERS[/^\w+/.exec(name)?.[0] ?? '']
+  if (reader === undefined) return silent('nothing that reads its files is known')
+  if (data.state !== 'located' || data.places === undefined) {
+    return silent('the evidence does not say where its files lay')
+  }
+  try {
+    const paths = data.places.map(({ path }) => path)
+    return await reader({ paths, writer, files, signal: limited })
+  } catch (error) {
+    throwIfAborted(signal)
+    if (isFault(error, 'disk-unreadable', 'timed-out')) return silent(error.message)
+    throw error
+  }
+}

@@ -1,0 +1,141 @@
+/** Files of the captured machine by the names that they had in it, without mounting anything. */
+
+import { Fault } from '../../base/fault.ts'
+import { printable } from '../../base/text.ts'
+import type { MountedVolume, VolumeEvidence } from '../../consistency/mod.ts'
+import { ExtFileSystem, type FolderEntry, type Inode, type Window } from '../../disk/mod.ts'
+
+/** As the kernel's own limit (path_resolution(7)). */
+const MAX_LINKS = 40
+const MAX_PARTS = 256
+const MAX_TARGET_BYTES = 4096
+/** What all files of one point may make us read; a megabyte or two is usual. */
+const MAX_READ_BYTES = 2 * 1024 ** 3
+
+interface Found {
+  readonly inode: Inode
+  readonly fileSystem: ExtFileSystem
+}
+
+export class GuestFiles {
+  readonly #mounts: readonly MountedVolume[]
+  readonly #openVolume: (volume: VolumeEvidence) => Promise<Window>
+  readonly #opened = new Map<VolumeEvidence, Promise<ExtFileSystem>>()
+  readonly #folders = new Map<string, Promise<ReadonlyMap<string, number>>>()
+  #bytesRead = 0
+
+  constructor(
+    mounts: readonly MountedVolume[],
+    openVolume: (volume: VolumeEvidence) => Promise<Window>) {
+    this.#mounts = mounts
+    this.#openVolume = openVolume
+  }
+
+  /**
+   * What is at an absolute path, symbolic links followed; undefined: nothing. Fault:
+   * `disk-unreadable` if it cannot be told, because a file system on the way cannot be read.
+   */
+  async find(path: string): Promise<Inode | undefined> {
+    return (await this.#resolve(path))?.inode
+  }
+
+  /** What a folder holds; undefined: there is no such folder. Faults as `find`. */
+  async list(path: string): Promise<readonly FolderEntry[] | undefined> {
+    const found = await this.#resolve(path)
+    return found?.inode.kind === 'folder' ? found.fileSystem.list(found.inode) : undefined
+  }
+
+  async #resolve(path: string): Promise<Found | undefined> {
+    let { behind, ahead } = this.#fromMount(path)
+    let found = await this.#real(`/${behind.join('/')}`)
+    for (let links = 0; ahead.length > 0;) {
+      const part = ahead.shift() ?? ''
+      if (part === '..') behind.pop()
+      else behind.push(part)
+      if (behind.length + ahead.length > MAX_PARTS) throw unreadable(`${path} is too deep`)
+      found = await this.#real(`/${behind.join('/')}`)
+      if (found === undefined) return undefined
+      const { inode } = found
+      if (inode.kind !== 'link') continue
+      if (++links > MAX_LINKS) throw unreadable(`${path} goes through too many links`)
+      const target = inode.inlineTarget ??
+        (await inode.read(0, MAX_TARGET_BYTES)).toString('utf8')
+      behind.pop()
+      const next = target.startsWith('/') ? target : `/${[...behind, target].join('/')}`;
+      ({ behind, ahead } = this.#fromMount(`${next}/${ahead.join('/')}`))
+      found = await this.#real(`/${behind.join('/')}`)
+    }
+    return found
+  }
+
+  /** A mountpoint is named without links, so the way to it need not be walked. */
+  #fromMount(path: string): { behind: string[]; ahead: string[] } {
+    const parts = partsOf(path)
+    const plain = parts.includes('..') ? '/' : `/${parts.join('/')}`
+    const known = partsOf(this.#mountOf(plain)?.mountpoint ?? '/').length
+    return { behind: parts.slice(0, known), ahead: parts.slice(known) }
+  }
+
+  #mountOf(path: string): MountedVolume | undefined {
+    return this.#mounts.filter(({ mountpoint }) => isInside(path, mountpoint))
+      .toSorted((a, b) => a.mountpoint.length - b.mountpoint.length).at(-1)
+  }
+
+  /** At a path without links on the way. */
+  async #real(path: string): Promise<Found | undefined> {
+    const mount = this.#mountOf(path)
+    if (mount === undefined) throw unreadable(`it is not known which volume ${path} lies on`)
+    const { mountpoint, type, volume } = mount
+    if (volume === undefined) throw unreadable(`it is not known which volume ${mountpoint} is`)
+    if (volume.type !== 'ext') {
+      throw unreadable(`${mountpoint} is of the type ${type}, of which no files are read`)
+    }
+    const fileSystem = await this.#open(volume)
+    let number = fileSystem.root
+    for (const part of partsOf(path).slice(partsOf(mountpoint).length)) {
+      const next = (await this.#folder(fileSystem, number, `${mountpoint} ${number}`)).get(part)
+      if (next === undefined) return undefined
+      number = next
+    }
+    return { inode: await fileSystem.inode(number), fileSystem }
+  }
+
+  #folder(
+    fileSystem: ExtFileSystem, number: number, key: string,
+  ): Promise<ReadonlyMap<string, number>> {
+    const known = this.#folders.get(key)
+    if (known !== undefined) return known
+    const names = (async () => {
+      const inode = await fileSystem.inode(number)
+      if (inode.kind !== 'folder') return new Map<string, number>()
+      return new Map((await fileSystem.list(inode)).map(({ name, inode }) => [name, inode]))
+    })()
+    this.#folders.set(key, names)
+    return names
+  }
+
+  #open(volume: VolumeEvidence): Promise<ExtFileSystem> {
+    const known = this.#opened.get(volume)
+    if (known !== undefined) return known
+    const opening = this.#openVolume(volume).then((window) =>
+      ExtFileSystem.open({ length: window.length, read: (offset, length) => {
+        this.#bytesRead += length
+        if (this.#bytesRead > MAX_READ_BYTES) throw unreadable('more would have to be read of it')
+        return window.read(offset, length)
+      } }))
+    this.#opened.set(volume, opening)
+    return opening
+  }
+}
+
+function partsOf(path: string): string[] {
+  return path.split('/').filter((part) => part !== '' && part !== '.')
+}
+
+function isInside(path: string, mountpoint: string): boolean {
+  return mountpoint === '/' || path === mountpoint || path.startsWith(`${mountpoint}/`)
+}
+
+function unreadable(why: string): Fault {
+  return new Fault('disk-unreadable', printable(why))
+}
