@@ -11,7 +11,8 @@ case ${1:-tests} in
   demo-full) packages+=(mmdebstrap) ;; # builds the guest's root file system
   # The peers that tests compare with, and what makes their disks.
   tests) packages+=(
-    btrfs-progs cpio cryptsetup-bin dosfstools fdisk git jq libnbd-bin lvm2 mmdebstrap nbdkit ntfs-3g openssl ovmf
+    btrfs-progs cpio cryptsetup-bin dosfstools fdisk git golang-github-vmware-govmomi-dev golang-go jq
+    libnbd-bin lvm2 mmdebstrap nbdkit ntfs-3g openssl ovmf
     redis-tools sqlite3 xfsprogs
     mariadb-server-core postgresql) ;;
   *) echo 'error: write tools/setup.sh demo-tiny, demo-full or tests' >&2; exit 2 ;;
@@ -90,4 +91,8 @@ command -v dpkg-query >/dev/null ||
   fail 'this is no Debian' 'use Debian 12, or install by hand what README.md lists'
 install_debian_packages
 install_npm_packages
+if [ "${1:-tests}" = tests ]; then
+  tools/vcsim/build.sh || fail 'the vCenter simulator of the tests could not be built' \
+    'read the lines above; tools/vcsim/build.sh builds it alone'
+fi
 tools/node --version >/dev/null || fail 'Node 24 does not start' 'remove node_modules and run again'

@@ -1,0 +1,48 @@
+/** vcsim, govmomi's own vCenter simulator, as a foreign server on loopback (tools/vcsim). */
+
+import { spawn, type ChildProcess } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+
+const BINARY = resolve(import.meta.dirname, '../../../.cache/vcsim/vcsim')
+/** It makes its inventory first: of a thousand machines in some seconds. */
+const START_LIMIT_MS = 120_000
+
+/** Why vcsim cannot be used here; undefined if it can. */
+export function vcsimMissing(): string | undefined {
+  return existsSync(BINARY) ? undefined : 'vcsim is not built: run tools/setup.sh tests'
+}
+
+export class Vcsim implements AsyncDisposable {
+  /** `https://127.0.0.1:PORT/sdk` */
+  readonly url: string
+  readonly #process: ChildProcess
+
+  private constructor(url: string, child: ChildProcess) {
+    this.url = url
+    this.#process = child
+  }
+
+  /** Starts one, with flags as `tools/vcsim/main.go` has them. It ends with us, come what may. */
+  static async start(...flags: readonly string[]): Promise<Vcsim> {
+    const child = spawn(BINARY, flags, { stdio: ['pipe', 'pipe', 'ignore'] })
+    const limit = setTimeout(() => child.kill('SIGKILL'), START_LIMIT_MS)
+    try {
+      let text = ''
+      for await (const chunk of child.stdout) {
+        text += String(chunk)
+        if (text.includes('\n')) return new Vcsim(text.trim(), child)
+      }
+      throw new Error(`vcsim ended before it listened: ${text}`)
+    } finally {
+      clearTimeout(limit)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return
+    const ended = new Promise((resolve) => this.#process.once('exit', resolve))
+    this.#process.kill('SIGTERM')
+    await ended
+  }
+}

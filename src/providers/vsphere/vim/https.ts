@@ -1,0 +1,200 @@
+/**
+ * HTTPS to one server whose certificate is verified, or is the one that was pinned.
+ *
+ * A pinned server's certificate is compared by its SHA-256 fingerprint before the first byte of a
+ * request is sent. Nothing is redirected, every call has a limit, and at most so many run at once.
+ */
+
+import { Agent, request, type RequestOptions } from 'node:https'
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { connect } from 'node:tls'
+import { reasonOf, throwIfAborted } from '../../../base/clock.ts'
+import { Fault, isFault } from '../../../base/fault.ts'
+import { printable } from '../../../base/text.ts'
+
+/** A server's certificate as 64 lowercase hexadecimal digits, SHA-256. */
+export type CertificateFingerprint = string & { readonly brand?: 'certificate' }
+
+/** With or without colons, in any case; undefined if it is none. */
+export function parseCertificateFingerprint(text: string): CertificateFingerprint | undefined {
+  const digits = text.replaceAll(':', '').toLowerCase()
+  return /^[0-9a-f]{64}$/.test(digits) ? digits : undefined
+}
+
+export interface HttpCall {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT'
+  /** With its query. */
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: Uint8Array | string
+  /** Changes something: never sent a second time, and on a connection of its own. */
+  readonly changes?: boolean
+}
+
+/** How many calls run at once: an ESXi host serves few at a time. */
+const MAX_CONNECTIONS = 8
+/** A connection that was idle for longer may be closed by the server just when it is used again. */
+const IDLE_MS = 4_000
+/** Of a connection alone; the call that waits for it has its own limit, often a shorter one. */
+const HANDSHAKE_MS = 30_000
+
+export class HttpsClient implements Disposable {
+  readonly url: URL
+  readonly #fingerprint: CertificateFingerprint | undefined
+  readonly #reading: VerifiedAgent
+  readonly #changing: VerifiedAgent
+
+  /** Connects at the first call. */
+  constructor(url: URL, fingerprint: CertificateFingerprint | undefined) {
+    this.url = url
+    this.#fingerprint = fingerprint
+    const verify = { host: url.host, fingerprint }
+    this.#reading = new VerifiedAgent(verify, {
+      keepAlive: true, maxSockets: MAX_CONNECTIONS, maxFreeSockets: MAX_CONNECTIONS,
+      timeout: IDLE_MS })
+    this.#changing = new VerifiedAgent(verify, { keepAlive: false, maxSockets: MAX_CONNECTIONS })
+  }
+
+  get isPinned(): boolean {
+    return this.#fingerprint !== undefined
+  }
+
+  /**
+   * Sends the call and resolves with the head of the answer; read its body to the end or destroy
+   * it. `signal` ends both. Faults: `platform-unreachable`, or the signal's reason.
+   */
+  async call(call: HttpCall, signal: AbortSignal): Promise<IncomingMessage> {
+    throwIfAborted(signal)
+    try {
+      return await this.#once(call, signal)
+    } catch (error) {
+      // The server closed an idle connection while the call was on its way.
+      if (!(error instanceof StaleConnection)) throw error
+      return this.#once({ ...call, changes: true }, signal)
+    }
+  }
+
+  #once(call: HttpCall, signal: AbortSignal): Promise<IncomingMessage> {
+    const { method, path, headers, body = '' } = call
+    return new Promise((resolve, reject) => {
+      const sent = request({
+        host: this.url.hostname.replace(/^\[|\]$/g, ''), port: this.url.port || 443, method, path,
+        headers: { ...headers, 'content-length': String(Buffer.byteLength(body)) },
+        agent: call.changes === true ? this.#changing : this.#reading,
+      })
+      let answer: IncomingMessage | undefined
+      const onAbort = (): void => {
+        const reason = reasonOf(signal)
+        answer?.destroy(reason)
+        sent.destroy(reason)
+        reject(reason) // a call that still waits for its connection says nothing when destroyed
+      }
+      const done = (): void => signal.removeEventListener('abort', onAbort)
+      signal.addEventListener('abort', onAbort, { once: true })
+      sent.once('response', (message) => {
+        answer = message
+        message.once('close', done)
+        resolve(message)
+      })
+      sent.once('error', (cause) => {
+        done()
+        reject(sent.reusedSocket && answer === undefined && !signal.aborted
+          ? new StaleConnection('the connection was closed', { cause })
+          : signal.aborted ? reasonOf(signal) : unreachable(this.url, cause))
+      })
+      sent.end(body)
+    })
+  }
+
+  [Symbol.dispose](): void {
+    this.#reading.destroy()
+    this.#changing.destroy()
+  }
+}
+
+class StaleConnection extends Error {}
+
+interface Verify {
+  readonly host: string
+  readonly fingerprint: CertificateFingerprint | undefined
+}
+
+/** Hands out connections whose server has been verified. */
+class VerifiedAgent extends Agent {
+  readonly #verify: Verify
+  readonly #connecting = new Set<Duplex>()
+
+  constructor(verify: Verify, options: ConstructorParameters<typeof Agent>[0]) {
+    super(options)
+    this.#verify = verify
+  }
+
+  override createConnection(
+    options: RequestOptions, callback?: (error: Error | null, stream: Duplex) => void,
+  ): undefined {
+    const host = options.host ?? 'localhost'
+    const socket = connect({
+      host, port: Number(options.port), timeout: HANDSHAKE_MS,
+      ...isAddress(host) ? {} : { servername: host },
+      // Verified below instead, so that a refusal can show the fingerprint of what was met.
+      rejectUnauthorized: false,
+    })
+    this.#connecting.add(socket)
+    const onTimeout = (): void => { socket.destroy(new Error('nobody answered')) }
+    socket.once('timeout', onTimeout)
+    const onError = (cause: Error): void => {
+      this.#connecting.delete(socket)
+      callback?.(cause, socket)
+    }
+    socket.once('error', onError)
+    socket.once('secureConnect', () => {
+      this.#connecting.delete(socket)
+      socket.off('error', onError).off('timeout', onTimeout)
+      const shown = parseCertificateFingerprint(socket.getPeerCertificate().fingerprint256 ?? '')
+      const { fingerprint, host: name } = this.#verify
+      const isTrusted = fingerprint === undefined
+        ? socket.authorized : shown !== undefined && shown === fingerprint
+      if (isTrusted) return callback?.(null, socket)
+      socket.destroy()
+      callback?.(untrusted(name, fingerprint, shown, String(socket.authorizationError)), socket)
+    })
+    return undefined
+  }
+
+  override destroy(): void {
+    for (const socket of this.#connecting) socket.destroy(new Error('it was closed'))
+    super.destroy()
+  }
+}
+
+function isAddress(host: string): boolean {
+  return /^[\d.]+$/.test(host) || host.includes(':')
+}
+
+function untrusted(
+  host: string, pinned: CertificateFingerprint | undefined,
+  shown: CertificateFingerprint | undefined, why: string,
+): Fault {
+  const met = shown ?? 'none'
+  return pinned === undefined
+    ? new Fault('platform-refused',
+      `the certificate of ${host} is not trusted (${printable(why, 100)}); ` +
+      `its SHA-256 fingerprint is ${met}`, {
+        advice: 'Compare it with the one the server itself shows; if it is the same, pin it ' +
+          '(fingerprint).' })
+    : new Fault('platform-refused',
+      `the certificate of ${host} is not the pinned one: its SHA-256 fingerprint is ${met}, ` +
+      `pinned is ${pinned}`, {
+        advice: 'Find out whether the certificate was renewed; if not, somebody is in between.' })
+}
+
+function unreachable(url: URL, cause: Error): Fault {
+  if (isFault(cause)) return cause
+  const code = 'code' in cause ? String(cause.code) : ''
+  return new Fault('platform-unreachable', `${url.host} cannot be reached`, {
+    cause, retry: 'later',
+    advice: code === 'ENOTFOUND' ? 'Check the name in the URL.'
+      : code === 'ECONNREFUSED' ? 'Check the port in the URL, and whether the server runs.'
+        : 'Check the network and the URL; vSphere speaks HTTPS, as in https://vc.example/sdk.' })
+}
