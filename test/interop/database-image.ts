@@ -7,10 +7,10 @@ import { systemClock } from '../../src/base/clock.ts'
 import { runProgram } from '../../src/base/program.ts'
 import {
   gradeOf, probeSet, type ApplicationEvidence, type Check, type Evidence, type PreparedWriter,
-  type WriterEvidence,
+  type SetProbe, type WriterEvidence,
 } from '../../src/consistency/mod.ts'
 import {
-  sampleApplication, sampleEvidence, sampleVolume, SAMPLE_WRITER_HOLD,
+  sampleApplication, sampleEvidence, SAMPLE_WRITER_HOLD,
 } from '../../src/consistency/testing/mod.ts'
 import { openRawSource, type BlockSource } from '../../src/disk/mod.ts'
 import { checkDatabases } from '../../src/recovery/mod.ts'
@@ -36,9 +36,10 @@ export async function holdOf(writer: PreparedWriter): Promise<WriterEvidence> {
 }
 
 /** A machine whose only disk, all of it mounted at `mountpoint`, has one application. */
-export function evidenceOf(
-  mountpoint: string, application: Partial<ApplicationEvidence>, sizeBytes: number): Evidence {
-  const mounts = [{ mountpoint, type: 'ext4', device: 'vda', diskIds: ['vda'] }]
+function evidenceOf(
+  { mountpoint, device = 'vda' }: Captured, application: Partial<ApplicationEvidence>,
+  { sizeBytes, probed }: { readonly sizeBytes: number; readonly probed: SetProbe }): Evidence {
+  const mounts = [{ mountpoint, type: 'ext4', device, diskIds: ['vda'] }]
   const listed = { state: 'listed', fileSystems: mounts } as const
   const sample = sampleEvidence()
   const freeze = { state: 'acknowledged', issuedMs: 1000, acknowledgedMs: 1020, count: 1 } as const
@@ -50,8 +51,7 @@ export function evidenceOf(
     hold: { ...sample.hold, freeze, thaw },
     instant: { ...sample.instant, disks: [{ id: 'vda', sizeBytes }] },
     fileSystems: {
-      before: listed, after: listed, probes: [{ diskId: 'vda', state: 'probed' }],
-      volumes: [sampleVolume({ where: 'whole disk', layer: 'disk', partition: null })] },
+      before: listed, after: listed, ...probed },
     applications: { declaredNone: false, discovery: {
       state: 'done', by: 'a test', applications: [sampleApplication(application)] } },
     reading: { state: 'finished', instant: { intact: true }, disks: [
@@ -61,22 +61,26 @@ export function evidenceOf(
 
 export interface Captured {
   readonly mountpoint: string
+  /** The guest's name for the volume; default: all of its only disk. */
+  readonly device?: string
   readonly application: Pick<ApplicationEvidence, 'name'> & { readonly writer: WriterEvidence }
   readonly paths: readonly string[]
 }
 
 /** The one check of the one application. */
 export async function checkOn(
-  source: BlockSource, { mountpoint, application, paths }: Captured, t: TestContext,
-): Promise<Check> {
+  source: BlockSource, captured: Captured, t: TestContext): Promise<Check> {
+  const { mountpoint, application, paths } = captured
   const places = paths.map((path) => ({ path, mountpoint }))
-  const evidence = evidenceOf(mountpoint, {
-    ...application, data: { state: 'located', diskIds: ['vda'], places } }, source.sizeBytes)
   const disks = [{ id: 'vda', source }]
+  const probed = await probeSet(disks, t.signal)
+  const evidence = evidenceOf(captured, {
+    ...application, data: { state: 'located', diskIds: ['vda'], places } },
+  { sizeBytes: source.sizeBytes, probed })
   const result = gradeOf(evidence)
   assert.equal(result.grade, 'application', JSON.stringify(result.reasons))
-  const checks = await checkDatabases({
-    evidence, result, probed: await probeSet(disks, t.signal), disks }, systemClock, t.signal)
+  const checks = await checkDatabases(
+    { evidence, result, probed, disks }, systemClock, t.signal)
   assert.equal(checks.length, 1)
   return checks[0] ?? assert.fail()
 }

@@ -5,7 +5,7 @@ import { findLvmLabel, readPhysicalVolume } from './lvm-label.ts'
 import { readVolumeGroups, type FoundPhysicalVolume } from './lvm-volumes.ts'
 import { recognise } from './recognise.ts'
 import type { ProbedVolume, Recognised } from './volume.ts'
-import { windowOf } from './window.ts'
+import { windowOf, type Window } from './window.ts'
 
 /** Where a physical volume was found. */
 export interface PhysicalPlace {
@@ -18,6 +18,8 @@ export interface MappedVolume extends Recognised {
   /** `vg0/root`, as found: hostile. */
   readonly name: string
   readonly diskIds: readonly string[]
+  /** What is in it; undefined where it is not linear, or not all there. */
+  readonly window: Window | undefined
 }
 
 export interface MappedProbe {
@@ -49,7 +51,7 @@ export async function probeMapped(
     for (const { name, diskIds, window, why } of group.volumes) {
       const recognised: Recognised = window === undefined
         ? { kind: 'unknown', activity: 'unknown', detail: why } : await recognise(window)
-      volumes.push({ name, diskIds, ...recognised })
+      volumes.push({ name, diskIds, window, ...recognised })
     }
     for (const { volume } of found.filter((it) => group.physical.includes(it))) {
       explained.add(volume)

@@ -8,14 +8,21 @@ import {
   type GradeResult, type SetProbe,
 } from '../../consistency/mod.ts'
 import type { BlockSource } from '../../disk/mod.ts'
+import { checkMariadb } from './check-mariadb.ts'
 import { checkPostgres } from './check-postgres.ts'
+import { checkRedis } from './check-redis.ts'
+import { checkSqlite } from './check-sqlite.ts'
 import { silent, type DatabaseReader, type Finding } from './finding.ts'
 import { GuestFiles } from './guest-files.ts'
 import { volumeOpener } from './open-volume.ts'
 
 /** By the first word of the name that our own writers give an application. */
 const READERS: Readonly<Record<string, DatabaseReader>> = {
+  mariadb: checkMariadb,
+  mysql: checkMariadb,
   postgres: checkPostgres,
+  redis: checkRedis,
+  sqlite: checkSqlite,
 }
 
 /** For all that is read of one application. */

@@ -12,6 +12,7 @@ import { printable } from '../../base/text.ts'
 import type { WriterLimits, WriterStatement, WriterThawOutcome } from '../../consistency/mod.ts'
 import type { FreezeAnswer, HoldSteps } from '../prepared-writer.ts'
 import { fileIdIfThere, type FileId, type JournalMode } from './database-file.ts'
+import { lastCommit } from './last-commit.ts'
 
 /** How often a busy database is tried: its own commits take about as long. */
 const POLL_MS = 5
@@ -42,8 +43,8 @@ export interface HoldParts {
   readonly mode: JournalMode
   readonly holder: DatabaseSync
   readonly watcher: DatabaseSync
-  /** The log, opened before; undefined without one. */
-  readonly log: FileHandle | undefined
+  /** The log, or without one the database; opened before the connections, closed after them. */
+  readonly file: FileHandle
   readonly identity: Identity
   readonly limits: WriterLimits
   readonly clock: Clock
@@ -79,17 +80,20 @@ export class SqliteHold implements HoldSteps {
   }
 
   async freeze(): Promise<FreezeAnswer> {
-    const { holder, watcher, log, mode, path, identity } = this.#parts
+    const { holder, watcher, file, mode, path, identity } = this.#parts
     await this.#lock()
     try {
       if (!isSameFile(identity, await identify(path, mode))) {
         throw new Fault('writer-failed', 'another file is at its path since it was prepared', {
           retry: 'now' })
       }
-      await log?.sync() // commits that its setting `synchronous` did not bring to disk
+      // Commits that its setting `synchronous` did not bring to disk.
+      if (mode === 'wal') await file.sync()
+      const commit = await lastCommit(file, mode)
       if (this.#isReleased) throw releasedBefore()
       this.#dataVersion = pragma(watcher, 'data_version')
-      return { statement: this.#state(holder), positions: null }
+      const statement = [this.#state(holder), ...commit === '' ? [] : [commit]].join(', ')
+      return { statement, positions: null }
     } catch (error) {
       this.#unlock()
       throw error
@@ -168,7 +172,7 @@ export class SqliteHold implements HoldSteps {
 
   async close(): Promise<void> {
     this.#close()
-    await this.#parts.log?.close()
+    await this.#parts.file.close()
     this.#parts.onClosed()
   }
 

@@ -101,10 +101,14 @@ async function prepareDatabase(
   const opened: (() => unknown)[] = [() => held.delete(id)]
   try {
     const identity = await identify(path, mode)
-    // No lock of its own lies on the log, so its own handle may be closed at any time.
-    const log = mode === 'rollback' ? undefined
-      : await open(`${path}-wal`, constants.O_RDONLY | constants.O_NONBLOCK)
-    opened.push(() => log?.close())
+    // Closing one on the database takes its locks away: it is closed after the connections.
+    const file = await open(
+      mode === 'wal' ? `${path}-wal` : path, constants.O_RDONLY | constants.O_NONBLOCK)
+    opened.push(() => file.close())
+    const { dev, ino } = await file.stat({ bigint: true })
+    if (`${dev}:${ino}` !== (mode === 'wal' ? identity.log : identity.database)) {
+      throw new Fault('writer-failed', 'its files were replaced meanwhile', { retry: 'now' })
+    }
     const connect = (): Promise<DatabaseSync> =>
       connectAs(Number(before.uid), path, context, signal)
     const holder = await connect()
@@ -121,7 +125,7 @@ async function prepareDatabase(
     return preparedWriter(
       { application, contract: { kind: 'held' }, limits: holdLimits },
       new SqliteHold({
-        path, mode, holder, watcher, log, identity, limits: holdLimits, clock,
+        path, mode, holder, watcher, file, identity, limits: holdLimits, clock,
         onClosed: () => held.delete(id) }), clock)
   } catch (error) {
     for (const undo of opened.toReversed()) await undo()

@@ -1,5 +1,7 @@
 export { preparedWriter, type FreezeAnswer, type HoldSteps } from '../prepared-writer.ts'
-export { MariadbServer } from './mariadb-server.ts'
+export { MariadbServer, ourselves } from './mariadb-server.ts'
 export { PostgresServer } from './postgres-server.ts'
 export { RedisServer } from './redis-server.ts'
+export { AOF, patientRedisWriter, prepareServer } from './redis-writer.ts'
 export { accountOf, ServerFolder } from './server-folder.ts'
+export { SqliteApp } from './sqlite-app.ts'

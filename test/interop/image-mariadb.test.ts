@@ -1,0 +1,71 @@
+/** MariaDB's files in a disk, as a real server left them. */
+
+import assert from 'node:assert/strict'
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { systemClock } from '../../src/base/clock.ts'
+import { mariadbWriter } from '../../src/writers/mod.ts'
+import { MariadbServer, ourselves, ServerFolder } from '../../src/writers/testing/mod.ts'
+import { checkImage, holdOf, imageOf, type Captured } from './database-image.ts'
+
+const PATIENT = { connectMs: 120_000, askMs: 120_000, freezeMs: 60_000, thawMs: 60_000 }
+
+interface Server {
+  readonly folder: ServerFolder
+  readonly server: MariadbServer
+}
+
+async function hold({ folder, server }: Server, t: TestContext): Promise<Captured> {
+  const writer = mariadbWriter({
+    clock: systemClock, procRoot: folder.procRoot, user: ourselves(), limits: PATIENT })
+  const [application] = await writer.discover(t.signal)
+  assert.ok(application !== undefined)
+  await using prepared = await writer.prepare(application, t.signal)
+  return {
+    mountpoint: folder.path, paths: [server.dataFolder],
+    application: { name: application.name, writer: await holdOf(prepared) } }
+}
+
+async function answer(
+  { folder }: Server, captured: Captured, t: TestContext): Promise<string> {
+  const { answer, detail } = await checkImage(await imageOf(folder.path, 256, t), captured, t)
+  t.diagnostic(`${answer}: ${detail}`)
+  return `${answer} ${detail}`
+}
+
+function claiming(captured: Captured, positions: Readonly<Record<string, string>>): Captured {
+  const { application, application: { writer } } = captured
+  assert.ok(writer.contract === 'held' && writer.freeze.state === 'acknowledged')
+  assert.ok(writer.freeze.positions !== null)
+  const freeze = { ...writer.freeze, positions: { ...writer.freeze.positions, ...positions } }
+  return { ...captured, application: { ...application, writer: { ...writer, freeze } } }
+}
+
+test('the log of InnoDB must be whole to where it stood, round after round', async (t) => {
+  const folder = await ServerFolder.make('nobody')
+  t.after(() => folder[Symbol.asyncDispose]())
+  const server = await MariadbServer.start(folder, 'main')
+  const it = { folder, server }
+  await server.query('create database t', 'create table t.load_ (n int, s varchar(2000))')
+  const insert = (rows: number): Promise<unknown> => server.query('use t',
+    `insert into load_ select seq, repeat('x', seq % 2000) from seq_1_to_${rows}`)
+  await insert(1000)
+  const early = await hold(it, t)
+  for (let round = 0; round < 4; round++) await insert(5000) // past the file's 8 MiB
+  const captured = await hold(it, t)
+  await insert(500)
+  await server.kill()
+  assert.match(await answer(it, captured, t), /^confirms InnoDB's log is whole/)
+  assert.match(await answer(it, early, t), /^confirms/)
+  assert.match(await answer(it, claiming(captured, { atFreeze: '9'.repeat(15) }), t),
+    /^contradicts .* does not reach 9+, where it was on disk at the freeze/)
+  assert.match(await answer(it, claiming(captured, { beforeCheckpoint: '9'.repeat(15) }), t),
+    /^contradicts its recovery begins at \d+, before the checkpoint at 9+/)
+
+  const log = await open(join(server.dataFolder, 'ib_logfile0'), 'r+')
+  await using _ = log
+  await log.write(Buffer.alloc(64), 0, 64, 4096)
+  await log.write(Buffer.alloc(64), 0, 64, 8192)
+  assert.match(await answer(it, captured, t), /^contradicts .*no whole heading/)
+})
