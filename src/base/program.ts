@@ -75,10 +75,17 @@ export function runProgram(
   })
 }
 
-/** What a program of this host is started with: PATH and HOME alone, and plain messages. */
-export function quietEnvironment(): Record<string, string> {
+/**
+ * What a program of this host is started with: PATH and HOME alone, and plain messages. `also`
+ * names further variables that it needs, passed on where they are set.
+ */
+export function quietEnvironment(also: readonly string[] = []): Record<string, string> {
   const { PATH = '/usr/sbin:/usr/bin:/sbin:/bin', HOME = '/' } = process.env
-  return { PATH, HOME, LC_ALL: 'C' }
+  const more = also.flatMap((name) => {
+    const value = process.env[name]
+    return value === undefined ? [] : [[name, value] as const]
+  })
+  return { PATH, HOME, LC_ALL: 'C', ...Object.fromEntries(more) }
 }
 
 function collector(limit: number): { add: (chunk: Buffer) => boolean; bytes: () => Buffer } {

@@ -31,8 +31,10 @@ test('a whole configuration is read, with paths from its own folder and defaults
   assert.equal(config.file, FILE)
   assert.equal(config.repository.path, '/etc/stillpoint/backup')
   assert.equal(config.repository.passwordFile, '/etc/stillpoint/password')
-  assert.equal(config.platforms.get('web')?.qmp, '/etc/stillpoint/run/qmp.sock')
-  assert.equal(config.platforms.get('web')?.agent, '/run/agent.sock')
+  const web = config.platforms.get('web')
+  assert.ok(web?.type === 'qemu')
+  assert.equal(web.qmp, '/etc/stillpoint/run/qmp.sock')
+  assert.equal(web.agent, '/run/agent.sock')
   const machine = config.machines.get('web1')
   assert.deepEqual(machine, {
     platform: 'web', require: 'filesystem', onWeaker: 'fail', exclude: ['vdc'],
@@ -40,6 +42,23 @@ test('a whole configuration is read, with paths from its own folder and defaults
     limits: { ...DEFAULT_LIMITS, freezeMs: 60_000, holdMs: 500 },
   })
   assert.ok(Object.isFrozen(config) && Object.isFrozen(machine) && Object.isFrozen(config.limits))
+})
+
+test('one libvirt is the platform of many machines', () => {
+  const config = parseConfig(`
+platforms:
+  kvm: { type: libvirt, uri: 'qemu:///system', scratchDir: scratch }
+machines:
+  db1: { platform: kvm }
+  db2: { platform: kvm }
+`, FILE)
+  assert.deepEqual(config.platforms.get('kvm'),
+    { type: 'libvirt', uri: 'qemu:///system', scratchDir: '/etc/stillpoint/scratch' })
+  for (const platform of ['{ type: libvirt }', '{ type: libvirt, uri: "test:///default" }',
+    '{ type: libvirt, uri: "qemu:///system", qmp: /x }', '{ type: xen }']) {
+    assert.throws(() => parseConfig(`platforms: { kvm: ${platform} }`, FILE),
+      { code: 'config-invalid' }, platform)
+  }
 })
 
 test('an empty file is a configuration that says nothing', () => {

@@ -11,6 +11,7 @@ import { configFault, parseConfigText, placeOf, type YamlText } from '../base/co
 import {
   GRADES, parseFingerprint, type Fingerprint, type FreezeLimits,
 } from '../consistency/mod.ts'
+import { checkUri } from '../providers/mod.ts'
 import { withoutUndefined } from './present.ts'
 
 /** How long each part of a hold may take unless the configuration says otherwise. */
@@ -30,6 +31,14 @@ const path = z.string().min(1).max(4096)
 const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
   'is no name: letters, digits, dots, dashes and underscores, at most 64')
 const diskId = z.string().regex(/^[a-z0-9_-][a-z0-9._-]{0,63}$/, 'is no disk id, as "vda" is')
+function isUri(text: string): boolean {
+  try {
+    return checkUri(text) === text
+  } catch {
+    return false
+  }
+}
+
 /** An hour: nobody wants a guest held longer than any of these. */
 const ms = z.int().min(1).max(3_600_000)
 
@@ -56,8 +65,8 @@ const evidenceSchema = z.strictObject({
   fingerprint: z.union([fingerprint, z.array(fingerprint).max(100)]).optional(),
 })
 
-const platformSchema = z.strictObject({
-  type: z.literal('qemu', 'must be qemu: other platforms are planned'),
+const qemuSchema = z.strictObject({
+  type: z.literal('qemu'),
   qmp: path,
   guardianQmp: path.optional(),
   agent: path.optional(),
@@ -65,6 +74,18 @@ const platformSchema = z.strictObject({
   scratchDir: path.optional(),
   runDir: path.optional(),
 })
+
+const libvirtSchema = z.strictObject({
+  type: z.literal('libvirt'),
+  uri: z.string().max(1024).refine(isUri,
+    'is none of qemu:///system, qemu:///session, qemu+ssh://[USER@]HOST/system'),
+  scratchDir: path.optional(),
+  socketDir: path.optional(),
+  runDir: path.optional(),
+})
+
+const platformSchema = z.discriminatedUnion('type', [qemuSchema, libvirtSchema], {
+  error: 'must be qemu or libvirt: other platforms are planned' })
 
 const machineSchema = z.strictObject({
   platform: name,
@@ -96,7 +117,7 @@ export interface EvidenceConfig {
   readonly pins: ReadonlySet<Fingerprint>
 }
 
-/** One QEMU process: one machine. Paths are absolute. */
+/** One QEMU process, which is one machine, or all machines of a libvirt. Paths are absolute. */
 export type PlatformConfig = Readonly<z.infer<typeof platformSchema>>
 
 export interface MachineConfig {
@@ -145,8 +166,10 @@ export function parseConfig(text: string, file: string): Config {
       isPath(repository?.path) ? ['path', 'passwordFile'] : ['passwordFile'], inFolder)),
     platforms: new Map(Object.entries(platforms).map(([key, platform]) => [
       key,
-      Object.freeze(resolvePaths(
-        platform, ['qmp', 'guardianQmp', 'agent', 'channel', 'scratchDir', 'runDir'], inFolder)),
+      Object.freeze(platform.type === 'qemu'
+        ? resolvePaths(platform,
+          ['qmp', 'guardianQmp', 'agent', 'channel', 'scratchDir', 'runDir'], inFolder)
+        : resolvePaths(platform, ['scratchDir', 'socketDir', 'runDir'], inFolder)),
     ])),
     machines: new Map(Object.entries(machines).map(([key, machine]) => [
       key,
@@ -175,6 +198,7 @@ function checkReferences(config: Config, yaml: YamlText): void {
       throw configFault(yaml, at, `machine ${key} names platform "${platform}", which is not there`,
         { word: platform, known: [...config.platforms.keys()] })
     }
+    if (config.platforms.get(platform)?.type !== 'qemu') continue
     const other = users.get(platform)
     if (other !== undefined) {
       throw configFault(yaml, at,

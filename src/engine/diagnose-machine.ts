@@ -10,6 +10,7 @@ import {
 import type { EngineContext } from './context.ts'
 import { findMachine, openMachine, type MachineChoice } from './find-machine.ts'
 import { nextStep, shellWord } from './next-step.ts'
+import { channelOf } from './registry.ts'
 
 export interface MachineDiagnosis extends MachineChoice {
   /** As the command line says; undefined: as the configuration says. */
@@ -53,8 +54,8 @@ export async function diagnoseMachine(
   }, undefined, predicted.grade)
   return {
     machine, survey, applications, predicted, policy, judgement: judge(predicted, policy),
-    nextStep: nextStep({
-      predicted, freezing, applications, hasChannel: place.target.options.channel !== undefined,
+    nextStep: place.target.type !== 'qemu' ? undefined : nextStep({
+      predicted, freezing, applications, hasChannel: channelOf(place.target) !== undefined,
       command: `stillpoint agent install ${request.on === undefined
         ? printable(name, 100) : `--on ${shellWord(request.on)}`}`,
     }),

@@ -37,8 +37,23 @@ test('--on is read strictly, commas in values written twice', () => {
     'qemu:qmp=/a,agnt=/b', 'QEMU:qmp=/a', 'qemu:agent=/a', 'docker:x']) {
     assert.throws(() => parsePlatform(text), { code: 'usage' }, text)
   }
-  for (const text of ['libvirt:qemu:///system', 'vsphere:https://vc', 'hyperv:', 'host:']) {
+  for (const text of ['vsphere:https://vc', 'hyperv:', 'host:']) {
     assert.throws(() => parsePlatform(text), { code: 'unsupported', message: /planned/ }, text)
+  }
+})
+
+test('--on libvirt: takes a URI of QEMU machines that needs no more than virsh', () => {
+  assert.deepEqual(parsePlatform('libvirt:qemu:///system'),
+    { type: 'libvirt', options: { uri: 'qemu:///system' } })
+  assert.deepEqual(
+    parsePlatform('libvirt:qemu+ssh://root@[fd00::1]:22/system?a=b,,c=d,scratch=/s,sockets=/k'),
+    { type: 'libvirt', options: { uri: 'qemu+ssh://root@[fd00::1]:22/system?a=b,c=d',
+      scratchDir: '/s', socketDir: '/k' } })
+  for (const uri of ['', 'qemu', 'xen:///system', 'test:///default', 'qemu:///system list',
+    'qemu:///system\nlist', '-c', 'qemu+ext:///system?command=/bin/sh', 'qemu:///other',
+    'qemu:///system,x=y', 'qemu:///system,scratch=', 'qemu:///system,scratch=/a,scratch=/b',
+    `qemu:///system?${'x'.repeat(2000)}`]) {
+    assert.throws(() => parsePlatform(`libvirt:${uri}`), { code: 'usage' }, uri)
   }
 })
 

@@ -39,7 +39,7 @@ export function platformPlaces(
   const machineOf = (platform: string): string | undefined =>
     [...config.machines].find(([, machine]) => machine.platform === platform)?.[0]
   return [...config.platforms].map(([key, platform]) =>
-    placeOf(context, key, platform, machineOf(key)))
+    placeOf(context, key, platform, platform.type === 'qemu' ? machineOf(key) : undefined))
 }
 
 /**
@@ -111,28 +111,41 @@ async function onlyMachine(platform: Platform, signal: AbortSignal): Promise<str
 }
 
 function adHoc(on: string, { workingDir }: EngineContext): MachinePlace {
-  const { type, options } = parsePlatform(on)
-  // The guardian runs in another folder.
+  return {
+    platformName: undefined, machineName: undefined, settings: undefined,
+    target: absoluteTarget(parsePlatform(on), workingDir),
+  }
+}
+
+/** The guardian runs in another folder, and so does QEMU. */
+function absoluteTarget(target: PlatformTarget, workingDir: string): PlatformTarget {
   const absolute = (path: string | undefined): string | undefined =>
     path === undefined ? undefined : resolve(workingDir, path)
-  const { qmp, guardianQmp, agent, channel, scratchDir } = options
-  return {
-    platformName: undefined,
-    target: {
-      type,
-      options: { ...options, qmp: resolve(workingDir, qmp), ...withoutUndefined({
-        guardianQmp: absolute(guardianQmp), agent: absolute(agent),
-        channel: absolute(channel), scratchDir: absolute(scratchDir),
-      }) },
-    },
-    machineName: undefined,
-    settings: undefined,
+  if (target.type === 'libvirt') {
+    const { options } = target
+    return { type: target.type, options: { ...options, ...withoutUndefined({
+      scratchDir: absolute(options.scratchDir), socketDir: absolute(options.socketDir) }) } }
   }
+  const { options } = target
+  const { qmp, guardianQmp, agent, channel, scratchDir } = options
+  return { type: target.type, options: {
+    ...options, qmp: resolve(workingDir, qmp), ...withoutUndefined({
+      guardianQmp: absolute(guardianQmp), agent: absolute(agent),
+      channel: absolute(channel), scratchDir: absolute(scratchDir),
+    }) } }
 }
 
 function placeOf(
   { config }: EngineContext, key: string, platform: PlatformConfig, machine: string | undefined,
 ): MachinePlace {
+  if (platform.type === 'libvirt') {
+    const { type, ...options } = platform
+    return {
+      platformName: key, machineName: machine,
+      target: { type, options: { uri: options.uri, ...withoutUndefined(options) } },
+      settings: machine === undefined ? undefined : config.machines.get(machine),
+    }
+  }
   // QEMU may have any name or none: what the configuration calls the machine counts.
   const machineName = machine ?? key
   const { type, qmp, ...paths } = platform
@@ -156,5 +169,6 @@ function nameOf(place: MachinePlace): string {
 
 function whereToName({ config }: EngineContext): string {
   const where = config.file ?? 'stillpoint.yaml'
-  return `Give --on qemu:qmp=PATH,agent=PATH, or write platforms into ${where}.`
+  return 'Give --on libvirt:qemu:///system or --on qemu:qmp=PATH,agent=PATH, or write platforms ' +
+    `into ${where}.`
 }

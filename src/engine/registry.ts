@@ -5,7 +5,8 @@ import { printable } from '../base/text.ts'
 import type { Platform } from '../catalog/mod.ts'
 import type { ApplicationHost, ApplicationHostMissing } from '../consistency/mod.ts'
 import {
-  openQemuPlatform, parseQemuTarget, type ProviderContext, type QemuOptions,
+  openLibvirtPlatform, openQemuPlatform, parseLibvirtTarget, parseQemuTarget, type LibvirtOptions,
+  type ProviderContext, type QemuOptions,
 } from '../providers/mod.ts'
 import { openLocalStorage, type Storage } from '../storage/mod.ts'
 import { openKeyFile, type KeyFile } from './key-file.ts'
@@ -26,37 +27,47 @@ export interface Registry {
 }
 
 /** What `--on` or the configuration says of a platform. */
-export interface PlatformTarget {
-  readonly type: 'qemu'
-  readonly options: QemuOptions
-}
+export type PlatformTarget =
+  | { readonly type: 'qemu'; readonly options: QemuOptions }
+  | { readonly type: 'libvirt'; readonly options: LibvirtOptions }
 
 export const systemRegistry: Registry = {
-  openPlatform: (target, context, signal) => openQemuPlatform(target.options, context, signal),
-  openApplications: ({ options }, context, signal) =>
-    openApplications(options.channel, context, signal),
+  openPlatform: (target, context, signal) => target.type === 'qemu'
+    ? openQemuPlatform(target.options, context, signal)
+    : openLibvirtPlatform(target.options, context, signal),
+  openApplications: (target, context, signal) =>
+    openApplications(channelOf(target), context, signal),
   openStorage: (location) => openLocalStorage(localPath(location)),
   openKeyFile,
 }
 
+/** The host's end of the port of Stillpoint's agent, where it is named. */
+export function channelOf(target: PlatformTarget): string | undefined {
+  return target.type === 'qemu' ? target.options.channel : undefined
+}
+
 /** Planned, and named so that nobody has to guess whether they are there. */
-const PLANNED_PLATFORMS: ReadonlySet<string> = new Set(['libvirt', 'vsphere', 'hyperv', 'host'])
+const PLANNED_PLATFORMS: ReadonlySet<string> = new Set(['vsphere', 'hyperv', 'host'])
 
 /**
- * Parses `--on`, `TYPE:…`: of the types there are, `qemu:qmp=PATH,agent=PATH[,channel=PATH]…`. A
- * comma inside a value is written twice. Faults: `usage`, `unsupported`.
+ * Parses `--on`, `TYPE:…`: of the types there are, `qemu:qmp=PATH,agent=PATH[,channel=PATH]…` and
+ * `libvirt:URI[,scratch=DIR][,sockets=DIR]`. A comma inside a value is written twice.
+ * Faults: `usage`, `unsupported`.
  */
 export function parsePlatform(text: string): PlatformTarget {
   const [type = '', ...rest] = text.split(':')
   if (type === 'qemu' && rest.length > 0) {
     return { type, options: parseQemuTarget(rest.join(':')) }
   }
+  if (type === 'libvirt' && rest.length > 0) {
+    return { type, options: parseLibvirtTarget(rest.join(':')) }
+  }
   if (PLANNED_PLATFORMS.has(type)) {
     throw new Fault('unsupported', `the platform "${type}" is planned and does not work yet`, {
-      advice: 'Use qemu:qmp=PATH,agent=PATH.' })
+      advice: 'Use libvirt:qemu:///system or qemu:qmp=PATH,agent=PATH.' })
   }
   throw new Fault('usage', `"${printable(text, 100)}" names no platform`, {
-    advice: 'Write --on qemu:qmp=PATH,agent=PATH.' })
+    advice: 'Write --on libvirt:qemu:///system or --on qemu:qmp=PATH,agent=PATH.' })
 }
 
 /** Prefixes of restic's locations of other stores. */

@@ -1,3 +1,7 @@
+export { openLibvirtPlatform } from './libvirt/platform.ts'
+export { checkUri, parseLibvirtTarget } from './libvirt/options.ts'
+export type { LibvirtOptions, LibvirtTarget } from './libvirt/options.ts'
+export type { ProviderContext } from './machine/context.ts'
 export { openQemuPlatform } from './qemu/platform.ts'
 export { parseQemuTarget } from './qemu/options.ts'
-export type { ProviderContext, QemuOptions, QemuTarget } from './qemu/options.ts'
+export type { QemuOptions, QemuTarget } from './qemu/options.ts'

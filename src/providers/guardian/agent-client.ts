@@ -13,6 +13,7 @@ import { isJsonObject, parseJson } from '../../base/json.ts'
 import { printable } from '../../base/text.ts'
 import { LineSplitter } from '../../base/lines.ts'
 import { connectUnix } from '../../base/unix-socket.ts'
+import { isLibvirtAgent } from '../libvirt/agent-address.ts'
 
 /** The answer to `guest-get-fsinfo` of a guest with 1000 mounts is some 500 kB. */
 const MAX_LINE_BYTES = 4 * 1024 * 1024
@@ -34,8 +35,14 @@ export type FreezeStatus = 'thawed' | 'frozen'
 /** Opens the host's end of an agent's channel: a unix socket, or what a simulation has for it. */
 export type OpenChannel = (path: string, signal: AbortSignal) => Promise<Duplex>
 
-const openSocket: OpenChannel = (path, signal) =>
-  connectUnix(path, { what: 'the agent socket', code: 'agent-unreachable' }, signal)
+/** By libvirt where the path is one of libvirt's machines: it holds their agents' sockets. */
+const openByPath: OpenChannel = async (path, signal) => {
+  if (isLibvirtAgent(path)) {
+    const { openLibvirtAgent } = await import('../libvirt/agent-channel.ts')
+    return openLibvirtAgent(path, signal)
+  }
+  return connectUnix(path, { what: 'the agent socket', code: 'agent-unreachable' }, signal)
+}
 
 interface Waiting {
   readonly command: string
@@ -59,7 +66,8 @@ export class AgentClient implements AsyncDisposable {
     this.#splitter = new LineSplitter({
       maxBytes: MAX_LINE_BYTES, from: `the agent at ${printable(path)}`, code: 'agent-protocol' })
     socket.on('data', (chunk: Buffer) => this.#receive(chunk))
-    socket.on('error', (cause) => this.#lose(this.#lostFault(cause)))
+    socket.on('error', (cause) =>
+      this.#lose(cause instanceof Fault ? cause : this.#lostFault(cause)))
     socket.on('close', () => this.#lose(this.#lostFault(undefined)))
   }
 
@@ -70,7 +78,7 @@ export class AgentClient implements AsyncDisposable {
    */
   static async connect(
     path: string, limitMs: number, clock: Clock, signal: AbortSignal,
-    openChannel: OpenChannel = openSocket,
+    openChannel: OpenChannel = openByPath,
   ): Promise<AgentClient> {
     const client = new AgentClient(path, await openChannel(path, signal), clock)
     try {

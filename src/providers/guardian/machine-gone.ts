@@ -2,15 +2,21 @@
 
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
+import { isLibvirtAgent } from '../libvirt/agent-address.ts'
 import type { HoldSockets } from './record.ts'
 
 /**
- * True only if nobody is behind any of the machine's sockets, a QMP socket among them. That the
+ * True only if libvirt says that its machine does not run, or if nobody is behind any of the
+ * machine's sockets, a QMP socket among them. That the
  * agent's socket cannot be found says nothing by itself: a cleaner of temporary files may have
  * removed it while the machine lives on, frozen. The kernel still lists such a socket. Never
  * throws; what cannot be told is `false`.
  */
 export async function isMachineGone({ agent, qmp, guardianQmp }: HoldSockets): Promise<boolean> {
+  if (agent !== undefined && isLibvirtAgent(agent)) {
+    const { isDomainGone } = await import('../libvirt/agent-channel.ts')
+    return isDomainGone(agent)
+  }
   if (qmp === undefined && guardianQmp === undefined) return false
   const paths = [agent, qmp, guardianQmp].filter((path) => path !== undefined)
   for (const path of paths) if (!await isDeserted(path)) return false

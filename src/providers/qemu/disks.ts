@@ -3,23 +3,15 @@
 import type { DiskLeftOut, LeftOutReason } from '../../consistency/mod.ts'
 import type { MachineDisk } from '../../catalog/mod.ts'
 import { printable } from '../../base/text.ts'
+import type { DiscoveredDisks } from '../machine/choose-disks.ts'
+import type { DiskAddress } from '../machine/disk-addresses.ts'
+import { sanitise, uniqueNames } from '../machine/disk-names.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { ask, type Reply } from './qmp-replies.ts'
 import {
   controllerOf, devicePath, pciAddressOf, peripherals, property, readDevice, upwards,
-  type PciAddress, type QomDevice,
+  type QomDevice,
 } from './qom.ts'
-
-/** Where the guest sees a disk, captured or not. */
-export interface DiskAddress {
-  /** Stable over runs as long as the machine's command line is; see `uniqueNames`. */
-  readonly id: string
-  readonly bus: MachineDisk['bus']
-  readonly serial: string | undefined
-  readonly pci: PciAddress | undefined
-  readonly target: number | undefined
-  readonly lun: number | undefined
-}
 
 /** A disk that can be captured. */
 export interface QemuDisk extends DiskAddress {
@@ -31,13 +23,6 @@ export interface QemuDisk extends DiskAddress {
   readonly node: string
   /** The image's file name as QEMU states it; relative to a folder that we do not know. */
   readonly file: string
-}
-
-export interface DiscoveredDisks {
-  readonly disks: readonly QemuDisk[]
-  readonly leftOut: readonly DiskLeftOut[]
-  /** Of both, as far as QEMU tells: what the guest says may be on a disk that is left out. */
-  readonly addresses: readonly DiskAddress[]
 }
 
 type BlockEntry = Reply<'query-block'>[number]
@@ -58,7 +43,7 @@ const NBD_IN_IOTHREAD_SINCE = 9
 
 /** Reads the machine's disks. Faults: `platform-*`, `machine-lost`. */
 export async function discoverDisks(
-  client: QmpClient, signal: AbortSignal): Promise<DiscoveredDisks> {
+  client: QmpClient, signal: AbortSignal): Promise<DiscoveredDisks<QemuDisk>> {
   const { qemu } = await ask(client, 'query-version', signal)
   const pci = await ask(client, 'query-pci', signal)
   const entries = (await ask(client, 'query-block', signal))
@@ -181,25 +166,6 @@ function nameOf(entry: BlockEntry, qdev: string): string {
   if (entry.device !== '') return entry.device
   const node = entry.inserted?.['node-name'] ?? ''
   return node === '' || node.startsWith('#') ? 'disk' : node
-}
-
-/** A foreign name as a disk id, `[a-z0-9_-][a-z0-9._-]{0,59}`: not hidden, never of dots alone. */
-export function sanitise(name: string): string {
-  const id = name.toLowerCase().slice(0, 60).replaceAll(/[^a-z0-9._-]/g, '-')
-    .replace(/^\.+/, (dots) => '-'.repeat(dots.length))
-  return /[a-z0-9]/.test(id) ? id : `disk${id.replaceAll('.', '-')}`.slice(0, 60)
-}
-
-/** Names as ids, each once: the second of a kind gets `-2`. */
-function uniqueNames(names: readonly string[]): readonly string[] {
-  const taken = new Set<string>()
-  return names.map((name) => {
-    const base = sanitise(name)
-    let id = base
-    for (let n = 2; taken.has(id); n++) id = `${base.slice(0, 59)}-${n}`
-    taken.add(id)
-    return id
-  })
 }
 
 function numberOr(value: unknown): number | undefined {

@@ -2,7 +2,7 @@
 
 import type { MachineDescription, MachineNic, PlatformDocument } from '../../catalog/mod.ts'
 import { isFault } from '../../base/fault.ts'
-import { isJsonObject } from '../../base/json.ts'
+import { withoutSecrets } from '../machine/secrets.ts'
 import { discoverDisks } from './disks.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { ask } from './qmp-replies.ts'
@@ -10,11 +10,6 @@ import { peripherals, property, readDevice } from './qom.ts'
 
 /** Kinds of network cards: every one that QEMU 7.2 and 10 list as network devices for PCs. */
 const NICS = /^(virtio-net|e1000|rtl8139|vmxnet3|ne2k|pcnet|i8255|usb-net|igb|tulip)/
-/** Words in a key whose value is a secret whatever it is. */
-const SECRET_KEY = /passw|secret|token|credential|(^|[-_])key([-_]|$)/i
-/** `scheme://user:password@host`. */
-const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]*:\/\/[^/\s:@"]*):[^@/\s"]+@/gi
-
 /** What `query-*` commands say goes into the restore point as it is, but for secrets. */
 const DOCUMENTS = [
   'query-version', 'query-name', 'query-uuid', 'query-status', 'query-target', 'query-cpus-fast',
@@ -96,13 +91,4 @@ export async function machineDocuments(
     }
   }
   return documents
-}
-
-/** The value with everything that is or may be a secret as `***`. */
-export function withoutSecrets(value: unknown): unknown {
-  if (typeof value === 'string') return value.replaceAll(URL_PASSWORD, '$1:***@')
-  if (Array.isArray(value)) return (value as readonly unknown[]).map(withoutSecrets)
-  if (!isJsonObject(value)) return value
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [
-    key, SECRET_KEY.test(key) && typeof inner !== 'boolean' ? '***' : withoutSecrets(inner)]))
 }

@@ -6,14 +6,15 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { systemClock } from '../../base/clock.ts'
 import { FakeQmpServer, temporaryFolder } from '../testing/mod.ts'
-import { discoverDisks, sanitise } from './disks.ts'
+import { sanitise } from '../machine/disk-names.ts'
+import { withoutSecrets } from '../machine/secrets.ts'
+import { discoverDisks } from './disks.ts'
 import { agentChannel } from './guest-agent.ts'
-import { withoutSecrets } from './inventory.ts'
 import { runNames } from './names.ts'
 import { powerOf } from './power.ts'
 import { QmpClient } from './qmp-client.ts'
 import { ask } from './qmp-replies.ts'
-import { defaultRunDir, ensureRunDir } from './run-dir.ts'
+import { defaultRunDir, ensureRunDir } from '../machine/run-dir.ts'
 
 const signal = new AbortController().signal
 

@@ -1,9 +1,6 @@
 /** What names one QEMU machine, and what its provider may use of this host. */
 
-import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
-import type { Log } from '../../base/log.ts'
-import type { RandomBytes } from '../../base/random.ts'
 
 /** What `--on qemu:…` says. Paths are sockets of this host. */
 export interface QemuTarget {
@@ -26,12 +23,6 @@ export interface QemuOptions extends QemuTarget {
   readonly runDir?: string
   /** Free scratch space to begin with; default a share of the disks' size. */
   readonly leastScratchBytes?: number
-}
-
-export interface ProviderContext {
-  readonly clock: Clock
-  readonly random: RandomBytes
-  readonly log: Log
 }
 
 /** Longest path a unix socket address holds on Linux (unix(7)), without the final zero. */

@@ -1,24 +1,21 @@
 /** The QEMU platform: one machine behind one QMP socket. */
 
-import { deadline } from '../../base/clock.ts'
-import { Fault, isFault } from '../../base/fault.ts'
+import { Fault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
 import type { GuestAccess, MachineSummary, Platform } from '../../catalog/mod.ts'
 import type { Provider } from '../../consistency/mod.ts'
-import { AgentClient } from '../guardian/agent-client.ts'
 import { discoverDisks } from './disks.ts'
-import { openGuestAccess } from './guest-access.ts'
+import { openGuestAccess } from '../machine/guest-access.ts'
 import { agentChannel, missingAgent } from './guest-agent.ts'
 import { describeMachine, machineDocuments, machineName } from './inventory.ts'
-import type { ProviderContext, QemuOptions } from './options.ts'
+import type { ProviderContext } from '../machine/context.ts'
+import type { QemuOptions } from './options.ts'
 import { powerOf } from './power.ts'
 import { QemuProvider } from './provider.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { QmpConnection } from './qmp-connection.ts'
-import { defaultRunDir } from './run-dir.ts'
-
-/** For an agent that is asked only whether it answers. */
-const AGENT_ANSWER_MS = 2_000
+import { agentState } from '../machine/ask-agent.ts'
+import { defaultRunDir } from '../machine/run-dir.ts'
 
 /**
  * Connects to the machine's QMP socket and learns its name. Dispose it last: while it is open
@@ -66,19 +63,7 @@ class QemuPlatform implements Platform {
     const channel = await agentChannel(client, path, signal)
     if (channel === 'held') return 'busy'
     if (await powerOf(client, signal) !== 'running') return 'silent'
-    const { clock } = this.#context
-    using limit = deadline(clock, AGENT_ANSWER_MS, 'the agent', signal)
-    try {
-      await using agent = await AgentClient.connect(path, AGENT_ANSWER_MS, clock, limit.signal)
-      const { enabledCommands } = await agent.version(limit.signal)
-      const isFrozen = await agent.status(limit.signal) === 'frozen'
-      return isFrozen || enabledCommands.has('guest-fsfreeze-freeze') ? 'answers' : 'disabled'
-    } catch (error) {
-      signal.throwIfAborted()
-      if (isFault(error, 'agent-refused')) return 'disabled'
-      if (isFault(error, 'agent-unreachable', 'agent-protocol', 'timed-out')) return 'silent'
-      throw error
-    }
+    return agentState(path, this.#context.clock, signal)
   }
 
   async describe(name: string, signal: AbortSignal): ReturnType<Platform['describe']> {

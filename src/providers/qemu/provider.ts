@@ -8,33 +8,31 @@ import type {
   FileSystemFreezer, FreezerMissing, PowerState, PrepareRequest, PreparedSet, Provider,
   ProviderSurvey,
 } from '../../consistency/mod.ts'
-import { GuardedFreezer } from '../guardian/freezer.ts'
 import { Guard } from '../guardian/guard.ts'
 import { thawLeftovers } from '../guardian/leftovers.ts'
 import { listRecords, recordFileFor, type HoldSockets } from '../guardian/record.ts'
 import { chooseMethod } from './capture.ts'
-import { chooseDisks } from './choose-disks.ts'
-import { diskIdsAt } from './disk-addresses.ts'
-import { discoverDisks, type DiskAddress, type QemuDisk } from './disks.ts'
+import { guardedFreezer } from '../machine/ask-agent.ts'
+import { chooseDisks } from '../machine/choose-disks.ts'
+import type { DiskAddress } from '../machine/disk-addresses.ts'
+import { discoverDisks, type QemuDisk } from './disks.ts'
 import { agentChannel, missingAgent } from './guest-agent.ts'
 import { OURS, runNames, type RunNames } from './names.ts'
 import { plannedNbdServer, startNbdServer } from './nbd-server.ts'
-import type { ProviderContext, QemuOptions } from './options.ts'
+import type { ProviderContext } from '../machine/context.ts'
+import type { QemuOptions } from './options.ts'
 import { powerOf } from './power.ts'
 import { QemuPreparedSet, releaseMachine } from './prepared-set.ts'
 import type { QmpClient } from './qmp-client.ts'
 import type { QmpConnection } from './qmp-connection.ts'
 import { ask } from './qmp-replies.ts'
-import { ensureRunDir } from './run-dir.ts'
+import { ensureRunDir } from '../machine/run-dir.ts'
 import {
   checkScratchSpace, createScratch, removeScratch, scratchFolder, scratchSpaces,
 } from './scratch.ts'
 import { surveyMachine } from './survey.ts'
 import { sweepMachine } from './sweep.ts'
 import { QemuTracking } from './tracking.ts'
-
-/** For the agent to answer before the hold: a guest under emulation needs a second. */
-const AGENT_ANSWER_MS = 10_000
 
 export interface QemuProviderParts {
   readonly options: QemuOptions
@@ -169,26 +167,7 @@ export class QemuProvider implements Provider {
       await guard.open(0)
       return missing
     }
-    try {
-      const agent = await guard.open(AGENT_ANSWER_MS)
-      if (agent === null) return { missing: 'agent-silent', detail: 'the agent was not asked' }
-      if (agent.status === 'frozen') {
-        return { missing: 'agent-busy', detail: 'the guest was frozen by somebody else before' }
-      }
-      if (!agent.canFreeze) {
-        return { missing: 'agent-disabled', detail:
-          'the agent does not allow guest-fsfreeze-*: take them off its block-rpcs list' }
-      }
-      return new GuardedFreezer({ guard, clock, agentVersion: agent.version,
-        diskIdsOf: (found) => diskIdsAt(found, addresses) })
-    } catch (error) {
-      if (!isFault(error, 'agent-unreachable', 'agent-protocol', 'agent-refused', 'timed-out')) {
-        throw error
-      }
-      return { missing: 'agent-silent', detail: channel === 'unopened'
-        ? 'nobody in the guest has the agent\'s channel open: install qemu-guest-agent there'
-        : error.message }
-    }
+    return guardedFreezer(guard, addresses, channel === 'unopened', clock)
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { dirname } from 'node:path/posix'
 import { Fault, isFault } from '../../base/fault.ts'
+import type { PciAddress } from '../machine/disk-addresses.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { ask, type Reply } from './qmp-replies.ts'
 
@@ -84,13 +85,6 @@ export async function peripherals(
     }
   }
   return found
-}
-
-/** Where a device sits among the guest's PCI devices. */
-export interface PciAddress {
-  readonly bus: number
-  readonly slot: number
-  readonly function: number
 }
 
 /** The PCI address of the device or of the controller above it; undefined if it has none. */

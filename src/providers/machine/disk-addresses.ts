@@ -1,7 +1,25 @@
 /** Joins the guest's addresses of disks with the machine's disks, those left out among them. */
 
+import type { MachineDisk } from '../../catalog/mod.ts'
 import type { AgentDiskAddress } from '../guardian/agent-file-systems.ts'
-import type { DiskAddress } from './disks.ts'
+
+/** Where a device sits among the guest's PCI devices. */
+export interface PciAddress {
+  readonly bus: number
+  readonly slot: number
+  readonly function: number
+}
+
+/** Where the guest sees a disk, captured or not. */
+export interface DiskAddress {
+  /** Stable over runs as long as the machine's definition is. */
+  readonly id: string
+  readonly bus: MachineDisk['bus']
+  readonly serial: string | undefined
+  readonly pci: PciAddress | undefined
+  readonly target: number | undefined
+  readonly lun: number | undefined
+}
 
 /**
  * The ids of the disks at the guest's addresses, each once, in order; an address that fits none or

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { AgentDiskAddress } from '../guardian/agent-file-systems.ts'
-import { diskIdsAt } from './disk-addresses.ts'
-import type { DiskAddress } from './disks.ts'
+import { diskIdsAt, type DiskAddress } from './disk-addresses.ts'
 
 const disk = (id: string, more: Partial<DiskAddress>): DiskAddress => ({
   id, bus: 'virtio', serial: undefined, pci: undefined, target: undefined, lun: undefined, ...more,

@@ -3,10 +3,19 @@
 import { Fault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
 import type { DiskLeftOut } from '../../consistency/mod.ts'
-import type { DiscoveredDisks } from './disks.ts'
+import type { DiskAddress } from './disk-addresses.ts'
+
+/** All disks of a machine. */
+export interface DiscoveredDisks<Disk extends DiskAddress> {
+  readonly disks: readonly Disk[]
+  readonly leftOut: readonly DiskLeftOut[]
+  /** Of both, as far as is told: what the guest says may be on a disk that is left out. */
+  readonly addresses: readonly DiskAddress[]
+}
 
 /** All that can be captured but those of `exclude`. Faults: `nothing-to-back-up`. */
-export function chooseDisks(found: DiscoveredDisks, exclude: readonly string[]): DiscoveredDisks {
+export function chooseDisks<Disk extends DiskAddress>(
+  found: DiscoveredDisks<Disk>, exclude: readonly string[]): DiscoveredDisks<Disk> {
   const excluded = new Set(exclude)
   const disks = found.disks.filter(({ id }) => !excluded.has(id))
   const leftOut: readonly DiskLeftOut[] = [

@@ -1,0 +1,128 @@
+/** One machine of libvirt: its definition and its state (libvirt.org, "Domain XML format"). */
+
+import { Fault } from '../../base/fault.ts'
+import { printable } from '../../base/text.ts'
+import { childAt, childrenOf, parseXml, type XmlElement } from '../../base/xml.ts'
+import type { PowerState } from '../../consistency/mod.ts'
+import type { Virsh } from './virsh.ts'
+
+export interface Domain {
+  readonly uuid: string
+  readonly name: string
+  /** libvirt's number of this run of the machine; undefined while it is off. */
+  readonly id: number | undefined
+  /** As it runs now; as it is defined if it is off. */
+  readonly xml: XmlElement
+  /** `domstats`: `virDomainState` and the reason beside it. */
+  readonly state: { readonly state: number; readonly reason: number }
+  /** By target name (`vda`): what the guest sees, in bytes; none where libvirt does not tell. */
+  readonly sizes: ReadonlyMap<string, number>
+}
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+/** A host that has more is none that is listed in one go. */
+const MAX_DOMAINS = 10_000
+
+/** UUIDs of all machines, running or not. Faults: `platform-*`. */
+export async function listDomains(virsh: Virsh, signal: AbortSignal): Promise<readonly string[]> {
+  const found = (await virsh.run(['list', '--all', '--uuid'], signal))
+    .split('\n').map((line) => line.trim()).filter((line) => line !== '')
+  if (found.length > MAX_DOMAINS || !found.every((line) => UUID.test(line))) throw nonsense()
+  return found
+}
+
+/** The UUID of the machine of that name, or with that UUID. Faults: `machine-not-found`. */
+export async function findDomain(
+  virsh: Virsh, name: string, signal: AbortSignal): Promise<string> {
+  const uuid = UUID.test(name) ? name
+    : (await virsh.run(['domuuid', '--domain', name], signal)).trim()
+  if (!UUID.test(uuid)) throw nonsense()
+  return uuid
+}
+
+/** Faults: `machine-not-found`, `platform-*`. */
+export async function readDomain(
+  virsh: Virsh, uuid: string, signal: AbortSignal): Promise<Domain> {
+  const xml = parseXml(await virsh.run(['dumpxml', uuid], signal), 'the definition of the machine',
+    'platform-protocol')
+  const stats = readStats(
+    await virsh.run(['domstats', uuid, '--state', '--block', '--nowait'], signal))
+  const name = childAt(xml, 'name')?.text
+  if (xml.name !== 'domain' || name === undefined || name === '') throw nonsense()
+  const { id } = xml.attributes
+  return {
+    uuid, name, xml, ...stats,
+    id: id !== undefined && /^\d{1,9}$/.test(id) ? Number(id) : undefined,
+  }
+}
+
+function readStats(text: string): Pick<Domain, 'state' | 'sizes'> {
+  const values = new Map(text.split('\n').flatMap((line) => {
+    const [, key, value] = /^ {2}([\w.]+)=(.*)$/.exec(line) ?? []
+    return key === undefined || value === undefined ? [] : [[key, value] as const]
+  }))
+  const number = (key: string): number | undefined => {
+    const value = values.get(key)
+    return value !== undefined && /^\d{1,15}$/.test(value) ? Number(value) : undefined
+  }
+  const sizes = new Map<string, number>()
+  const count = Math.min(number('block.count') ?? 0, 4096)
+  for (let index = 0; index < count; index++) {
+    const target = values.get(`block.${index}.name`)
+    const size = number(`block.${index}.capacity`)
+    if (target !== undefined && size !== undefined) sizes.set(target, size)
+  }
+  const state = number('state.state')
+  if (state === undefined) throw nonsense()
+  return { state: { state, reason: number('state.reason') ?? 0 }, sizes }
+}
+
+/** virDomainState, virDomainPausedReason, virDomainShutoffReason (libvirt-domain.h). */
+const RUNNING = 1
+const BLOCKED = 2
+const PAUSED = 3
+const SHUTDOWN = 4
+const SHUTOFF = 5
+const PMSUSPENDED = 7
+export const PAUSED_IOERROR = 5
+const PAUSED_CRASHED = 10
+const SHUTOFF_SAVED = 5
+
+/** Faults: `machine-not-ready` in states that cannot be captured. */
+export function powerOf({ state: { state, reason } }: Pick<Domain, 'state'>): PowerState {
+  switch (state) {
+    case RUNNING: case BLOCKED: case SHUTDOWN: return 'running'
+    case PAUSED:
+      if (reason === PAUSED_IOERROR) {
+        throw notReady('its disks failed or their host ran out of space',
+          'Cure that, then run: virsh resume.')
+      }
+      if (reason === PAUSED_CRASHED) throw notReady('its guest crashed', 'Look at its console.')
+      return 'paused'
+    case PMSUSPENDED: return 'paused'
+    case SHUTOFF: return reason === SHUTOFF_SAVED ? 'saved' : 'off'
+    default:
+      throw notReady(`it is in libvirt's state ${state}`, 'Look at: virsh domstate --reason.')
+  }
+}
+
+/** True if QEMU stopped the machine because a disk, or its scratch file, could not be written. */
+export function isStoppedByError({ state: { state, reason } }: Pick<Domain, 'state'>): boolean {
+  return state === PAUSED && reason === PAUSED_IOERROR
+}
+
+function notReady(why: string, advice: string): Fault {
+  return new Fault('machine-not-ready', `the machine cannot be captured: ${why}`, {
+    retry: 'later', advice })
+}
+
+/** The channel's element of that name, by which the guest's end is known. */
+export function channelNamed(xml: XmlElement, name: string): XmlElement | undefined {
+  return childrenOf(childAt(xml, 'devices'), 'channel').find((channel) =>
+    childAt(channel, 'target')?.attributes['name'] === name)
+}
+
+function nonsense(): Fault {
+  return new Fault('platform-protocol', 'libvirt said something that cannot be understood: ' +
+    printable('virsh and libvirtd may be of versions that do not fit'))
+}
