@@ -36,7 +36,7 @@ export { idealWriter, predictGrade, type Prospect } from './predict.ts'
 export type {
   CommittedSet, FreezerMissing, Freezing, PlatformHeldSet, PlatformQuiesce, PowerState,
   PreparedSet, PrepareRequest, Provider, ProviderSurvey, QuiesceDocument, RequestorHeldSet,
-  SetDisk,
+  SetDisk, SurveyRemark,
 } from './provider.ts'
 export { probeSet, type SetProbe } from './probe-set.ts'
 export { capOf, reason, REASONS, type GradeReason, type ReasonCode } from './reasons.ts'

@@ -60,6 +60,15 @@ export interface ProviderSurvey {
   readonly disks: readonly SetDisk[]
   readonly leftOut: readonly DiskLeftOut[]
   readonly freezing: Freezing
+  /** What else the platform shows of the machine that bears on its backups; for `doctor`. */
+  readonly remarks?: readonly SurveyRemark[]
+}
+
+/** Printable: what of the machine, how it stands, and what the operator could do about it. */
+export interface SurveyRemark {
+  readonly name: string
+  readonly says: string
+  readonly advice?: string
 }
 
 /** Who would hold the file systems, and which; or why no freeze can be tried. */

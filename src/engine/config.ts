@@ -11,7 +11,7 @@ import { configFault, parseConfigText, placeOf, type YamlText } from '../base/co
 import {
   GRADES, parseFingerprint, type Fingerprint, type FreezeLimits,
 } from '../consistency/mod.ts'
-import { checkUri } from '../providers/mod.ts'
+import { checkSdkUrl, checkUri, parseCertificateFingerprint } from '../providers/mod.ts'
 import { withoutUndefined } from './present.ts'
 
 /** How long each part of a hold may take unless the configuration says otherwise. */
@@ -84,8 +84,32 @@ const libvirtSchema = z.strictObject({
   runDir: path.optional(),
 })
 
-const platformSchema = z.discriminatedUnion('type', [qemuSchema, libvirtSchema], {
-  error: 'must be qemu or libvirt: other platforms are planned' })
+/** A value that `parse` makes of a text, or that is wrong as the Error it throws says. */
+const parsedText = <T>(parse: (text: string) => T): z.ZodType<T, string> =>
+  z.string().max(1024).transform((text, context): T => {
+    try {
+      return parse(text)
+    } catch (error) {
+      const message = error instanceof Error ? error.message : 'cannot be understood'
+      context.addIssue({ code: 'custom', message })
+      return z.NEVER
+    }
+  })
+
+const vsphereSchema = z.strictObject({
+  type: z.literal('vsphere'),
+  url: parsedText(checkSdkUrl),
+  user: z.string().min(1).max(256),
+  passwordFile: path,
+  fingerprint: parsedText((text) => {
+    const digits = parseCertificateFingerprint(text)
+    if (digits === undefined) throw new Error('is no fingerprint, 64 hexadecimal digits')
+    return digits
+  }).optional(),
+})
+
+const platformSchema = z.discriminatedUnion('type', [qemuSchema, libvirtSchema, vsphereSchema], {
+  error: 'must be qemu, libvirt or vsphere: other platforms are planned' })
 
 const machineSchema = z.strictObject({
   platform: name,
@@ -117,7 +141,7 @@ export interface EvidenceConfig {
   readonly pins: ReadonlySet<Fingerprint>
 }
 
-/** One QEMU process, which is one machine, or all machines of a libvirt. Paths are absolute. */
+/** One QEMU process, which is one machine, or all of a libvirt or a vSphere. Paths are absolute. */
 export type PlatformConfig = Readonly<z.infer<typeof platformSchema>>
 
 export interface MachineConfig {
@@ -169,7 +193,9 @@ export function parseConfig(text: string, file: string): Config {
       Object.freeze(platform.type === 'qemu'
         ? resolvePaths(platform,
           ['qmp', 'guardianQmp', 'agent', 'channel', 'scratchDir', 'runDir'], inFolder)
-        : resolvePaths(platform, ['scratchDir', 'socketDir', 'runDir'], inFolder)),
+        : platform.type === 'libvirt'
+          ? resolvePaths(platform, ['scratchDir', 'socketDir', 'runDir'], inFolder)
+          : resolvePaths(platform, ['passwordFile'], inFolder)),
     ])),
     machines: new Map(Object.entries(machines).map(([key, machine]) => [
       key,

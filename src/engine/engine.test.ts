@@ -37,7 +37,7 @@ test('--on is read strictly, commas in values written twice', () => {
     'qemu:qmp=/a,agnt=/b', 'QEMU:qmp=/a', 'qemu:agent=/a', 'docker:x']) {
     assert.throws(() => parsePlatform(text), { code: 'usage' }, text)
   }
-  for (const text of ['vsphere:https://vc', 'hyperv:', 'host:']) {
+  for (const text of ['hyperv:', 'host:']) {
     assert.throws(() => parsePlatform(text), { code: 'unsupported', message: /planned/ }, text)
   }
 })
@@ -55,6 +55,26 @@ test('--on libvirt: takes a URI of QEMU machines that needs no more than virsh',
     `qemu:///system?${'x'.repeat(2000)}`]) {
     assert.throws(() => parsePlatform(`libvirt:${uri}`), { code: 'usage' }, uri)
   }
+})
+
+test('a vSphere is named by its URL, who logs in, and a pin', () => {
+  const pin = 'ab'.repeat(32)
+  assert.deepEqual(
+    parsePlatform(`vsphere:https://vc.example:8443,user=a@b,,c,password-file=/p,fingerprint=${
+      pin.toUpperCase().replaceAll(/..(?=.)/g, '$&:')}`),
+    { type: 'vsphere', options: {
+      url: 'https://vc.example:8443/sdk', user: 'a@b,c', passwordFile: '/p', fingerprint: pin } })
+  const rest = 'user=u,password-file=/p'
+  for (const text of ['vsphere:', 'vsphere:https://vc', 'vsphere:https://vc,user=u',
+    `vsphere:http://vc/sdk,${rest}`, `vsphere:https://u:p@vc/sdk,${rest}`, `vsphere:vc,${rest}`,
+    `vsphere:https://vc/sdk?x=y,${rest}`, `vsphere:https://vc,${rest},user=v`,
+    `vsphere:https://vc,${rest},fingerprint=12`, `vsphere:https://vc,${rest},password=p`]) {
+    assert.throws(() => parsePlatform(text), { code: 'usage' }, text)
+  }
+  const { target, machineName } = findMachine(
+    { on: `vsphere:https://vc,user=u,password-file=p`, machine: 'DB 1' }, context())
+  assert.ok(target.type === 'vsphere')
+  assert.deepEqual([target.options.passwordFile, machineName], ['/work/p', 'DB 1'])
 })
 
 test('local repositories are opened, other stores of restic are named and refused', () => {
@@ -91,6 +111,25 @@ test('a machine is found by its name, by its platform, and alone without any', (
   const single = parseConfig('platforms: { one: { type: qemu, qmp: /q } }', '/x.yaml')
   assert.equal(choose(undefined, single).machineName, 'one')
   assert.throws(() => platformPlaces(undefined, context()), { code: 'usage' })
+})
+
+test('a vSphere has many machines, each found by its own name', () => {
+  const config = parseConfig(`
+platforms:
+  vc: { type: vsphere, url: 'https://vc.example/', user: u, passwordFile: p }
+machines:
+  db1: { platform: vc, require: crash }
+  db2: { platform: vc }
+`, '/etc/stillpoint.yaml')
+  const choose = (machine: string | undefined) =>
+    findMachine({ on: undefined, machine }, context({ config }))
+  assert.deepEqual(choose('db1').target, { type: 'vsphere', options: {
+    url: 'https://vc.example/sdk', user: 'u', passwordFile: '/etc/p' } })
+  assert.equal(choose('db1').settings?.require, 'crash')
+  assert.equal(choose('db2').machineName, 'db2')
+  assert.equal(choose('vc/any name').machineName, 'any name')
+  assert.equal(choose(undefined).machineName, undefined)
+  assert.equal(platformPlaces(undefined, context({ config })).length, 1)
 })
 
 test('sockets that --on names are made absolute: the guardian runs elsewhere', () => {

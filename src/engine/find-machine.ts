@@ -126,6 +126,11 @@ function absoluteTarget(target: PlatformTarget, workingDir: string): PlatformTar
     return { type: target.type, options: { ...options, ...withoutUndefined({
       scratchDir: absolute(options.scratchDir), socketDir: absolute(options.socketDir) }) } }
   }
+  if (target.type === 'vsphere') {
+    const { options } = target
+    return { type: target.type, options: {
+      ...options, passwordFile: resolve(workingDir, options.passwordFile) } }
+  }
   const { options } = target
   const { qmp, guardianQmp, agent, channel, scratchDir } = options
   return { type: target.type, options: {
@@ -138,12 +143,19 @@ function absoluteTarget(target: PlatformTarget, workingDir: string): PlatformTar
 function placeOf(
   { config }: EngineContext, key: string, platform: PlatformConfig, machine: string | undefined,
 ): MachinePlace {
+  const settings = machine === undefined ? undefined : config.machines.get(machine)
   if (platform.type === 'libvirt') {
     const { type, ...options } = platform
     return {
-      platformName: key, machineName: machine,
+      platformName: key, machineName: machine, settings,
       target: { type, options: { uri: options.uri, ...withoutUndefined(options) } },
-      settings: machine === undefined ? undefined : config.machines.get(machine),
+    }
+  }
+  if (platform.type === 'vsphere') {
+    const { type, fingerprint, ...options } = platform
+    return {
+      platformName: key, machineName: machine, settings,
+      target: { type, options: { ...options, ...withoutUndefined({ fingerprint }) } },
     }
   }
   // QEMU may have any name or none: what the configuration calls the machine counts.
@@ -169,6 +181,6 @@ function nameOf(place: MachinePlace): string {
 
 function whereToName({ config }: EngineContext): string {
   const where = config.file ?? 'stillpoint.yaml'
-  return 'Give --on libvirt:qemu:///system or --on qemu:qmp=PATH,agent=PATH, or write platforms ' +
-    `into ${where}.`
+  return 'Give --on libvirt:qemu:///system, --on vsphere:https://HOST/sdk,… or ' +
+    `--on qemu:qmp=PATH,agent=PATH, or write platforms into ${where}.`
 }

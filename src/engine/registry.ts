@@ -5,8 +5,9 @@ import { printable } from '../base/text.ts'
 import type { Platform } from '../catalog/mod.ts'
 import type { ApplicationHost, ApplicationHostMissing } from '../consistency/mod.ts'
 import {
-  openLibvirtPlatform, openQemuPlatform, parseLibvirtTarget, parseQemuTarget, type LibvirtOptions,
-  type ProviderContext, type QemuOptions,
+  openLibvirtPlatform, openQemuPlatform, openVspherePlatform, parseLibvirtTarget, parseQemuTarget,
+  parseVsphereTarget, type LibvirtOptions, type ProviderContext, type QemuOptions,
+  type VsphereOptions,
 } from '../providers/mod.ts'
 import { openLocalStorage, type Storage } from '../storage/mod.ts'
 import { openKeyFile, type KeyFile } from './key-file.ts'
@@ -30,11 +31,13 @@ export interface Registry {
 export type PlatformTarget =
   | { readonly type: 'qemu'; readonly options: QemuOptions }
   | { readonly type: 'libvirt'; readonly options: LibvirtOptions }
+  | { readonly type: 'vsphere'; readonly options: VsphereOptions }
 
 export const systemRegistry: Registry = {
   openPlatform: (target, context, signal) => target.type === 'qemu'
     ? openQemuPlatform(target.options, context, signal)
-    : openLibvirtPlatform(target.options, context, signal),
+    : target.type === 'libvirt' ? openLibvirtPlatform(target.options, context, signal)
+      : openVspherePlatform(target.options, context, signal),
   openApplications: (target, context, signal) =>
     openApplications(channelOf(target), context, signal),
   openStorage: (location) => openLocalStorage(localPath(location)),
@@ -47,12 +50,13 @@ export function channelOf(target: PlatformTarget): string | undefined {
 }
 
 /** Planned, and named so that nobody has to guess whether they are there. */
-const PLANNED_PLATFORMS: ReadonlySet<string> = new Set(['vsphere', 'hyperv', 'host'])
+const PLANNED_PLATFORMS: ReadonlySet<string> = new Set(['hyperv', 'host'])
 
 /**
- * Parses `--on`, `TYPE:…`: of the types there are, `qemu:qmp=PATH,agent=PATH[,channel=PATH]…` and
- * `libvirt:URI[,scratch=DIR][,sockets=DIR]`. A comma inside a value is written twice.
- * Faults: `usage`, `unsupported`.
+ * Parses `--on`, `TYPE:…`: of the types there are, `qemu:qmp=PATH,agent=PATH[,channel=PATH]…`,
+ * `libvirt:URI[,scratch=DIR][,sockets=DIR]` and
+ * `vsphere:URL,user=NAME,password-file=PATH[,fingerprint=HEX]`. A comma inside a value is written
+ * twice. Faults: `usage`, `unsupported`.
  */
 export function parsePlatform(text: string): PlatformTarget {
   const [type = '', ...rest] = text.split(':')
@@ -61,6 +65,9 @@ export function parsePlatform(text: string): PlatformTarget {
   }
   if (type === 'libvirt' && rest.length > 0) {
     return { type, options: parseLibvirtTarget(rest.join(':')) }
+  }
+  if (type === 'vsphere' && rest.length > 0) {
+    return { type, options: parseVsphereTarget(rest.join(':')) }
   }
   if (PLANNED_PLATFORMS.has(type)) {
     throw new Fault('unsupported', `the platform "${type}" is planned and does not work yet`, {

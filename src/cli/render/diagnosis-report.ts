@@ -10,8 +10,8 @@ import { adviceOf, counted, GRADE_MEANING, limitingReasons, POWER_WORDS } from '
 
 export function diagnosisReport(diagnosis: Diagnosis): readonly ReportSection[] {
   return [
-    headOf(diagnosis), disksOf(diagnosis), fileSystemsOf(diagnosis), applicationsOf(diagnosis),
-    gradeOf(diagnosis),
+    headOf(diagnosis), remarksOf(diagnosis), disksOf(diagnosis), fileSystemsOf(diagnosis),
+    applicationsOf(diagnosis), gradeOf(diagnosis),
   ].filter((section) => section !== undefined)
 }
 
@@ -30,8 +30,21 @@ function headOf({ machine, survey }: Diagnosis): ReportSection {
 
 function heldBy(freezing: Freezing): string {
   if ('missing' in freezing) return `nobody: ${printable(freezing.detail)}`
+  if (freezing.by === 'platform' && freezing.level === 'none') {
+    return 'nobody: the platform could not quiesce the guest'
+  }
   return freezing.by === 'platform' ? `the platform, as far as "${freezing.level}"`
     : `the guest agent, ${printable(freezing.agent, 100)}`
+}
+
+function remarksOf({ machine, survey }: Diagnosis): ReportSection | undefined {
+  const { remarks = [] } = survey
+  if (remarks.length === 0) return undefined
+  return {
+    title: `what ${machine.platform} shows`,
+    lines: remarks.flatMap(({ name, says, advice }) => [
+      pair(name, says), ...advice === undefined ? [] : [text(`to change it: ${advice}`, 1)]]),
+  }
 }
 
 function disksOf({ survey, predicted }: Diagnosis): ReportSection | undefined {

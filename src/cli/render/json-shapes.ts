@@ -112,6 +112,7 @@ export function diagnosisJson(diagnosis: Diagnosis): JsonFields {
     power: survey.power,
     disks: survey.disks.map(({ id, sizeBytes }) => ({ id, sizeBytes })),
     heldBy: 'missing' in freezing ? null : freezing.by,
+    remarks: (survey.remarks ?? []).map((it) => ({ ...it, advice: it.advice ?? null })),
     ...gradeJson(predicted),
     applications: predicted.applications.map((it, at) =>
       ({ ...applicationJson(it), advice: adviceFor(found[at]) || null })),

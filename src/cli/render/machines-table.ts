@@ -39,7 +39,7 @@ const CRASH = 'no better than "crash", as if the power had failed'
 const HINTS: Readonly<Record<MachineSummary['agent'], string | undefined>> = {
   'answers': undefined,
   'silent': `its guest agent does not answer; without it a backup is ${CRASH}. ` +
-    'Install and start qemu-guest-agent in the guest.',
+    'Install and start qemu-guest-agent in the guest; on vSphere, VMware Tools.',
   'not-configured': `no guest agent is named; without it a backup is ${CRASH}. ` +
     'Add agent=PATH to --on, or agent: to the platform.',
   'disabled': `its guest agent refuses to freeze; a backup is ${CRASH}. ` +

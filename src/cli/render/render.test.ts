@@ -185,7 +185,7 @@ web1     web       running  answers          vda 4.0 GiB, vdb 1.0 MiB
 db\\x1b1  web       running  does not answer  none
 old      web       off      does not answer  none
 db\\x1b1: its guest agent does not answer; without it a backup is no better than "crash", as if \
-the power had failed. Install and start qemu-guest-agent in the guest.`)
+the power had failed. Install and start qemu-guest-agent in the guest; on vSphere, VMware Tools.`)
 })
 
 test('a point of the best grade, on one page', () => {

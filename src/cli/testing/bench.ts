@@ -84,7 +84,7 @@ export function createBench(options: BenchOptions = {}): Bench {
     }),
     openPlatform: async (target) => {
       opened.push(target)
-      if (target.type !== 'qemu') throw new Fault('platform-unreachable', 'there is no libvirt')
+      if (target.type !== 'qemu') throw new Fault('platform-unreachable', `no ${target.type}`)
       if (target.options.qmp.endsWith('/gone')) {
         throw new Fault('platform-unreachable', `nobody listens at ${target.options.qmp}`)
       }

@@ -1,8 +1,10 @@
 /** vcsim, govmomi's own vCenter simulator, as a foreign server on loopback (tools/vcsim). */
 
 import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { connect } from 'node:tls'
 
 const BINARY = resolve(import.meta.dirname, '../../../.cache/vcsim/vcsim')
 /** It makes its inventory first: of a thousand machines in some seconds. */
@@ -37,6 +39,16 @@ export class Vcsim implements AsyncDisposable {
     } finally {
       clearTimeout(limit)
     }
+  }
+
+  /** Of its certificate: as whoever pins it would read it off the server itself. */
+  async fingerprint(): Promise<string> {
+    const { hostname, port } = new URL(this.url)
+    const socket = connect({ host: hostname, port: Number(port), rejectUnauthorized: false })
+    await once(socket, 'secureConnect')
+    const shown = socket.getPeerCertificate().fingerprint256
+    socket.destroy()
+    return shown.replaceAll(':', '').toLowerCase()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
