@@ -13,7 +13,7 @@ const signal = new AbortController().signal
 /** Beyond what any disk may make the probe do, whatever it says. */
 const MAX_READS = 20_000
 const MAX_READ_BYTES = 300 * 1024 * 257 + 64 * 1024 * 1024
-const SECTOR = 512
+export const SECTOR = 512
 const NUMBERS = [0n, 1n, 0xffn, 0x7fffn, 0xffffn, 0x7fff_ffffn, 0xffff_ffffn, 2n ** 33n, 2n ** 53n,
   2n ** 63n, 2n ** 64n - 1n]
 
@@ -91,7 +91,7 @@ async function probeDamaged(
   return outcomeOf(volumes)
 }
 
-function damage(image: SparseImage, place: Range, dice: Dice): void {
+export function damage(image: SparseImage, place: Range, dice: Dice): void {
   const end = Math.min(image.sizeBytes, place.offset + place.length)
   if (end <= place.offset) return
   const at = place.offset + dice.below(end - place.offset)

@@ -38,6 +38,8 @@ async function answer(
 
 test('the append-only file of Redis must be as long as it was, and whole', async (t) => {
   const it = await start(t, AOF)
+  const fresh = await hold(it)
+  assert.match((await answer(it, fresh, t)).join(' '), /^confirms its log of 2 files/)
   await it.server.ask('BGREWRITEAOF')
   for (let n = 0; n < 300; n++) await it.server.ask('RPUSH', 'events', String(n))
   const captured = await hold(it)

@@ -10,6 +10,7 @@ import {
 import { applicationRound, crashRound } from './application-rounds.ts'
 import { ADMINISTRATOR, backupAll, inGuest, moreOfEach, setHook } from './full-guest.ts'
 import { leftOvers } from './left-overs.ts'
+import { proveApplications } from './prove-applications.ts'
 import { afterCommit, newRepository, PASSWORD, readyGuest, testFolder } from './rig.ts'
 
 const { mariadb, postgres, redis } = ADMINISTRATOR
@@ -44,7 +45,8 @@ test('four databases under load', { timeout: 900_000, skip }, async (t) => {
 
 async function showRound(
   t: TestContext, { guest, repositoryPath }: Subject, crash: Redo): Promise<void> {
-  const { redo } = await applicationRound(t, guest, repositoryPath)
+  const { redo, summary } = await applicationRound(t, guest, repositoryPath)
+  await proveApplications(t, repositoryPath, summary.pointId)
   assert.ok(redo.postgresql !== undefined && crash.postgresql !== undefined)
   assert.ok(redo.postgresql < crash.postgresql,
     `PostgreSQL had ${redo.postgresql} bytes to redo, and ${crash.postgresql} without us`)
