@@ -6,6 +6,7 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 
 RESTIC=0.19.1
 RUSTIC=0.11.4
+TEDIOUS=20.3.9
 peers=$PWD/.cache/peers
 mkdir -p "$peers"
 
@@ -38,9 +39,15 @@ build_rustic() {
   mv "$peers/cargo/bin/rustic" "$peers/rustic-$RUSTIC"
 }
 
+build_tedious() {
+  npm install --ignore-scripts --no-audit --no-fund --prefix "$peers/npm" "tedious@$TEDIOUS"
+  mv "$peers/npm" "$peers/tedious-$TEDIOUS"
+}
+
 build restic "$RESTIC" go build_restic
+build tedious "$TEDIOUS" npm build_tedious
 build rustic "$RUSTIC" cargo build_rustic
 # Tests and benchmarks look for these names.
-for peer in "restic-$RESTIC" "rustic-$RUSTIC"; do
+for peer in "restic-$RESTIC" "rustic-$RUSTIC" "tedious-$TEDIOUS"; do
   if [ -e "$peers/$peer" ]; then ln -sfn "$peer" "$peers/${peer%%-*}"; fi
 done

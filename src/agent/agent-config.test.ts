@@ -37,12 +37,16 @@ redis:
   servers:
     redis 6380: { user: stillpoint, passwordFile: ${password} }
     redis 6381: {}
+sqlserver: { user: stillpoint, passwordFile: ${password}, port: 1444, limits: { askMs: 7 } }
 sqlite: { databases: [/srv/app/app.db], limits: { quickCheckBytes: 0 } }
 scripts:
   - { name: shop, preFreeze: [/bin/true, a b], postThaw: [/bin/true], data: [/srv/shop] }
 `)
     assert.deepEqual(config.postgres, { role: 'stillpoint', limits: { checkpointMs: 600_000 } })
     assert.deepEqual(config.mariadb, { user: { name: 'stillpoint', uid: 34 }, lock: 'read-lock' })
+    assert.deepEqual([config.sqlserver?.port, config.sqlserver?.limits], [1444, { askMs: 7 }])
+    assert.equal(config.sqlserver?.login.password.reveal(), 'secret')
+    assert.equal(JSON.stringify(config.sqlserver.login), '{"user":"stillpoint","password":"***"}')
     assert.deepEqual(config.sqlite?.databases, ['/srv/app/app.db'])
     assert.deepEqual(config.scripts?.[0]?.preFreeze, ['/bin/true', 'a b'])
     const logins = ['redis 1', 'redis 6380', 'redis 6381'].map((it) => config.redis?.loginOf(it))
@@ -63,6 +67,7 @@ scripts:
     [`scripts: [{ name: a, ${SCRIPT} }, { name: a, ${SCRIPT} }]`, /two of them have one name/],
     ['mariadb: { user: nobody-here }', /there is no account nobody-here/, /useradd/],
     ['redis: { user: a }', /has no passwordFile/],
+    ['sqlserver: { user: a }', /passwordFile/],
     ['redis: { passwordFile: /none/there }', /is not there/],
     ['applications: none', /unknown key "applications"/],
     ['"\\e[2J": 1', /\\x1b/],

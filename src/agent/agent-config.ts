@@ -9,7 +9,9 @@ import { MAX_CONFIG_BYTES, parseConfigText } from '../base/config-text.ts'
 import { Fault } from '../base/fault.ts'
 import { Secret } from '../base/secret.ts'
 import { printable } from '../base/text.ts'
-import { accountId, checkTrustedFile, readSmallFile } from '../writers/mod.ts'
+import {
+  accountId, checkTrustedFile, readSmallFile, type SqlServerLogin,
+} from '../writers/mod.ts'
 
 export const AGENT_CONFIG = '/etc/stillpoint/agent.yaml'
 
@@ -58,6 +60,13 @@ const schema = z.strictObject({
       quickCheckBytes: bytes,
     }).exactOptional(),
   }).exactOptional(),
+  sqlserver: z.strictObject({
+    user: word,
+    passwordFile: path,
+    port: z.int().min(1).max(65_535).exactOptional(),
+    metadataFolder: path.exactOptional(),
+    limits: z.strictObject({ ...hold, connectMs: ms, askMs: ms }).exactOptional(),
+  }).exactOptional(),
   files: z.strictObject({
     limits: z.strictObject({
       lookMs: z.int().min(1).max(20_000).exactOptional(), // of half a minute for all
@@ -93,6 +102,8 @@ export type AgentConfig =
     readonly redis?: Pick<NonNullable<Parsed['redis']>, 'limits'> & {
       /** For the server of that name. */
       readonly loginOf: (server: string) => RedisLogin | undefined }
+    readonly sqlserver?: Omit<NonNullable<Parsed['sqlserver']>, 'user' | 'passwordFile'> & {
+      readonly login: SqlServerLogin }
   }
 
 /**
@@ -109,7 +120,7 @@ export async function loadAgentConfig(
   }
   await checkTrustedFile(file)
   const text = await readSmallFile(file, MAX_CONFIG_BYTES)
-  const { postgres, mariadb, redis, sqlite, files, scripts } =
+  const { postgres, mariadb, redis, sqlite, sqlserver, files, scripts } =
     parseConfigText(schema, text, file).data
   return Object.freeze({
     ...postgres === undefined ? {} : { postgres },
@@ -118,6 +129,7 @@ export async function loadAgentConfig(
     ...scripts === undefined ? {} : { scripts },
     ...mariadb === undefined ? {} : { mariadb: await mariadbOf(mariadb, passwdFile) },
     ...redis === undefined ? {} : { redis: await redisOf(redis, file) },
+    ...sqlserver === undefined ? {} : { sqlserver: await sqlServerOf(sqlserver) },
   })
 }
 
@@ -154,6 +166,17 @@ async function loginOf(
     throw new Fault('config-invalid', `${file}: redis: user ${user} has no passwordFile`, {
       advice: 'Redis tells users apart by password alone: add passwordFile.' })
   }
+  return { ...user === undefined ? {} : { user }, password: await passwordIn(passwordFile) }
+}
+
+async function sqlServerOf(
+  { user, passwordFile, ...rest }: NonNullable<Parsed['sqlserver']>,
+): Promise<NonNullable<AgentConfig['sqlserver']>> {
+  return { ...rest, login: { user, password: await passwordIn(passwordFile) } }
+}
+
+/** Root's alone. Fault: `config-invalid`. */
+async function passwordIn(passwordFile: string): Promise<Secret> {
   await checkTrustedFile(passwordFile)
   if (((await stat(passwordFile)).mode & 0o077) !== 0) {
     throw new Fault('config-invalid', `others may read the password in ${passwordFile}`, {
@@ -161,5 +184,5 @@ async function loginOf(
   }
   const password = (await readSmallFile(passwordFile, MAX_PASSWORD_BYTES)).replace(/\r?\n$/, '')
   if (password === '') throw new Fault('config-invalid', `${passwordFile} is empty`)
-  return { ...user === undefined ? {} : { user }, password: new Secret(password) }
+  return new Secret(password)
 }

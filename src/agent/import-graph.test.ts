@@ -14,8 +14,8 @@ const SRC = fileURLToPath(new URL('..', import.meta.url))
 /** Rooms, and packages beside Node's own. */
 const ROOMS = ['agent', 'base', 'channel', 'writers']
 const PACKAGES = ['mysql2', 'pg', 'yaml', 'zod']
-/** 59 files when this was written. */
-const MAX_FILES = 90
+/** 84 files when this was written. */
+const MAX_FILES = 110
 /** Minified, 1.8 MB when this was written, more than half of it `mysql2` and `zod`. */
 const MAX_BUNDLE_BYTES = 2_000_000
 

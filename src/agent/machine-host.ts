@@ -4,8 +4,8 @@ import type { Clock } from '../base/clock.ts'
 import type { RandomBytes } from '../base/random.ts'
 import type { ApplicationHost } from '../consistency/mod.ts'
 import {
-  mariadbWriter, otherServers, postgresWriter, redisWriter, scriptWriter, sqliteWriter, strayFiles,
-  writerSet,
+  mariadbWriter, otherServers, postgresWriter, redisWriter, scriptWriter, sqliteWriter,
+  sqlServerWriter, strayFiles, writerSet,
 } from '../writers/mod.ts'
 import type { AgentConfig } from './agent-config.ts'
 
@@ -18,7 +18,7 @@ export interface MachineHostParts {
 }
 
 export function machineHost({ agent, clock, random, config }: MachineHostParts): ApplicationHost {
-  const { postgres, mariadb, redis, sqlite, files, scripts = [] } = config
+  const { postgres, mariadb, redis, sqlite, sqlserver, files, scripts = [] } = config
   return writerSet({
     agent,
     writers: [
@@ -27,6 +27,7 @@ export function machineHost({ agent, clock, random, config }: MachineHostParts):
       redisWriter({
         clock, limits: redis?.limits ?? {}, account: (server) => redis?.loginOf(server) }),
       sqliteWriter({ clock, ...sqlite }),
+      sqlServerWriter({ clock, random, ...sqlserver }),
       scriptWriter({ clock, random, scripts }),
     ],
     finders: [otherServers(), strayFiles({ clock, ...files })],

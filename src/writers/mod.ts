@@ -8,5 +8,9 @@ export { redisWriter, type RedisLimits, type RedisOptions } from './redis/writer
 export { scriptWriter, type ScriptOptions, type ScriptSettings } from './script/writer.ts'
 export { sqliteWriter, type SqliteLimits, type SqliteOptions } from './sqlite/writer.ts'
 export { readSmallFile } from './small-file.ts'
+export type { SqlServerLogin } from './sqlserver/session.ts'
+export {
+  sqlServerWriter, type SqlServerLimits, type SqlServerOptions,
+} from './sqlserver/writer.ts'
 export { checkTrustedFile } from './trusted-file.ts'
 export { writerSet, type ApplicationFinder, type WriterSetParts } from './writer-set.ts'

@@ -210,9 +210,9 @@ suite('servers without a writer', () => {
   })
 
   test('are incidental where a person began them', async () => {
-    await using it = await serverCalled('sqlservr', '0::/user.slice/user-1.slice/session-1.scope\n')
+    await using it = await serverCalled('mongod', '0::/user.slice/user-1.slice/session-1.scope\n')
     const [found] = await otherServers(it).discover(never)
-    assert.deepEqual([found?.kind, found?.name.split(' in ')[0]], ['incidental', 'SQL Server'])
+    assert.deepEqual([found?.kind, found?.name.split(' in ')[0]], ['incidental', 'MongoDB'])
   })
 
   test('other programs are none', async () => {

@@ -22,8 +22,6 @@ const unknown = (title: string, comm: RegExp, how: string): ServerKind =>
 
 export const SERVER_KINDS: readonly ServerKind[] = [
   self('MongoDB', /^mongod$/, 'db.fsyncLock() and db.fsyncUnlock()'),
-  self('SQL Server', /^sqlservr$/,
-    'ALTER SERVER CONFIGURATION SET SUSPEND_FOR_SNAPSHOT_BACKUP = ON (2022 and newer), then OFF'),
   self('Oracle Database', /^ora_pmon_/, 'ALTER DATABASE BEGIN BACKUP and END BACKUP'),
   self('Db2', /^db2sysc$/, 'SET WRITE SUSPEND FOR DATABASE and SET WRITE RESUME'),
   self('SAP HANA', /^hdb(index|name)server$/, 'BACKUP DATA FOR FULL SYSTEM CREATE SNAPSHOT'),

@@ -1,6 +1,6 @@
 /**
- * The writer of SQL Server on Linux, 2022 and newer: contract `held`. From freeze to thaw its users'
- * databases are suspended for a snapshot, so that nothing commits
+ * The writer of SQL Server on Linux, 2022 and newer: contract `held`. From freeze to thaw the
+ * databases of its users are suspended for a snapshot, so that nothing commits
  * (docs/operations/databases.md). Not tried with a server: docs/unproven.md.
  */
 

@@ -4,6 +4,7 @@
  */
 
 import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -16,6 +17,8 @@ import { done, failure, greeting, loggedIn, readLogin, table, textOf } from './s
 
 export const STUB_LOGIN = { user: 'stillpoint', password: 'pass\'wörd]' } as const
 const PID = 4701
+const SUSPEND = new RegExp('^alter server configuration set suspend_for_snapshot_backup = on ' +
+  '\\(group = \\((.*)\\), mode = copy_only\\)$')
 /** How long it seems to have been suspended when it says so: it has written out what it had. */
 const FLUSH_MS = 10_000
 
@@ -120,8 +123,8 @@ export class StubSqlServer implements AsyncDisposable {
       if (message?.type !== MESSAGE.prelogin) return
       socket.off('data', receive)
       socket.write(packetsOf(MESSAGE.answer, greeting(this.encryption)))
-      const secured = new TLSSocket(new TlsInTds(socket) as unknown as Socket,
-        { isServer: true, ...certificate() })
+      const secured = new TLSSocket(
+        new TlsInTds(socket), { isServer: true, ...certificate() })
       secured.on('error', () => {})
       this.#converse(secured)
     }
@@ -178,7 +181,7 @@ export class StubSqlServer implements AsyncDisposable {
   #run(session: StubSession, sql: string): StubReply {
     const rows = this.#rows(session, sql)
     if (rows !== undefined) return { rows }
-    const [, names] = /^alter server configuration set suspend_for_snapshot_backup = on \(group = \((.*)\), mode = copy_only\)$/.exec(sql) ?? []
+    const [, names] = SUSPEND.exec(sql) ?? []
     if (names !== undefined) return this.#suspend(session, names)
     if (sql === 'alter server configuration set suspend_for_snapshot_backup = off') {
       return this.#resumeFrom(session)
@@ -187,7 +190,9 @@ export class StubSqlServer implements AsyncDisposable {
       /^backup group .* to disk = N'(.*)' with metadata_only, format$/.exec(sql) ?? []
     if (path !== undefined) {
       const reply = this.#resumeFrom(session)
-      if ('rows' in Object(reply)) writeFile(path.replaceAll('\'\'', '\''), 'metadata').catch(() => {})
+      if (typeof reply === 'object' && 'rows' in reply) {
+        writeFileSync(path.replaceAll('\'\'', '\''), 'metadata')
+      }
       return reply
     }
     const [, delay, rest = ''] = /^waitfor delay '([\d:.]+)'; (.*)$/.exec(sql) ?? []

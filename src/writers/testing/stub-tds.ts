@@ -27,8 +27,8 @@ export function greeting(encryption: number): Uint8Array {
 }
 
 /** LOGIN7: offsets and lengths of texts begin at byte 36. */
-export function readLogin(
-  body: Uint8Array): { readonly user: string; readonly password: string; readonly program: string } {
+export function readLogin(body: Uint8Array): {
+  readonly user: string; readonly password: string; readonly program: string } {
   const bytes = Buffer.from(body)
   const part = (index: number): Buffer => {
     const offset = bytes.readUInt16LE(36 + 4 * index)
@@ -72,7 +72,7 @@ export function failure(number: number, message: string): Uint8Array {
 export function table(rows: Rows): Uint8Array {
   const names = Object.keys(rows[0] ?? {})
   const columns = names.map((name) => Buffer.concat([
-    long(0), word(0), Buffer.of(0xe7), word(8000), Buffer.from([9, 4, 0xd0, 0, 0x34]), short(name)]))
+    long(0), word(0), Buffer.of(0xe7), word(8000), Buffer.of(9, 4, 0xd0, 0, 0x34), short(name)]))
   const values = rows.map((row) => {
     const isNull = names.map((name) => row[name] === null)
     const bitmap = Buffer.alloc(Math.ceil(names.length / 8))
