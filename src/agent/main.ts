@@ -12,6 +12,8 @@ import { printable } from '../base/text.ts'
 import { serveHost, type ByteChannel } from '../channel/mod.ts'
 import type { ApplicationHost } from '../consistency/mod.ts'
 import { AGENT_CONFIG, loadAgentConfig, type AgentConfig } from './agent-config.ts'
+import { runHook } from './hook/hook-verb.ts'
+import { hookSocketIn, serveDesk } from './hook/serve-desk.ts'
 import { EXECUTABLE } from './install/places.ts'
 import { runInstall, runStatus, runUninstall, type VerbContext } from './install/verbs.ts'
 import { machineHost } from './machine-host.ts'
@@ -23,17 +25,21 @@ declare const STILLPOINT_VERSION: string | undefined
 
 const USAGE = `usage: stillpoint-agent [--port NAME [--wait] | --socket PATH] [--config FILE]
        stillpoint-agent install | uninstall [--root FOLDER]
+       stillpoint-agent hook freeze | thaw
        stillpoint-agent status [--json] [--port NAME] [--config FILE]
        stillpoint-agent --check [--config FILE] | --version
 
 Serves the Stillpoint that backs this machine up, over the port ${AGENT_PORT} of the
-virtual machine, or over a unix socket; --wait waits for the port to appear. The configuration is
-${AGENT_CONFIG}, which may be missing; --check reads it and says whether it is good.
+virtual machine, or over a unix socket; --wait waits for the port to appear. Serves the platform's
+freeze hooks besides. The configuration is ${AGENT_CONFIG}, which may be missing;
+--check reads it and says whether it is good.
 
   install    copies this executable to ${EXECUTABLE} and lets systemd run it;
              with --root into the system in that folder
   uninstall  stops and removes both; the configuration stays
-  status     whether it runs, its port, its configuration, and which applications it finds
+  hook       what freeze hooks of qemu-ga and scripts of VMware Tools run: tells the agent that runs
+             of a freeze to come, 1 unless all applications hold still, or of a thaw
+  status     whether it runs, its port and hooks, its configuration, and which applications it finds
 
 Each of them can be run again at any time. Exit codes: 0 done; 1 failed; 2 the command line is
 wrong; 3 done, but something is left to do, which is said.`
@@ -64,6 +70,12 @@ async function main(): Promise<number> {
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     process.once(name, () => controller.abort(new Fault('interrupted', `ended by ${name}`)))
   }
+  if (verb === 'hook') {
+    await runHook(rest, {
+      socket: hookSocketIn(values.root), clock, print: printLine,
+      warn: (text) => { process.stderr.write(`warning: ${text}\n`) } })
+    return 0
+  }
   if (rest.length > 0) throw new Fault('usage', 'more than one command is given')
   if (verb !== undefined) return runVerb(verb, values, controller.signal)
   if (values.check) {
@@ -85,13 +97,32 @@ function hostOf(config: AgentConfig): ApplicationHost {
 async function serve(values: Options, signal: AbortSignal): Promise<void> {
   const config = await loadAgentConfig(values.config)
   await using host = hostOf(config)
+  await using hooked = hostOf(config) // each has found its own applications
+  const holds = new Set<object>()
+  const ended = new AbortController()
+  const over = AbortSignal.any([signal, ended.signal])
   const serveOne = (channel: ByteChannel): Promise<void> => {
-    signal.addEventListener('abort', () => channel.close(), { once: true })
-    return serveHost(channel, { host, clock })
+    over.addEventListener('abort', () => channel.close(), { once: true })
+    return serveHost(channel, { host, clock, holds })
   }
-  if (values.socket !== undefined) return await serveSocket(values.socket, serveOne, signal)
-  const port = values.wait ? await waitForPort(values.port, clock, signal) : findPort(values.port)
-  if (port !== undefined) await servePort(port, serveOne, clock, signal)
+  // A test's agent on a socket leaves the machine's alone.
+  const hasDesk = values.socket === undefined || values.root !== '/'
+  const desk = !hasDesk ? Promise.resolve()
+    : serveDesk({ root: values.root, host: hooked, clock, holds }, over).catch((error: unknown) => {
+      process.stderr.write(`warning: hooks are not served: ${causesOf(error).join(': ')}\n`)
+    })
+  try {
+    if (values.socket !== undefined) return await serveSocket(values.socket, serveOne, over)
+    const port = values.wait ? await waitForPort(values.port, clock, over) : findPort(values.port)
+    if (port !== undefined) await servePort(port, serveOne, clock, over)
+  } finally {
+    ended.abort(new Fault('interrupted', 'the agent ends'))
+    await desk
+  }
+}
+
+function printLine(text: string): void {
+  process.stdout.write(`${text}\n`)
 }
 
 async function runVerb(verb: string, values: Options, signal: AbortSignal): Promise<number> {
@@ -100,7 +131,7 @@ async function runVerb(verb: string, values: Options, signal: AbortSignal): Prom
     // The file that runs, whatever has its name by now.
     executable: isSea() ? '/proc/self/exe' : undefined,
     clock, port, openHost: hostOf, loadConfig: () => loadAgentConfig(values.config),
-    print: (text) => { process.stdout.write(`${text}\n`) },
+    print: printLine,
   }
   switch (verb) {
     case 'install': return runInstall(root, context, signal)

@@ -8,10 +8,10 @@ import { causesOf, isFault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import { printable } from '../base/text.ts'
 import {
-  idealWriter, locateData, type ApplicationEvidence, type ApplicationHost,
+  hookedEvidence, idealWriter, locateData, type ApplicationEvidence, type ApplicationHost,
   type ApplicationHostMissing, type ApplicationsEvidence, type DiscoveredApplication,
-  type FileSystemList, type PowerState, type PreparedWriter, type ToldApplication,
-  type WriterEvidence,
+  type FileSystemList, type FreezeHooks, type GuestPrograms, type HoldOutcome, type PowerState,
+  type PreparedWriter, type ToldApplication, type WriterEvidence,
 } from '../consistency/mod.ts'
 
 /** For all writers to look round: servers are found in milliseconds or not at all. */
@@ -27,11 +27,25 @@ export interface ApplicationsRequest {
    * free of what a killed run held: a frozen one cannot answer.
    */
   readonly openApplications: (
-    signal: AbortSignal) => Promise<ApplicationHost | ApplicationHostMissing>
+    signal: AbortSignal, inside?: InsideMachine,
+  ) => Promise<ApplicationHost | ApplicationHostMissing>
   /** The operator says that nothing on the machine keeps durable data. */
   readonly declaredNoApplications: boolean
   readonly clock: Clock
   readonly log: Log
+}
+
+/** What leads into a machine beside a channel of its own. */
+export interface InsideMachine {
+  readonly programs: GuestPrograms
+  /** Of this run alone: 32 hexadecimal digits. */
+  readonly nonce: string
+}
+
+/** The machine when its applications are looked for. */
+export interface MachineNow {
+  readonly power: PowerState
+  readonly inside?: InsideMachine
 }
 
 interface Found {
@@ -43,7 +57,11 @@ interface Found {
 
 type Discovery =
   | { readonly impossible: string }
-  | { readonly by: string; readonly found: readonly Found[] }
+  | {
+      readonly by: string
+      readonly found: readonly Found[]
+      readonly hooks: FreezeHooks | undefined
+    }
 
 /** Owns the prepared writers: disposing ends each that was not told of a point. */
 export class RoundOfApplications implements AsyncDisposable {
@@ -61,15 +79,16 @@ export class RoundOfApplications implements AsyncDisposable {
    * fault: the evidence says so. Faults: the signal's reason.
    */
   static async prepare(
-    request: ApplicationsRequest, power: PowerState, signal: AbortSignal,
+    request: ApplicationsRequest, { power, inside }: MachineNow, signal: AbortSignal,
   ): Promise<RoundOfApplications> {
     if (power !== 'running') {
       return new RoundOfApplications(request, { impossible: 'the machine does not run' })
     }
-    const host = await request.openApplications(signal)
+    const host = await request.openApplications(signal, inside)
     if ('missing' in host) return new RoundOfApplications(request, { impossible: host.missing })
     const found: Found[] = []
-    const round = new RoundOfApplications(request, { by: printable(host.agent, 256), found })
+    const round = new RoundOfApplications(
+      request, { by: printable(host.agent, 256), found, hooks: host.hooks })
     try {
       for (const application of await discover(host, request.clock, signal)) {
         found.push(await prepareOne(host, application, request, signal))
@@ -83,8 +102,26 @@ export class RoundOfApplications implements AsyncDisposable {
     }
   }
 
+  /** What each did in the hold, by the name of its application. Faults: the signal's reason. */
+  async settle(
+    { hold, instant, writers }: HoldOutcome, signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, WriterEvidence>> {
+    const { hooks } = this
+    if (hooks === undefined) return writers
+    const report = await hooks.report(signal)
+    throwIfAborted(signal)
+    const hooked = this.#found.flatMap(({ writer }) => writer ?? [])
+    return hookedEvidence(hooked, report, hold, instant)
+  }
+
+  /** There if the freeze of the file systems is what holds the applications. */
+  get hooks(): FreezeHooks | undefined {
+    return 'found' in this.#discovery ? this.#discovery.hooks : undefined
+  }
+
   /** In the order of freezing: those that are locked come last, and so are locked the shortest. */
   get writers(): readonly PreparedWriter[] {
+    if (this.hooks !== undefined) return []
     const weight = ({ contract }: PreparedWriter): number => contract.kind === 'held' ? 1 : 0
     return this.#found.flatMap(({ writer }) => writer ?? [])
       .toSorted((a, b) => weight(a) - weight(b))
@@ -108,7 +145,7 @@ export class RoundOfApplications implements AsyncDisposable {
     this.#isComplete = true
     const told: ToldApplication[] = []
     for (const { application, writer } of this.#found) {
-      if (writer === undefined) continue
+      if (writer === undefined || this.hooks !== undefined) continue // released at the thaw
       const failure = await this.#ended(
         application, 'complete', (signal) => writer.complete(signal), signal)
       told.push({
@@ -176,7 +213,8 @@ async function prepareOne(
   host: ApplicationHost, application: DiscoveredApplication,
   { clock, log }: ApplicationsRequest, signal: AbortSignal,
 ): Promise<Found> {
-  const without = (reason: 'no-writer' | 'not-reachable', detail: string): Found =>
+  const without = (
+    reason: 'no-writer' | 'not-reachable' | 'hook-ignored', detail: string): Found =>
     ({ application, writer: undefined, without: { contract: 'none', reason, detail } })
   const advice = printable(application.advice ?? '', 1000)
   if (application.kind === 'incidental') return without('no-writer', advice)
@@ -184,6 +222,11 @@ async function prepareOne(
   using limit = deadline(clock, PREPARE_MS, `preparing ${name}`, signal)
   try {
     const writer = await host.prepare(application, limit.signal)
+    const ignored = host.hooks?.ignored
+    if (writer !== undefined && ignored !== undefined) {
+      await writer[Symbol.asyncDispose]()
+      return without('hook-ignored', ignored)
+    }
     return writer === undefined ? without('no-writer', advice)
       : { application, writer, without: { contract: 'none', reason: 'not-tried', detail: '' } }
   } catch (error) {

@@ -2,7 +2,8 @@
 
 import { uuid } from '../base/random.ts'
 import { bestGradeSoFar, readCatalog } from '../catalog/mod.ts'
-import { RoundOfApplications } from './applications.ts'
+import type { PreparedSet } from '../consistency/mod.ts'
+import { RoundOfApplications, type MachineNow } from './applications.ts'
 import type { BackupRequest } from './backup-request.ts'
 import type { BackupSummary } from './backup-summary.ts'
 import { capture } from './capture.ts'
@@ -40,7 +41,7 @@ export async function runBackup(
       repository, sealed, disk, prepared.tracking, request.full, running))
   }
   await using applications =
-    await RoundOfApplications.prepare(request, prepared.power, running)
+    await RoundOfApplications.prepare(request, machineNow(prepared, pointId), running)
   const taken = await takeSnapshotSet(request, {
     pointId, machine: description.machine, bestSoFar: bestGradeSoFar(points, name), applications,
   }, prepared, running)
@@ -53,4 +54,13 @@ export async function runBackup(
   }
   onEvent({ kind: 'phase', phase: 'releasing' })
   return { ...summary, durationMs: clock.monotonicMs() - startedMs }
+}
+
+/** The freeze may be what holds the applications, so what leads to them is what freezes. */
+function machineNow(set: PreparedSet, pointId: string): MachineNow {
+  const { power } = set
+  const programs = set.heldBy === 'requestor' && 'programs' in set.freezer
+    ? set.freezer.programs : undefined
+  return programs === undefined ? { power }
+    : { power, inside: { programs, nonce: pointId.replaceAll('-', '') } }
 }

@@ -40,6 +40,7 @@ export async function takeSnapshotSet(
     whenFreezeFails: 'commit-anyway', clock, note: (event) => { events.push(event) },
   }, signal))
   request.onEvent({ kind: 'phase', phase: 'judging' })
+  const did = await applications.settle(outcome, signal)
   const leftOut = [...set.leftOut, ...await set.recheck(signal)]
   const { before } = outcome.lists
   const predicted = predictGrade({
@@ -58,7 +59,7 @@ export async function takeSnapshotSet(
     instant: outcome.instant,
     fileSystems: { ...outcome.lists, probes: [], volumes: [] },
     coverage: { leftOut, excludes, rechecked: true },
-    applications: applications.evidence(outcome.writers, before),
+    applications: applications.evidence(did, before),
     reading: { state: 'unfinished' },
     policy: resolvePolicy(request.settings, bestSoFar, predicted.grade),
   }

@@ -1,7 +1,9 @@
 /** Programs and files inside a machine, through whatever the platform has there. */
 
+import type { GuestPrograms } from '../consistency/mod.ts'
+
 /** One at a time, and nobody else meanwhile; dispose it soon. */
-export interface GuestAccess extends AsyncDisposable {
+export interface GuestAccess extends GuestPrograms, AsyncDisposable {
   /** What answers in the guest: `qemu-ga 7.2.22`. Foreign text. */
   readonly agent: string
   /**
@@ -10,24 +12,10 @@ export interface GuestAccess extends AsyncDisposable {
    */
   readonly forbidden: readonly string[]
   /**
-   * Runs a program as root to its end, with its output up to a mebibyte, foreign bytes. What an
-   * abort leaves behind: the program goes on. Faults: `agent-*`, `timed-out`.
-   */
-  run(
-    program: string, args: readonly string[], limitMs: number, signal: AbortSignal,
-  ): Promise<GuestExit>
-  /**
    * Creates the file, or empties it, and writes all of `content` into it. Tells the bytes written
    * so far. What an abort leaves behind: part of the file. Faults: `agent-*`, `timed-out`.
    */
   write(
     path: string, content: AsyncIterable<Uint8Array>, onWritten: (bytes: number) => void,
     signal: AbortSignal): Promise<void>
-}
-
-export interface GuestExit {
-  /** Null where a signal ended it. */
-  readonly code: number | null
-  readonly stdout: string
-  readonly stderr: string
 }

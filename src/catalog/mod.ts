@@ -7,7 +7,7 @@ export type { ForgetDecision, ForgetPlan, ForgetRequest, PlannedPoint } from './
 export {
   gradeTag, POINT, RECORD_FILE, RECORD_TAG, recordedPoint, recordPlace, STILLPOINT_TAG,
 } from './layout.ts'
-export type { GuestAccess, GuestExit } from './guest-access.ts'
+export type { GuestAccess } from './guest-access.ts'
 export { encodeStoredMachine, parseStoredMachine, PART_NAME } from './machine.ts'
 export type {
   DiskCut, MachineDescription, MachineDisk, MachineNic, PlatformDocument, StoredMachine,

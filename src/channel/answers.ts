@@ -106,36 +106,36 @@ export function parseStatement(value: unknown): WriterStatement {
   return { statement: text(object(value)['statement'], MAX_STATEMENT) }
 }
 
-function object(value: unknown): Readonly<Record<string, unknown>> {
+export function object(value: unknown): Readonly<Record<string, unknown>> {
   if (!isJsonObject(value)) throw nonsense('something that should be an object is none')
   return value
 }
 
-function list(value: unknown, limit: number): readonly unknown[] {
+export function list(value: unknown, limit: number): readonly unknown[] {
   if (!Array.isArray(value)) throw nonsense('something that should be a list is none')
   if (value.length > limit) throw nonsense(`a list has ${value.length} entries`)
   return value as readonly unknown[]
 }
 
-function text(value: unknown, limit: number): string {
+export function text(value: unknown, limit: number): string {
   if (typeof value !== 'string') throw nonsense('a text is missing')
   if (value.length > limit) throw nonsense(`a text is ${value.length} characters long`)
   return value
 }
 
-function number(value: unknown, most: number): number {
+export function number(value: unknown, most: number): number {
   const isGood = typeof value === 'number' && Number.isFinite(value) && value >= 0 && value <= most
   if (!isGood) throw nonsense('a number is missing or makes no sense')
   return value
 }
 
-function oneOf<const Word extends string>(value: unknown, words: readonly Word[]): Word {
+export function oneOf<const Word extends string>(value: unknown, words: readonly Word[]): Word {
   const found = words.find((word) => word === value)
   if (found === undefined) throw nonsense(`a word is none of ${words.join(', ')}`)
   return found
 }
 
-function nonsense(how: string): Fault {
+export function nonsense(how: string): Fault {
   return new Fault('agent-protocol',
     `an answer of the agent in the machine cannot be understood: ${how}`, {
       advice: 'Install the agent of this version in the machine.' })

@@ -45,9 +45,12 @@ export function encodeRequest({ session, id, question }: Request): string {
 
 export function encodeReply({ session, id, answer }: Reply): string {
   if ('ok' in answer) return `${JSON.stringify({ session, id, ok: answer.ok ?? null })}\n`
-  const { code, message, advice } = answer.fault
-  const fault = { code, message: message.slice(0, 4000), ...advice === undefined ? {} : { advice } }
-  return `${JSON.stringify({ session, id, fault })}\n`
+  return `${JSON.stringify({ session, id, fault: plainFault(answer.fault) })}\n`
+}
+
+/** As `faultOf` reads it. */
+export function plainFault({ code, message, advice }: Fault): object {
+  return { code, message: message.slice(0, 4000), ...advice === undefined ? {} : { advice } }
 }
 
 /** Nothing if the line is no request that this version knows: left in the channel, or damaged. */
@@ -103,7 +106,7 @@ function fieldsOf(line: Uint8Array): Fields | undefined {
 }
 
 /** A fault of the other side; a code that this version does not know is a failed writer. */
-function faultOf({ code, message, advice }: Readonly<Record<string, unknown>>): Fault {
+export function faultOf({ code, message, advice }: Readonly<Record<string, unknown>>): Fault {
   const known = typeof code === 'string' && Object.hasOwn(FAULT_CODES, code)
     ? code as FaultCode : 'writer-failed'
   const said = typeof message === 'string' ? message : 'no reason given'

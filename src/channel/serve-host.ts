@@ -3,10 +3,9 @@
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import { LineSplitter } from '../base/lines.ts'
-import type {
-  ApplicationHost, DiscoveredApplication, PreparedWriter, WriterAttempt, WriterThawOutcome,
-} from '../consistency/mod.ts'
+import type { ApplicationHost, DiscoveredApplication } from '../consistency/mod.ts'
 import type { ByteChannel } from './byte-channel.ts'
+import { asFault, Held } from './held.ts'
 import {
   encodeReply, MAX_LINE_BYTES, parseRequest, PROTOCOL_VERSION, type Question, type Request,
 } from './messages.ts'
@@ -14,10 +13,10 @@ import {
 export interface ServedHost {
   readonly host: ApplicationHost
   readonly clock: Clock
+  /** What is held for requestors of any channel is entered here, and taken out when released. */
+  readonly holds?: Set<object>
 }
 
-/** Beyond the hold's limit, which the requestor keeps: then the agent releases by itself. */
-const DEAD_MAN_GRACE_MS = 1000
 const MAX_PREPARED = 256
 const MAX_UNDER_WAY = 64
 
@@ -155,7 +154,7 @@ class Session {
       throw new Fault('interrupted', 'the requestor went away')
     }
     const key = this.#nextKey++
-    this.#prepared.set(key, new Held(writer, this.#served.clock))
+    this.#prepared.set(key, new Held(writer, this.#served.clock, this.#served.holds))
     return { key, contract: writer.contract, limits: writer.limits }
   }
 
@@ -164,63 +163,4 @@ class Session {
     if (held === undefined) throw new Fault('not-found', `nothing is prepared under ${key}`)
     return held
   }
-}
-
-/** One prepared application and its dead man's handle. */
-class Held {
-  readonly #writer: PreparedWriter
-  readonly #clock: Clock
-  #attempt: WriterAttempt | undefined
-  #deadMan: Disposable | undefined
-  /** Released before the requestor asked for it: the hold is void, whatever the writer says. */
-  #isEarly = false
-
-  constructor(writer: PreparedWriter, clock: Clock) {
-    this.#writer = writer
-    this.#clock = clock
-  }
-
-  async freeze(): Promise<unknown> {
-    const { freezeMs, holdMs } = this.#writer.limits
-    const attempt = this.#writer.beginFreeze()
-    this.#attempt = attempt
-    this.#deadMan ??= this.#clock.after(freezeMs + holdMs + DEAD_MAN_GRACE_MS, () => this.#letGo())
-    const held = await attempt.held
-    this.#deadMan[Symbol.dispose]()
-    this.#deadMan = this.#clock.after(holdMs + DEAD_MAN_GRACE_MS, () => this.#letGo())
-    return held
-  }
-
-  #letGo(): void {
-    this.#isEarly = true
-    void this.#attempt?.thaw()
-  }
-
-  async thaw(): Promise<WriterThawOutcome> {
-    this.#deadMan?.[Symbol.dispose]()
-    if (this.#attempt === undefined) {
-      return { state: 'unknown', detail: 'it was never asked to hold still' }
-    }
-    const outcome = await this.#attempt.thaw()
-    return outcome.state === 'thawed' && this.#isEarly ? {
-      ...outcome, heldThroughout: false,
-      statement: `released by the agent at its limit, before it was asked; ${outcome.statement}`,
-    } : outcome
-  }
-
-  complete(signal: AbortSignal): ReturnType<PreparedWriter['complete']> {
-    return this.#writer.complete(signal)
-  }
-
-  /** Thaws, whatever was asked before, and gives the application up. Never rejects. */
-  async release(): Promise<void> {
-    this.#deadMan?.[Symbol.dispose]()
-    await this.#attempt?.thaw()
-    await this.#writer[Symbol.asyncDispose]()
-  }
-}
-
-function asFault(error: unknown): Fault {
-  if (error instanceof Fault) return error
-  return new Fault('writer-failed', error instanceof Error ? error.message : String(error))
 }

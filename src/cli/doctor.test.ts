@@ -25,8 +25,7 @@ a backup now would be: filesystem (all file systems were held still at one insta
     It could not be found out which applications keep data on the machine: there is no agent of \
 Stillpoint in the guest.
       to raise it: Give Stillpoint a channel into the guest.
-  do first: give the machine a port named org.stillpoint.agent.0, name its socket (channel=PATH), \
-and run: stillpoint agent install --on qemu:qmp=/run/qmp
+  do first: run: stillpoint agent install --on qemu:qmp=/run/qmp
 `)
   assert.equal(bench.provider.left.size, 0)
 })
@@ -73,7 +72,8 @@ suite('the agent in the machine', () => {
     let isOpen = true
     const bench = createBench({ guest: {
       agent: 'qemu-ga 7.2', forbidden: ['guest-exec'],
-      run: () => assert.fail('run'), write: () => assert.fail('written'),
+      run: () => assert.fail('run'), read: () => assert.fail('read'),
+      write: () => assert.fail('written'),
       [Symbol.asyncDispose]: async () => { isOpen = false },
     } })
     const { code, stderr } = await bench.run('agent', 'status', ...ON)
@@ -87,7 +87,8 @@ suite('the agent in the machine', () => {
       agent: 'qemu-ga 7.2', forbidden: [],
       run: async (program) => program === '/bin/sh' ? { code: 0, stdout: '', stderr: '' }
         : { code: 3, stdout: 'port \u001b[2J\n', stderr: '' },
-      write: () => assert.fail('written'), [Symbol.asyncDispose]: async () => {},
+      read: () => assert.fail('read'), write: () => assert.fail('written'),
+      [Symbol.asyncDispose]: async () => {},
     } })
     assert.deepEqual(await bench.run('agent', 'status', ...ON),
       { code: 3, stdout: 'port \\x1b[2J\n', stderr: '' })

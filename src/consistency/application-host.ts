@@ -4,11 +4,17 @@
  * it is an agent behind a channel.
  */
 
+import type { FreezeHooks } from './freeze-hooks.ts'
 import type { DiscoveredApplication, PreparedWriter } from './writer.ts'
 
 export interface ApplicationHost extends AsyncDisposable {
   /** What answers, verbatim: name, version, by which channel. Foreign text. */
   readonly agent: string
+  /**
+   * There if the freeze of the file systems holds the applications: then what `prepare` returns is
+   * never frozen by us.
+   */
+  readonly hooks?: FreezeHooks
   /**
    * Every application found, protected and incidental, names unique. Changes nothing. Faults:
    * `writer-failed`, `agent-*`, `timed-out` if it cannot be told: unknown, not absent.

@@ -149,7 +149,8 @@ const writer = z.discriminatedUnion('contract', [
   z.strictObject({
     contract: z.literal('none'),
     reason: z.enum([
-      'no-writer', 'no-channel', 'not-reachable', 'would-truncate-logs', 'declined', 'not-tried',
+      'no-writer', 'no-channel', 'hook-ignored', 'hook-not-run', 'hook-failed', 'not-reachable',
+      'would-truncate-logs', 'declined', 'not-tried',
     ]),
     detail: text,
   }),

@@ -249,6 +249,9 @@ export type WriterEvidence =
 export type NoWriterReason =
   | 'no-writer' // nobody knows how to hold this application
   | 'no-channel' // no way into the guest
+  | 'hook-ignored' // the guest's agent would not run the hook that holds it
+  | 'hook-not-run' // the freeze was not seen by the agent that was to hold it
+  | 'hook-failed' // the hook let it go because of another application
   | 'not-reachable' // the application did not let us in
   | 'would-truncate-logs' // the requestor in the guest would use the type FULL
   | 'declined' // the operator asked for none

@@ -5,6 +5,8 @@
  * follows every attempt, and what holds the agent connection is a process of its own.
  */
 
+import type { GuestPrograms } from './guest-programs.ts'
+
 /** A file system as the guest's agent lists it. All strings are foreign. */
 export interface GuestFileSystem {
   readonly mountpoint: string
@@ -31,6 +33,8 @@ export interface FreezeLimits {
 export interface FileSystemFreezer {
   /** What the agent says it is, verbatim: name and version. Foreign text. */
   readonly agent: string
+  /** Where the agent offers that, at other times than in a hold. */
+  readonly programs?: GuestPrograms
   /** The file systems the agent lists now. Faults: `agent-*`, `timed-out`. */
   fileSystems(signal: AbortSignal): Promise<readonly GuestFileSystem[]>
   /**

@@ -82,6 +82,9 @@ function unfulfilled(
 const NO_WRITER: Readonly<Record<NoWriterReason, ReasonCode>> = {
   'no-writer': 'no-writer',
   'no-channel': 'no-channel',
+  'hook-ignored': 'hook-ignored',
+  'hook-not-run': 'hook-not-run',
+  'hook-failed': 'hook-failed',
   'not-reachable': 'writer-not-reachable',
   'would-truncate-logs': 'would-truncate-logs',
   'declined': 'writer-declined',

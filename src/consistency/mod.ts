@@ -20,9 +20,13 @@ export type {
   ReadingEvidence, RequestorHold, StepFault, ThawEvidence, VolumeSign, WriterEvidence,
   WriterFreezeEvidence, WriterHold, WriterThawEvidence,
 } from './evidence.ts'
+export {
+  hookedEvidence, type FreezeHooks, type HookedApplication, type HookReport,
+} from './freeze-hooks.ts'
 export type {
   FileSystemFreezer, FreezeAttempt, FreezeLimits, GuestFileSystem, ThawOutcome,
 } from './freezer.ts'
+export type { GuestExit, GuestPrograms } from './guest-programs.ts'
 export { cappedBy, gradeOf, outlookOf, type GradeResult } from './grade.ts'
 export type { ApplicationGrade } from './grade-applications.ts'
 export type { ClassifiedFileSystem, FileSystemClass } from './grade-file-systems.ts'

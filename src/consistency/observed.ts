@@ -2,13 +2,21 @@
 
 import { isFault } from '../base/fault.ts'
 import { EVIDENCE_MAX } from './evidence-codec.ts'
-import type { FileSystemList, StepFault } from './evidence.ts'
+import type { FileSystemList, LogPositions, StepFault } from './evidence.ts'
 import type { GuestFileSystem } from './freezer.ts'
 import type { QuiesceDocument } from './provider.ts'
 
 /** `text` at the length that evidence allows. */
 export function observedText(text: string): string {
   return cut(text, EVIDENCE_MAX.text)
+}
+
+/** Positions at the length of a name. */
+export function observedPositions(positions: LogPositions | null): LogPositions | null {
+  return positions === null ? null : {
+    beforeCheckpoint: positions.beforeCheckpoint.slice(0, EVIDENCE_MAX.name),
+    atFreeze: positions.atFreeze.slice(0, EVIDENCE_MAX.name),
+  }
 }
 
 export function observedFault(error: unknown): StepFault {

@@ -6,7 +6,7 @@ import type {
   LogPositions, WriterEvidence, WriterFreezeEvidence, WriterThawEvidence,
 } from './evidence.ts'
 import { HoldStep, type Note } from './hold-step.ts'
-import { observedFault, observedText } from './observed.ts'
+import { observedFault, observedPositions, observedText } from './observed.ts'
 import type { PreparedWriter, WriterStatement, WriterThawOutcome } from './writer.ts'
 
 export class WriterStep {
@@ -43,10 +43,7 @@ export class WriterStep {
     const { issuedMs, acknowledgedMs, answer: { statement, positions } } = frozen
     return {
       state: 'acknowledged', issuedMs, acknowledgedMs, statement: observedText(statement),
-      positions: positions === null ? null : {
-        beforeCheckpoint: positions.beforeCheckpoint.slice(0, 256),
-        atFreeze: positions.atFreeze.slice(0, 256),
-      },
+      positions: observedPositions(positions),
     }
   }
 

@@ -1,8 +1,10 @@
 /** What a backup of a machine would be worth now, found out without holding anything. */
 
+import { isFault } from '../base/fault.ts'
+import { uuid } from '../base/random.ts'
 import { printable } from '../base/text.ts'
 import { RoundOfApplications } from '../backup/mod.ts'
-import type { MachineDescription } from '../catalog/mod.ts'
+import type { GuestAccess, MachineDescription, Platform } from '../catalog/mod.ts'
 import {
   judge, predictGrade, resolvePolicy, type ApplicationsEvidence, type Grade, type GradeResult,
   type Judgement, type Policy, type ProviderSurvey,
@@ -40,12 +42,17 @@ export async function diagnoseMachine(
   const excludes = settings?.exclude ?? []
   const { machine } = await platform.describe(name, signal)
   const survey = await platform.provider(name).survey(excludes, signal)
+  const { freezing } = survey
+  const mayNeedHooks = channelOf(place.target) === undefined &&
+    'by' in freezing && freezing.by === 'agent'
+  // Disposed after the round, which may have to release something there.
+  await using guest = mayNeedHooks ? await openGuest(platform, name, signal) : undefined
   await using round = await RoundOfApplications.prepare({
     openApplications: opened.openApplications,
     declaredNoApplications: settings?.applications === 'none',
     clock: context.clock, log: context.log,
-  }, survey.power, signal)
-  const { freezing } = survey
+  }, { power: survey.power, ...guest === undefined ? {} : { inside: {
+    programs: guest, nonce: uuid(context.random).replaceAll('-', '') } } }, signal)
   const applications = round.prospect('fileSystems' in freezing ? freezing.fileSystems
     : { state: 'unavailable', reason: 'the mounts of the machine are not known' })
   const predicted = predictGrade({ ...survey, excludes, applications })
@@ -55,9 +62,21 @@ export async function diagnoseMachine(
   return {
     machine, survey, applications, predicted, policy, judgement: judge(predicted, policy),
     nextStep: place.target.type !== 'qemu' ? undefined : nextStep({
-      predicted, freezing, applications, hasChannel: channelOf(place.target) !== undefined,
+      predicted, freezing, applications,
       command: `stillpoint agent install ${request.on === undefined
         ? printable(name, 100) : `--on ${shellWord(request.on)}`}`,
     }),
+  }
+}
+
+/** Undefined where nothing can be done in the machine: then nothing is known of its inside. */
+async function openGuest(
+  platform: Platform, name: string, signal: AbortSignal): Promise<GuestAccess | undefined> {
+  try {
+    return await platform.openGuest?.(name, signal)
+  } catch (error) {
+    signal.throwIfAborted()
+    if (isFault(error)) return undefined
+    throw error
   }
 }

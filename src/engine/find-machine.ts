@@ -3,8 +3,8 @@
 import { resolve } from 'node:path'
 import { Fault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
+import type { ApplicationsRequest } from '../backup/mod.ts'
 import type { Platform } from '../catalog/mod.ts'
-import type { ApplicationHost, ApplicationHostMissing } from '../consistency/mod.ts'
 import type { MachineConfig, PlatformConfig } from './config.ts'
 import type { EngineContext } from './context.ts'
 import { nearest } from '../base/nearest.ts'
@@ -74,8 +74,7 @@ export interface OpenedMachine extends AsyncDisposable {
   readonly platform: Platform
   readonly machine: string
   /** Opens the way to the machine's applications, once; it is disposed with the machine. */
-  readonly openApplications: (
-    signal: AbortSignal) => Promise<ApplicationHost | ApplicationHostMissing>
+  readonly openApplications: ApplicationsRequest['openApplications']
 }
 
 /**
@@ -93,9 +92,9 @@ export async function openMachine(
   const kept = opened.move()
   return {
     platform, machine,
-    openApplications: async (signal) => {
+    openApplications: async (signal, inside) => {
       const applications = await context.registry.openApplications(
-        place.target, { clock, random, log }, signal)
+        place.target, inside, { clock, random, log }, signal)
       return 'missing' in applications ? applications : kept.use(applications)
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),

@@ -32,6 +32,10 @@ class LocalGuest implements GuestAccess {
     })
   }
 
+  read(): Promise<Uint8Array> {
+    return Promise.reject(new Error('nothing is read'))
+  }
+
   async write(...[path, content, onWritten]: Parameters<GuestAccess['write']>): Promise<void> {
     await this.#call(`write ${path}`, async () => {
       await using file = await open(path, 'w')

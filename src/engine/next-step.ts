@@ -7,21 +7,22 @@ export interface Situation {
   readonly predicted: GradeResult
   readonly freezing: Freezing
   readonly applications: ApplicationsEvidence
-  /** Whether the host's end of the agent's port was named. */
-  readonly hasChannel: boolean
   /** What installs the agent in this machine. */
   readonly command: string
 }
 
 /** The command that brings the agent there, where that is what is missing; undefined elsewhere. */
 export function nextStep(
-  { predicted, freezing, applications, hasChannel, command }: Situation): string | undefined {
+  { predicted, freezing, applications, command }: Situation): string | undefined {
+  const { discovery } = applications
+  const ignored = discovery.state === 'impossible' ? undefined
+    : discovery.applications.find(({ writer }) =>
+      writer.contract === 'none' && writer.reason === 'hook-ignored')?.writer
+  if (ignored?.contract === 'none') return `${printable(ignored.detail, 200)}; run: ${command}`
   const isHeldByAgent = 'by' in freezing && freezing.by === 'agent'
   if (!isHeldByAgent || predicted.grade !== 'filesystem' ||
-    applications.discovery.state !== 'impossible') return undefined
-  return hasChannel ? `run: ${command}`
-    : 'give the machine a port named org.stillpoint.agent.0, name its socket (channel=PATH), and ' +
-      `run: ${command}`
+    discovery.state !== 'impossible') return undefined
+  return `run: ${command}`
 }
 
 /** As a POSIX shell reads it. */

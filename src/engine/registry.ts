@@ -2,6 +2,7 @@
 
 import { Fault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
+import type { InsideMachine } from '../backup/mod.ts'
 import type { Platform } from '../catalog/mod.ts'
 import type { ApplicationHost, ApplicationHostMissing } from '../consistency/mod.ts'
 import {
@@ -19,7 +20,8 @@ export interface Registry {
     target: PlatformTarget, context: ProviderContext, signal: AbortSignal): Promise<Platform>
   /** The way to the machine's applications; dispose a host. No way is no fault. */
   openApplications(
-    target: PlatformTarget, context: ProviderContext, signal: AbortSignal,
+    target: PlatformTarget, inside: InsideMachine | undefined, context: ProviderContext,
+    signal: AbortSignal,
   ): Promise<ApplicationHost | ApplicationHostMissing>
   /** The store at a location; touches nothing yet. Faults: `unsupported`, `usage`. */
   openStorage(location: string): Storage
@@ -38,8 +40,8 @@ export const systemRegistry: Registry = {
     ? openQemuPlatform(target.options, context, signal)
     : target.type === 'libvirt' ? openLibvirtPlatform(target.options, context, signal)
       : openVspherePlatform(target.options, context, signal),
-  openApplications: (target, context, signal) =>
-    openApplications(channelOf(target), context, signal),
+  openApplications: (target, inside, context, signal) =>
+    openApplications(channelOf(target), inside, context, signal),
   openStorage: (location) => openLocalStorage(localPath(location)),
   openKeyFile,
 }

@@ -5,6 +5,8 @@ import { causesOf } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
 import type { ApplicationHost } from '../../consistency/mod.ts'
 import type { AgentConfig } from '../agent-config.ts'
+import type { HookStanding } from '../../channel/mod.ts'
+import { hookStandings } from '../hook/hook-standing.ts'
 import { findPort } from '../virtio-port.ts'
 import { isSameFile } from './replace-file.ts'
 import { runningAgents } from './running-agents.ts'
@@ -30,6 +32,8 @@ export interface AgentStatus {
   readonly running: 'yes' | 'replaced' | 'no'
   /** The device of its port; null: the machine has none. */
   readonly port: string | null
+  /** Programs of platforms that run, and whether they tell the agent of freezes. */
+  readonly hooks: readonly HookStanding[]
   /** What is wrong with its configuration; null: it is good. */
   readonly configurationFault: string | null
   /** Null: it cannot be told, and `applicationsFault` says why. */
@@ -55,13 +59,15 @@ export async function agentStatus(parts: StatusParts, signal: AbortSignal): Prom
       : await isSameFile(executable, places.executable, 0o755) ? 'this' : 'other',
     running,
     port: portOf(port, parts.findPort ?? findPort),
+    hooks: await hookStandings(parts.procRoot, places.root),
     ...await applicationsOf(parts, signal),
   }
 }
 
 /** True if backups reach the agent and it can do all that it is there for. */
 export function isWell(status: AgentStatus): boolean {
-  return status.running === 'yes' && status.port !== null &&
+  const isReached = status.port !== null || status.hooks.some(({ state }) => state === 'on')
+  return status.running === 'yes' && isReached &&
     status.configurationFault === null && status.applications !== null
 }
 

@@ -4,10 +4,10 @@
  * machine on, or none.
  */
 
-import { createHash } from 'node:crypto'
 import { throwIfAborted } from '../../base/clock.ts'
+import { installHooks, removeHooks } from './hook-files.ts'
 import {
-  digestOf, isSameFile, makeFolderOf, removeFile, replaceFile, replaceLink,
+  digestOf, digestOfBytes, isSameFile, makeFolderOf, removeFile, replaceFile, replaceLink,
 } from './replace-file.ts'
 import { SERVICE, systemdIn, type Places, type Systemd } from './places.ts'
 import { runningAgents } from './running-agents.ts'
@@ -16,7 +16,7 @@ import { SERVICE_UNIT } from './service-unit.ts'
 /** After each of these a run can be killed; tests do. */
 export type Step =
   | 'folders' | 'part' | 'executable' | 'unit' | 'wanted' | 'loaded' | 'started' | 'stopped'
-  | 'unwanted' | 'no-unit' | 'no-executable'
+  | 'unwanted' | 'no-unit' | 'no-executable' | 'hooks' | 'no-hooks'
 
 export interface InstallParts {
   readonly places: Places
@@ -34,11 +34,24 @@ export interface Installed {
   readonly isNew: boolean
   /** Agents of this place that run now; empty where systemd does not run. */
   readonly pids: readonly number[]
+  /** What is left to do by hand for the platform's freeze hooks. */
+  readonly hooksLeft: readonly string[]
 }
 
 /** Copies `executable` and lets systemd, where there is one, run it. Faults: `program-*`. */
 export async function installAgent(
   executable: string, parts: InstallParts, signal: AbortSignal): Promise<Installed> {
+  const done = await installService(executable, parts, signal)
+  throwIfAborted(signal)
+  // Last: a hook without an agent behind it makes freezes fail.
+  const { isNew, left } = await installHooks(parts.places)
+  parts.onStep?.('hooks')
+  return { ...done, isNew: done.isNew || isNew, hooksLeft: left }
+}
+
+async function installService(
+  executable: string, parts: InstallParts, signal: AbortSignal,
+): Promise<Omit<Installed, 'hooksLeft'>> {
   const { places, systemctl, onStep = () => {} } = parts
   const systemd = parts.systemd ?? await systemdIn(places.root)
   const paths = systemd === 'none' ? [places.executable]
@@ -53,7 +66,7 @@ export async function installAgent(
   onStep('executable')
   if (systemd === 'none') return { systemd, isNew, pids: [] }
   const unit = Buffer.from(SERVICE_UNIT)
-  if (await digestOf(places.unit) !== digest(unit)) {
+  if (await digestOf(places.unit) !== digestOfBytes(unit)) {
     throwIfAborted(signal)
     await replaceFile(places.unit, unit, 0o644)
     isNew = true
@@ -84,12 +97,14 @@ export interface Uninstalled {
 export async function uninstallAgent(
   parts: InstallParts, signal: AbortSignal): Promise<Uninstalled> {
   const { places, systemctl, onStep = () => {} } = parts
+  let isNew = await removeHooks(places)
+  onStep('no-hooks')
   const systemd = parts.systemd ?? await systemdIn(places.root)
   const isLoaded = systemd === 'runs' && await digestOf(places.unit) !== undefined
   if (isLoaded) await systemctl(['stop', SERVICE], signal)
   onStep('stopped')
   throwIfAborted(signal)
-  let isNew = await removeFile(places.wanted)
+  isNew = await removeFile(places.wanted) || isNew
   onStep('unwanted')
   throwIfAborted(signal)
   isNew = await removeFile(places.unit) || isNew
@@ -101,8 +116,4 @@ export async function uninstallAgent(
   onStep('no-executable')
   const running = await runningAgents(places.executable, parts.procRoot)
   return { isNew, pids: running.map(({ pid }) => pid) }
-}
-
-function digest(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex')
 }

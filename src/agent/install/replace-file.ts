@@ -3,6 +3,7 @@
  * one or the new one under the name, and perhaps a temporary file, which the next run removes.
  */
 
+import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import {
   chmod, lstat, mkdir, open, readdir, readlink, realpath, rename, rm, stat, symlink,
@@ -77,6 +78,11 @@ export async function removeFile(path: string): Promise<boolean> {
   await rm(path, { force: true })
   if (isThere) await syncFolder(path)
   return isThere
+}
+
+/** As `digestOf`, of bytes. */
+export function digestOfBytes(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
 }
 
 /** SHA-256 of a file; undefined if it cannot be read. */

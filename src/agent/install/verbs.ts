@@ -4,6 +4,9 @@ import type { Clock } from '../../base/clock.ts'
 import { deadline } from '../../base/clock.ts'
 import { causesOf, Fault } from '../../base/fault.ts'
 import { runProgram } from '../../base/program.ts'
+import type { HookStanding } from '../../channel/mod.ts'
+import { hookStandings } from '../hook/hook-standing.ts'
+import { findPort as findPortHere } from '../virtio-port.ts'
 import { agentStatus, isWell, type AgentStatus, type StatusParts } from './agent-status.ts'
 import { installAgent, uninstallAgent, type Installed } from './install.ts'
 import { EXECUTABLE, placesIn, type Places } from './places.ts'
@@ -32,13 +35,34 @@ export async function runInstall(
   print(`${done.isNew ? 'installed' : 'was installed already'}: ${places.executable}`)
   const isHere = places.root === '/'
   const left = [
-    ...whatIsLeft(done, isHere), ...isHere ? await configurationFault(context) : [],
+    ...whatIsLeft(done, isHere), ...done.hooksLeft, ...isHere ? await unheardHooks(context) : [],
+    ...isHere ? await configurationFault(context) : [],
   ]
   if (left.length === 0) {
     print(isHere ? `runs as process ${done.pids.join(', ')}` : 'systemd starts it with the system')
   }
   for (const line of left) print(line)
   return left.length === 0 ? 0 : 3
+}
+
+/** Hooks that are not run yet, where nothing else leads to the agent. */
+async function unheardHooks(
+  { procRoot, port, findPort = findPortHere }: VerbContext): Promise<readonly string[]> {
+  try {
+    findPort(port)
+    return []
+  } catch {
+    const standings = await hookStandings(procRoot)
+    return standings.flatMap(({ tool, state }) => state === 'on' ? []
+      : [`${tool} ${STANDINGS[state]}`])
+  }
+}
+
+const STANDINGS: Readonly<Record<HookStanding['state'], string>> = {
+  'on': 'runs the hook',
+  'ignored': 'runs without -F: hooks are ignored; run install',
+  'restart': 'runs no hooks yet; run: systemctl restart qemu-guest-agent',
+  'not-installed': 'does not run the hook; run install',
 }
 
 function whatIsLeft({ systemd, pids }: Installed, isHere: boolean): readonly string[] {
@@ -99,6 +123,7 @@ export function statusLines(
     }[status.running]],
     ['port', status.port === null ? `the machine has none named ${port}`
       : `${port} is ${status.port}`],
+    ...status.hooks.map(({ tool, state }) => ['hooks', `${tool} ${STANDINGS[state]}`] as const),
     ['configuration', status.configurationFault ?? `good (${config}, or none)`],
     ['applications', applications === null ? status.applicationsFault ?? 'not known'
       : applications.length === 0 ? 'none found' : ''],

@@ -2,10 +2,12 @@
 
 import { abortable, type Clock } from '../../base/clock.ts'
 import type {
-  FileSystemFreezer, FreezeAttempt, FreezeLimits, GuestFileSystem, ThawOutcome,
+  FileSystemFreezer, FreezeAttempt, FreezeLimits, GuestFileSystem, GuestPrograms, ThawOutcome,
 } from '../../consistency/mod.ts'
 import type { AgentDiskAddress } from './agent-file-systems.ts'
 import type { Guard } from './guard.ts'
+import { QemuPrograms } from '../machine/guest-programs.ts'
+import type { GuestCommand } from './protocol.ts'
 
 export interface FreezerOptions {
   readonly guard: Guard
@@ -18,11 +20,15 @@ export interface FreezerOptions {
 /** The guard stays the caller's to dispose, after the last thaw. */
 export class GuardedFreezer implements FileSystemFreezer {
   readonly agent: string
+  readonly programs: GuestPrograms
   readonly #options: FreezerOptions
 
   constructor(options: FreezerOptions) {
     this.agent = `qemu-ga ${options.agentVersion}`
     this.#options = options
+    const { guard, clock } = options
+    this.programs = new QemuPrograms((command, args, signal) =>
+      abortable(guard.guest(command as GuestCommand, args), signal), clock)
   }
 
   async fileSystems(signal: AbortSignal): Promise<readonly GuestFileSystem[]> {

@@ -5,7 +5,7 @@ import type { Clock } from '../../base/clock.ts'
 import { parseFileSystems, type AgentFileSystem } from './agent-file-systems.ts'
 import { startGuardian, type GuardianSettings, type StartGuardian } from './guardian-process.ts'
 import {
-  parseCount, parseOpenedAgent, parseRelease, type OpenedAgent, type Release,
+  parseCount, parseOpenedAgent, parseRelease, type GuestCommand, type OpenedAgent, type Release,
 } from './protocol.ts'
 import { isGuardianAlive, readRecord, type HoldSockets } from './record.ts'
 
@@ -26,7 +26,7 @@ const GRACE_MS = 1_000
 const RECOVER_MS = 30_000
 /** Replacements that die in their turn before somebody else has to look. */
 const MAX_REPLACEMENTS = 5
-const FILE_SYSTEMS_MS = 31_000
+const ANSWER_MS = 31_000
 
 /** The guardian's events of a hold, by the caller's monotonic clock. */
 export interface HoldEvents {
@@ -75,8 +75,13 @@ export class Guard implements AsyncDisposable {
   }
 
   async fileSystems(): Promise<readonly AgentFileSystem[]> {
-    const listed = await this.#guardian.ask({ do: 'file-systems' }, FILE_SYSTEMS_MS)
+    const listed = await this.#guardian.ask({ do: 'file-systems' }, ANSWER_MS)
     return parseFileSystems(listed)
+  }
+
+  /** A command of the agent, foreign in what it returns. Faults: `agent-*`, `guardian-failed`. */
+  guest(command: GuestCommand, args: Readonly<Record<string, unknown>>): Promise<unknown> {
+    return this.#guardian.ask({ do: 'guest', command, args }, ANSWER_MS)
   }
 
   /** Faults: `freeze-failed`, `agent-*`, `timed-out`, `guardian-failed`. */

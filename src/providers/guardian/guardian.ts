@@ -70,7 +70,8 @@ export class Guardian {
     switch (request.do) {
       case 'open': return this.#open(request)
       case 'recover': return this.#recover(request)
-      case 'file-systems': return this.#fileSystems()
+      case 'file-systems': return this.#asked((agent, signal) => agent.fileSystems(signal))
+      case 'guest': return this.#guest(request)
       case 'freeze': return this.#freeze(request.limits)
       case 'thaw': return this.#within(request.thawMs, this.#releaseHold(false))
       case 'stopping': return this.#stopping()
@@ -135,16 +136,31 @@ export class Guardian {
     return this.#within(limitMs, released.then(([release]) => release))
   }
 
-  async #fileSystems(): Promise<unknown> {
-    const { clock, times } = this.#ports
-    using limit = deadline(clock, ANSWER_MS, 'the list of file systems')
-    const { agent: path } = this.#sockets
-    if (this.#agent === undefined && path !== undefined) {
-      this.#agent = await AgentClient.connect(
-        path, times.connectMs, clock, limit.signal, this.#ports.openChannel)
-      this.#letGoWhenIdle()
+  #guest({ command, args }: GuardianRequest & { do: 'guest' }): Promise<unknown> {
+    if (this.#hold === undefined) {
+      return this.#asked((agent, signal) => agent.ask(command, args, signal))
     }
-    return await this.#needAgent().fileSystems(limit.signal)
+    throw new Fault('agent-refused', `${command} is not for while the guest is held`)
+  }
+
+  /** Something outside the hold. */
+  async #asked(
+    ask: (agent: AgentClient, signal: AbortSignal) => Promise<unknown>): Promise<unknown> {
+    const { clock, times } = this.#ports
+    using limit = deadline(clock, ANSWER_MS, 'the agent')
+    const { agent: path } = this.#sockets
+    let isLentOut = this.#idleTimer !== NO_TIMER // before the hold it is not
+    this.#idleTimer[Symbol.dispose]()
+    try {
+      if (this.#agent === undefined && path !== undefined) {
+        isLentOut = true
+        this.#agent = await AgentClient.connect(
+          path, times.connectMs, clock, limit.signal, this.#ports.openChannel)
+      }
+      return await ask(this.#needAgent(), limit.signal)
+    } finally {
+      if (isLentOut) this.#letGoWhenIdle()
+    }
   }
 
   /** A backup may read for hours: meanwhile the agent's one connection is for others. */

@@ -28,6 +28,9 @@ export type GuardianRequest =
       readonly limitMs: number
     }
   | { readonly do: 'file-systems' }
+  /** A command of the agent for programs and files, while nothing is held. */
+  | { readonly do: 'guest'; readonly command: GuestCommand
+      readonly args: Readonly<Record<string, unknown>> }
   | { readonly do: 'freeze'; readonly limits: FreezeLimits }
   | { readonly do: 'thaw'; readonly thawMs: number }
   /** The requestor is about to stop the machine. */
@@ -36,6 +39,11 @@ export type GuardianRequest =
   | { readonly do: 'resumed' }
   /** The requestor has undone what it made in the machine; the guardian may end. */
   | { readonly do: 'close' }
+
+const GUEST_COMMANDS = [
+  'guest-exec', 'guest-exec-status', 'guest-file-open', 'guest-file-read', 'guest-file-close',
+] as const
+export type GuestCommand = (typeof GUEST_COMMANDS)[number]
 
 /** An agent's state as `open` found it. */
 export interface OpenedAgent {
@@ -103,6 +111,12 @@ export function parseRequest(value: unknown): (GuardianRequest & { id: number })
       if (typeof recordFile !== 'string' || typeof limitMs !== 'number') return undefined
       if (typeof nodePrefix !== 'string') return undefined
       return { id, do: 'recover', recordFile, nodePrefix, limitMs }
+    case 'guest': {
+      const { command, args } = value
+      const known = GUEST_COMMANDS.find((it) => it === command)
+      return known !== undefined && isJsonObject(args)
+        ? { id, do: 'guest', command: known, args } : undefined
+    }
     case 'freeze': {
       const parsed = parseLimits(limits)
       return parsed === undefined ? undefined : { id, do: 'freeze', limits: parsed }

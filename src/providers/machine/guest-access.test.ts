@@ -18,6 +18,7 @@ function furnish(agent: FakeGuestAgent): Map<string, Buffer> {
   const files = new Map<string, Buffer>()
   const open = new Map<unknown, string>()
   let looks = 0
+  let at = 0
   let said = ''
   const { commands } = agent.behaviour
   commands.set('guest-exec', ({ path, arg }) => {
@@ -31,9 +32,10 @@ function furnish(agent: FakeGuestAgent): Map<string, Buffer> {
     return { exited: true, exitcode: 3, 'out-data': Buffer.from(said).toString('base64') }
   })
   commands.set('guest-file-open', ({ path, mode }) => {
-    assert.equal(mode, 'w')
     if (path === '/full') throw new Error('No space left on device')
-    files.set(String(path), Buffer.alloc(0))
+    if (mode === 'w') files.set(String(path), Buffer.alloc(0))
+    else if (!files.has(String(path))) throw new Error('No such file or directory')
+    at = 0
     open.set(1000, String(path))
     return 1000
   })
@@ -44,6 +46,13 @@ function furnish(agent: FakeGuestAgent): Map<string, Buffer> {
     const part = bytes.subarray(0, Math.ceil(bytes.length / 2))
     files.set(path, Buffer.concat([files.get(path) ?? Buffer.alloc(0), part]))
     return { count: part.length, eof: false }
+  })
+  commands.set('guest-file-read', ({ handle, count }) => {
+    const bytes = files.get(open.get(handle) ?? '') ?? Buffer.alloc(0)
+    // Less than was asked for; the end shows only where nothing is left.
+    const part = bytes.subarray(at, at + Math.min(Number(count), 10_000))
+    at += part.length
+    return { count: part.length, 'buf-b64': part.toString('base64'), eof: part.length === 0 }
   })
   commands.set('guest-file-close', ({ handle }) => {
     open.delete(handle)
