@@ -4,6 +4,10 @@ export { runDemo } from './demo.ts'
 export type { DemoContext, DemoOptions } from './demo.ts'
 export { buildFullGuest, hasFullGuest } from './full-image.ts'
 export type { DiskFormat, GuestDisk, GuestDiskOptions } from './disk-images.ts'
+export {
+  guestPorts, joinGuest, makeGuestDomain, type GuestDomain, type GuestDomainOptions,
+  type GuestSettings,
+} from './guest-domain.ts'
 export type { AgentMode, GuestLayout, HookOptions } from './qemu-command.ts'
 export { redoOf, type Redo } from './recovery.ts'
 export { checkRows } from './row-check.ts'

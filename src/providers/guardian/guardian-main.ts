@@ -9,6 +9,7 @@ import { systemClock } from '../../base/clock.ts'
 import { isJsonObject, parseJson } from '../../base/json.ts'
 import { printable } from '../../base/text.ts'
 import { LineSplitter } from '../../base/lines.ts'
+import { isLibvirtAgent } from '../libvirt/agent-address.ts'
 import { leaveControlGroup } from './cgroup.ts'
 import { Guardian } from './guardian.ts'
 import {
@@ -55,9 +56,14 @@ function finish(why: 'closed' | 'abandoned' | 'told-to-end'): void {
 async function tidy(): Promise<void> {
   const { sockets, nodePrefix } = guardian.leavings
   const path = sockets.guardianQmp ?? sockets.qmp
-  if (path === undefined || nodePrefix === '') return
+  if (nodePrefix === '') return
   try {
     // Only now: the guardian starts with few imports.
+    if (sockets.agent !== undefined && isLibvirtAgent(sockets.agent)) {
+      const { sweepAbandonedRun } = await import('../libvirt/leftovers.ts')
+      return await sweepAbandonedRun(sockets.agent, nodePrefix)
+    }
+    if (path === undefined) return
     const { sweepAbandoned } = await import('../qemu/sweep.ts')
     await sweepAbandoned(path, nodePrefix, systemClock)
   } catch {

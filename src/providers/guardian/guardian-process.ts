@@ -5,6 +5,7 @@ import type { Readable, Writable } from 'node:stream'
 import { abortable, deadline, type Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { parseJson } from '../../base/json.ts'
+import { quietEnvironment } from '../../base/program.ts'
 import { siblingModule } from '../../base/worker.ts'
 import { LineSplitter } from '../../base/lines.ts'
 import {
@@ -21,6 +22,9 @@ export interface GuardianSettings {
 export type RunningGuardian = Pick<GuardianProcess, keyof GuardianProcess>
 
 export type StartGuardian = (clock: Clock, settings: GuardianSettings) => RunningGuardian
+
+/** What the way to a libvirt of the user's own, or over ssh, is found by. */
+const SESSION = ['XDG_RUNTIME_DIR', 'XDG_CONFIG_HOME', 'XDG_CACHE_HOME', 'SSH_AUTH_SOCK']
 
 /** As a process of its own. */
 export const startGuardian: StartGuardian = (clock, settings) =>
@@ -74,7 +78,8 @@ export class GuardianProcess implements AsyncDisposable {
   static start(clock: Clock, settings: GuardianSettings = {}): GuardianProcess {
     const program = siblingModule('./guardian-main', import.meta)
     const child = spawn(process.execPath, [program, JSON.stringify(settings)], {
-      detached: true, stdio: ['pipe', 'pipe', 'inherit'], env: { LC_ALL: 'C' }, cwd: '/' })
+      detached: true, stdio: ['pipe', 'pipe', 'inherit'], env: quietEnvironment(SESSION),
+      cwd: '/' })
     return new GuardianProcess(child, clock)
   }
 

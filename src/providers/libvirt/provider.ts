@@ -1,17 +1,36 @@
-/** The libvirt provider: what a machine of libvirt would give. */
+/** The libvirt provider: prepares a machine of libvirt for being captured by us. */
 
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { throwIfAborted } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
-import type { PreparedSet, Provider, ProviderSurvey } from '../../consistency/mod.ts'
-import { surveyAgent } from '../machine/ask-agent.ts'
-import { chooseDisks } from '../machine/choose-disks.ts'
+import { printable } from '../../base/text.ts'
+import { childAt, childrenOf } from '../../base/xml.ts'
+import type {
+  FileSystemFreezer, FreezerMissing, PowerState, PrepareRequest, PreparedSet, Provider,
+  ProviderSurvey,
+} from '../../consistency/mod.ts'
+import { Guard } from '../guardian/guard.ts'
+import { recordFileFor } from '../guardian/record.ts'
+import { guardedFreezer, surveyAgent } from '../machine/ask-agent.ts'
+import { chooseDisks, type DiscoveredDisks } from '../machine/choose-disks.ts'
 import type { ProviderContext } from '../machine/context.ts'
+import type { DiskAddress } from '../machine/disk-addresses.ts'
+import { recoverHolds, releaseLeftHolds, type LeftHolds } from '../machine/left-holds.ts'
+import { ensureRunDir } from '../machine/run-dir.ts'
+import { checkScratchSpace, scratchFolder, scratchSpaces } from '../machine/scratch-space.ts'
 import { libvirtAgentAddress } from './agent-address.ts'
-import { discoverDisks } from './disks.ts'
-import { findDomain, powerOf, readDomain } from './domain.ts'
+import { backupXml, checkNotBusy, checkpointXml } from './backup-job.ts'
+import { discoverDisks, type LibvirtDisk } from './disks.ts'
+import { findDomain, powerOf, readDomain, type Domain } from './domain.ts'
 import { readFirmwareState } from './firmware-state.ts'
 import { missingAgent } from './guest-agent.ts'
+import { endLeftJob, removeLeftScratch } from './leftovers.ts'
+import { jobNames, type JobNames } from './names.ts'
 import { isRemote, type LibvirtOptions } from './options.ts'
+import { LibvirtPreparedSet, releaseMachine } from './prepared-set.ts'
 import { socketFolder } from './socket-folder.ts'
+import { LibvirtTracking } from './tracking.ts'
 import type { Virsh } from './virsh.ts'
 
 export interface LibvirtProviderParts {
@@ -32,27 +51,191 @@ export class LibvirtProvider implements Provider {
     this.#parts = parts
   }
 
-  prepare(): Promise<PreparedSet> {
-    return Promise.reject(new Fault('unsupported', 'machines of libvirt cannot be backed up yet', {
-      advice: 'Give the machine a second QMP socket, and use qemu:qmp=PATH.' }))
+  async prepare(request: PrepareRequest, signal: AbortSignal): Promise<PreparedSet> {
+    const { options, runDir, virsh, major, context: { clock, log } } = this.#parts
+    const { uri } = options
+    if (isRemote(uri)) throw remote()
+    await ensureRunDir(runDir)
+    const uuid = await findDomain(virsh, this.#parts.machine, signal)
+    const unreleased = await releaseLeftHolds(
+      this.#leftHolds(uuid), async () => {}, signal)
+    await this.#endLeftJob(uuid, signal)
+    const domain = await readDomain(virsh, uuid, signal)
+    await checkNotBusy(virsh, uuid, signal)
+    const { power, disks, leftOut, addresses, discovered } =
+      await this.#examine(domain, request.exclude)
+    if (power !== 'running' && power !== 'paused') throw notRunning(power)
+    const folder = await this.#socketFolder(domain)
+    const names = jobNames(request.pointId, uuid)
+    throwIfAborted(signal)
+
+    const { sockets } = this.#leftHolds(uuid)
+    const guard = new Guard({
+      sockets, recordFile: recordFileFor(runDir, sockets, names.run), nodePrefix: names.prefix,
+      clock, settings: {} })
+    await using undo = new AsyncDisposableStack()
+    let tracking: LibvirtTracking | undefined
+    const xmlFiles: string[] = []
+    undo.defer(() => releaseMachine({
+      virsh, uuid, names, power, xmlFiles, tracking, guard, clock, log }))
+    const freezer = await this.#freezer(domain, power, guard, addresses, unreleased)
+    const scratchFolders: string[] = []
+    for (const { file } of disks) {
+      scratchFolders.push(await scratchFolder(file ?? '', options.scratchDir))
+    }
+    const spaces = scratchSpaces(
+      disks.map(({ sizeBytes }, index) => ({ folder: scratchFolders[index] ?? '/', sizeBytes })),
+      options.leastScratchBytes)
+    await this.#removeLeftScratch(scratchFolders, uuid)
+    await checkScratchSpace(spaces)
+    if (request.tracking !== undefined) {
+      tracking = await LibvirtTracking.begin(
+        { virsh, uuid, log }, disks, request.tracking, request.pointId, signal)
+    }
+    const socketPath = join(folder, names.socket)
+    checkSocketPath(socketPath)
+    const jobDisks = disks.map((disk, index) => ({
+      disk, since: tracking?.sinceOf(disk.id),
+      scratchFile: join(scratchFolders[index] ?? '/', names.scratch(disk.name)) }))
+    const others = discovered.filter((name) => !disks.some((disk) => disk.name === name))
+    await this.#writeXml(names, xmlFiles, backupXml(socketPath, jobDisks, others),
+      tracking?.newName === undefined ? undefined : checkpointXml(tracking.newName,
+        tracking.tracked, discovered.filter((name) => !tracking?.tracked.includes(name))))
+    undo.move() // the set releases from here on
+    return new LibvirtPreparedSet({ virsh, uuid, major, guard, names, disks, leftOut, power,
+      freezer, scratchFolders, scratchSpaces: spaces, socketPath, xmlFiles, tracking, clock, log })
+  }
+
+  async endLeftHolds(signal: AbortSignal): Promise<void> {
+    const { runDir, virsh, machine, options: { uri } } = this.#parts
+    if (isRemote(uri)) return
+    await ensureRunDir(runDir)
+    const uuid = await findDomain(virsh, machine, signal)
+    await releaseLeftHolds(this.#leftHolds(uuid), async () => {}, signal)
+  }
+
+  async recover(signal: AbortSignal): Promise<readonly string[]> {
+    const { options, runDir, virsh, major, machine, context: { clock } } = this.#parts
+    if (isRemote(options.uri)) throw remote()
+    await ensureRunDir(runDir)
+    const uuid = await findDomain(virsh, machine, signal)
+    const released = await recoverHolds(this.#leftHolds(uuid), signal)
+    const ended = await endLeftJob({ virsh, uuid, clock }, true, signal)
+    const { disks } = discoverDisks(await readDomain(virsh, uuid, signal), major)
+    const folders: string[] = []
+    for (const { file } of disks) folders.push(await scratchFolder(file ?? '', options.scratchDir))
+    const { removed, problems } = await removeLeftScratch(folders, uuid)
+    if (problems.length > 0) {
+      throw new Fault('io-error', `not all could be removed: ${printable(problems.join('; '))}`)
+    }
+    return [...released, ...[...ended, ...removed].map((what) => `${what} was removed`)]
   }
 
   async survey(exclude: readonly string[], signal: AbortSignal): Promise<ProviderSurvey> {
-    const { machine, options: { uri, socketDir }, runDir, virsh, major, context } = this.#parts
+    const { machine, options: { uri }, virsh, context: { clock } } = this.#parts
     const uuid = await findDomain(virsh, machine, signal)
     const domain = await readDomain(virsh, uuid, signal)
-    const power = powerOf(domain)
-    const found = discoverDisks(domain, major)
-    const { leftOut: firmware } = await readFirmwareState(domain, uri)
-    const { disks, leftOut, addresses } = chooseDisks(
-      { ...found, leftOut: [...found.leftOut, ...firmware] }, exclude)
-    if (domain.id !== undefined && !isRemote(uri)) {
-      await socketFolder(domain, {
-        uri, configured: socketDir, runDir, userId: process.getuid?.() ?? 0 })
-    }
+    const { power, disks, leftOut, addresses } = await this.#examine(domain, exclude)
+    if (domain.id !== undefined && !isRemote(uri)) await this.#socketFolder(domain)
     const freezing = missingAgent(domain, power) ?? await surveyAgent(
-      libvirtAgentAddress({ uuid, uri }), addresses, context.clock, signal)
+      libvirtAgentAddress({ uuid, uri }), addresses, clock, signal)
     return {
       power, disks: disks.map(({ id, sizeBytes }) => ({ id, sizeBytes })), leftOut, freezing }
   }
+
+  /** The machine's power and disks; what of its firmware is not kept is among those left out. */
+  async #examine(domain: Domain, exclude: readonly string[]): Promise<Examined> {
+    const { options: { uri }, major } = this.#parts
+    const found = discoverDisks(domain, major)
+    const { leftOut } = await readFirmwareState(domain, uri)
+    return {
+      power: powerOf(domain),
+      discovered: diskNames(domain),
+      ...chooseDisks({ ...found, leftOut: [...found.leftOut, ...leftOut] }, exclude),
+    }
+  }
+
+  #socketFolder(domain: Domain): Promise<string> {
+    const { options: { uri, socketDir }, runDir } = this.#parts
+    return socketFolder(domain, {
+      uri, configured: socketDir, runDir, userId: process.getuid?.() ?? 0 })
+  }
+
+  #leftHolds(uuid: string): LeftHolds {
+    const { runDir, options: { uri }, context: { clock, log } } = this.#parts
+    return { runDir, clock, log, sockets: {
+      agent: libvirtAgentAddress({ uuid, uri }), qmp: undefined, guardianQmp: undefined } }
+  }
+
+  async #endLeftJob(uuid: string, signal: AbortSignal): Promise<void> {
+    const { virsh, context: { clock, log } } = this.#parts
+    const ended = await endLeftJob({ virsh, uuid, clock }, false, signal)
+    if (ended.length > 0) log.warn('libvirt.leftovers-removed', { removed: ended })
+  }
+
+  async #removeLeftScratch(folders: readonly string[], uuid: string): Promise<void> {
+    const { log } = this.#parts.context
+    const { removed, problems } = await removeLeftScratch(folders, uuid)
+    if (removed.length > 0) log.warn('libvirt.leftovers-removed', { removed })
+    if (problems.length > 0) log.warn('libvirt.leftovers', { problems })
+  }
+
+  /** How to freeze, or why not. An agent that does not answer is no fault. */
+  async #freezer(
+    domain: Domain, power: PowerState, guard: Guard, addresses: readonly DiskAddress[],
+    unreleased: FreezerMissing | undefined,
+  ): Promise<FileSystemFreezer | FreezerMissing> {
+    const missing = unreleased ?? missingAgent(domain, power)
+    if (missing === undefined) {
+      return guardedFreezer(guard, addresses, false, this.#parts.context.clock)
+    }
+    await guard.open(0)
+    return missing
+  }
+
+  /** For virsh to read. `files` is told of each before it is written. */
+  async #writeXml(
+    names: JobNames, files: string[], backup: string, checkpoint: string | undefined,
+  ): Promise<void> {
+    for (const [what, text] of [['backup', backup], ['checkpoint', checkpoint]] as const) {
+      if (text === undefined) continue
+      const file = join(this.#parts.runDir, `${names.prefix}${what}.xml`)
+      files.push(file)
+      await writeFile(file, text, { mode: 0o600 })
+    }
+  }
+}
+
+interface Examined extends DiscoveredDisks<LibvirtDisk> {
+  readonly power: PowerState
+  /** libvirt's names of all disks, captured or not. */
+  readonly discovered: readonly string[]
+}
+
+function diskNames({ xml }: Domain): readonly string[] {
+  return childrenOf(childAt(xml, 'devices'), 'disk').flatMap((disk) =>
+    childAt(disk, 'target')?.attributes['dev'] ?? [])
+}
+
+/** Longest path a unix socket address holds on Linux (unix(7)), without the final zero. */
+const MAX_SOCKET_PATH = 107
+
+function checkSocketPath(path: string): void {
+  if (Buffer.byteLength(path) <= MAX_SOCKET_PATH) return
+  throw new Fault('platform-refused',
+    `${printable(path)} is longer than a socket's path may be`, {
+      advice: 'Name a folder with a shorter path: libvirt:URI,sockets=DIR (socketDir).' })
+}
+
+function remote(): Fault {
+  return new Fault('unsupported', 'machines of another host\'s libvirt are listed and diagnosed, ' +
+    'and cannot be backed up from here yet', {
+    advice: 'Run Stillpoint on the host that runs the machine.' })
+}
+
+function notRunning(power: PowerState): Fault {
+  return new Fault('machine-not-ready',
+    `the machine is ${power}, and libvirt captures only machines that run or are paused`, {
+      retry: 'later',
+      advice: 'Start it (virsh start, also with --paused), and run the backup again.' })
 }

@@ -5,7 +5,7 @@ import { systemClock } from '../../base/clock.ts'
 import { FakeQmpError, FakeQmpServer, temporaryFolder } from '../testing/mod.ts'
 import { chooseMethod, type CaptureMethod, type StopWatch } from './capture.ts'
 import type { QemuDisk } from './disks.ts'
-import { runNames } from './names.ts'
+import { runNames } from '../machine/run-names.ts'
 import { QmpClient } from './qmp-client.ts'
 
 const signal = new AbortController().signal

@@ -11,7 +11,7 @@ import { Fault, isFault } from '../../base/fault.ts'
 import type { PowerState } from '../../consistency/mod.ts'
 import type { TransactionAction } from './bitmaps.ts'
 import type { QemuDisk } from './disks.ts'
-import type { RunNames } from './names.ts'
+import type { RunNames } from '../machine/run-names.ts'
 import type { QmpClient, QmpCommand, QmpOutcome } from './qmp-client.ts'
 import { ask, hasArgument, replies } from './qmp-replies.ts'
 

@@ -10,15 +10,16 @@ import type {
 } from '../../consistency/mod.ts'
 import type { BlockSource } from '../../disk/mod.ts'
 import type { Guard } from '../guardian/guard.ts'
+import { openCapturedDisk } from '../machine/captured-disk.ts'
+import { hotChanges } from '../machine/hot-changes.ts'
+import { watchScratch, type ScratchSpace } from '../machine/scratch-space.ts'
 import type { Captured, CaptureMethod } from './capture.ts'
-import { openCapturedDisk } from './captured-disk.ts'
 import { discoverDisks, type QemuDisk } from './disks.ts'
-import type { RunNames } from './names.ts'
+import type { RunNames } from '../machine/run-names.ts'
 import { isServed, type OwnNbdServer } from './nbd-server.ts'
 import type { QmpConnection } from './qmp-connection.ts'
 import { powerOf } from './power.ts'
 import { ask } from './qmp-replies.ts'
-import { watchScratch, type ScratchSpace } from './scratch.ts'
 import { sweepMachine } from './sweep.ts'
 import type { QemuTracking } from './tracking.ts'
 
@@ -164,14 +165,7 @@ export class QemuPreparedSet implements RequestorHeldSet {
   async recheck(signal: AbortSignal): Promise<readonly DiskLeftOut[]> {
     const { qmp, disks, leftOut } = this.#parts
     const now = await discoverDisks(await qmp.client(signal), signal)
-    const known = new Set([...disks, ...leftOut].map(({ id }) => id))
-    const present = new Set([...now.disks, ...now.leftOut].map(({ id }) => id))
-    return [
-      ...now.disks.filter(({ id }) => !known.has(id)).map(({ id }): DiskLeftOut => (
-        { id, reason: 'hot-added', detail: 'added while the backup ran' })),
-      ...disks.filter(({ id }) => !present.has(id)).map(({ id }): DiskLeftOut => (
-        { id, reason: 'hot-removed', detail: 'removed while the backup ran' })),
-    ]
+    return hotChanges({ disks, leftOut }, now)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

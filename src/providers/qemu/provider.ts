@@ -9,15 +9,14 @@ import type {
   ProviderSurvey,
 } from '../../consistency/mod.ts'
 import { Guard } from '../guardian/guard.ts'
-import { thawLeftovers } from '../guardian/leftovers.ts'
-import { listRecords, recordFileFor, type HoldSockets } from '../guardian/record.ts'
+import { recordFileFor, type HoldSockets } from '../guardian/record.ts'
 import { chooseMethod } from './capture.ts'
 import { guardedFreezer } from '../machine/ask-agent.ts'
 import { chooseDisks } from '../machine/choose-disks.ts'
 import type { DiskAddress } from '../machine/disk-addresses.ts'
 import { discoverDisks, type QemuDisk } from './disks.ts'
 import { agentChannel, missingAgent } from './guest-agent.ts'
-import { OURS, runNames, type RunNames } from './names.ts'
+import { OURS, runNames, type RunNames } from '../machine/run-names.ts'
 import { plannedNbdServer, startNbdServer } from './nbd-server.ts'
 import type { ProviderContext } from '../machine/context.ts'
 import type { QemuOptions } from './options.ts'
@@ -26,10 +25,10 @@ import { QemuPreparedSet, releaseMachine } from './prepared-set.ts'
 import type { QmpClient } from './qmp-client.ts'
 import type { QmpConnection } from './qmp-connection.ts'
 import { ask } from './qmp-replies.ts'
+import { recoverHolds, releaseLeftHolds, type LeftHolds } from '../machine/left-holds.ts'
 import { ensureRunDir } from '../machine/run-dir.ts'
-import {
-  checkScratchSpace, createScratch, removeScratch, scratchFolder, scratchSpaces,
-} from './scratch.ts'
+import { checkScratchSpace, scratchFolder, scratchSpaces } from '../machine/scratch-space.ts'
+import { createScratch, removeScratch } from './scratch.ts'
 import { surveyMachine } from './survey.ts'
 import { sweepMachine } from './sweep.ts'
 import { QemuTracking } from './tracking.ts'
@@ -83,7 +82,9 @@ export class QemuProvider implements Provider {
     const method = await chooseMethod(client, names, guard, signal)
     await startNbdServer(client, nbd, runDir, signal)
     const scratchFolders: string[] = []
-    for (const disk of disks) scratchFolders.push(await scratchFolder(disk, options.scratchDir))
+    for (const { file } of disks) {
+      scratchFolders.push(await scratchFolder(file, options.scratchDir))
+    }
     const spaces = scratchSpaces(
       disks.map(({ sizeBytes }, index) => ({ folder: scratchFolders[index] ?? '/', sizeBytes })),
       options.leastScratchBytes)
@@ -110,17 +111,12 @@ export class QemuProvider implements Provider {
   }
 
   async recover(signal: AbortSignal): Promise<readonly string[]> {
-    const { runDir, qmp, context: { clock } } = this.#parts
+    const { runDir, qmp } = this.#parts
     await ensureRunDir(runDir)
     await qmp.release() // a guardian may need our only QMP socket to resume the machine
-    const holds = await thawLeftovers(runDir, this.#sockets, clock, {}, signal)
-    const stuck = holds.find(({ released }) => !released)
-    if (stuck !== undefined) throw notReleased(stuck.detail)
+    const released = await recoverHolds(this.#leftHolds, signal)
     const removed = await this.#sweepLeftovers(await qmp.client(signal), signal)
-    return [
-      ...holds.map(({ record }) => `a hold ${sinceWhen(record.frozenSinceMs)} was released`),
-      ...removed.map((what) => `${what} was removed`),
-    ]
+    return [...released, ...removed.map((what) => `${what} was removed`)]
   }
 
   get #sockets(): HoldSockets {
@@ -128,21 +124,14 @@ export class QemuProvider implements Provider {
     return { agent, qmp, guardianQmp }
   }
 
-  /** A hold that cannot be shown to be released makes the agent useless for this run. */
-  async #releaseLeftHolds(signal: AbortSignal): Promise<FreezerMissing | undefined> {
-    const { runDir, qmp, context: { clock, log } } = this.#parts
-    if (listRecords(runDir).length === 0) return undefined
-    await qmp.release() // a guardian may need our only QMP socket to resume the machine
-    for (const left of await thawLeftovers(runDir, this.#sockets, clock, {}, signal)) {
-      const { frozenSinceMs, stoppedSinceMs } = left.record
-      if (left.released) log.warn('hold.leftover-released', { frozenSinceMs, stoppedSinceMs })
-      else {
-        log.error('hold.leftover-not-released', { frozenSinceMs, detail: left.detail })
-        return { missing: 'agent-silent', detail:
-          `a hold of an earlier run cannot be shown to be released: ${left.detail}` }
-      }
-    }
-    return undefined
+  get #leftHolds(): LeftHolds {
+    const { runDir, context: { clock, log } } = this.#parts
+    return { runDir, sockets: this.#sockets, clock, log }
+  }
+
+  #releaseLeftHolds(signal: AbortSignal): Promise<FreezerMissing | undefined> {
+    // A guardian may need our only QMP socket to resume the machine.
+    return releaseLeftHolds(this.#leftHolds, () => this.#parts.qmp.release(), signal)
   }
 
   async #sweepLeftovers(client: QmpClient, signal: AbortSignal): Promise<readonly string[]> {
@@ -169,17 +158,6 @@ export class QemuProvider implements Provider {
     }
     return guardedFreezer(guard, addresses, channel === 'unopened', clock)
   }
-}
-
-function sinceWhen(frozenSinceMs: number | undefined): string {
-  return frozenSinceMs === undefined
-    ? 'of the stopped machine' : `since ${new Date(frozenSinceMs).toISOString()}`
-}
-
-function notReleased(detail: string): Fault {
-  return new Fault('thaw-failed',
-    `a hold of an earlier run cannot be shown to be released: ${printable(detail)}`, {
-      retry: 'later', advice: 'Run guest-fsfreeze-thaw through the agent, or restart the guest.' })
 }
 
 /** Makes the overlays and has QEMU open them: only then is it known that it may. */

@@ -4,7 +4,7 @@ import type { Clock } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
 import { connectNbd, type BlockSource } from '../../disk/mod.ts'
-import { isFull } from './scratch.ts'
+import { isFull } from './scratch-space.ts'
 
 export interface CapturedDiskOptions {
   readonly socketPath: string

@@ -1,0 +1,99 @@
+/** What a killed run left for a machine: its backup job, its scratch files. */
+
+import { readdir, unlink } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { deadline, systemClock, type Clock } from '../../base/clock.ts'
+import { Fault } from '../../base/fault.ts'
+import { systemRandom } from '../../base/random.ts'
+import { OURS } from '../machine/run-names.ts'
+import { parseLibvirtAgent } from './agent-address.ts'
+import { endJob, findJob, type RunningJob } from './backup-job.ts'
+import { isStoppedByError, readDomain } from './domain.ts'
+import { scratchOwner } from './names.ts'
+import { deleteCheckpointOf } from './tracking.ts'
+import { Virsh } from './virsh.ts'
+
+/** For a killed run's leftovers: what QEMU copies just then ends first. */
+const ABANDONED_MS = 40_000
+
+export interface LeftoverPlace {
+  readonly virsh: Virsh
+  readonly uuid: string
+  readonly clock: Clock
+}
+
+/**
+ * Ends a job of ours whose process is gone, and resumes the machine if QEMU had stopped it for its
+ * scratch space. `elsewhere`: also one of which it cannot be told. What was done, one phrase each.
+ * Faults: `machine-busy` for any other job, `platform-*`, `timed-out`.
+ */
+export async function endLeftJob(
+  { virsh, uuid, clock }: LeftoverPlace, elsewhere: boolean, signal: AbortSignal,
+): Promise<readonly string[]> {
+  const job = await findJob(virsh, uuid, signal)
+  if (job === undefined) return []
+  const { owner } = job
+  if (owner === undefined || owner.process === 'alive' ||
+    (owner.process === 'elsewhere' && !elsewhere)) throw busy(job)
+  await endJob(virsh, uuid, owner.run, clock, signal)
+  const ended = [`backup job of run ${owner.run}`]
+  if (!isStoppedByError(await readDomain(virsh, uuid, signal))) return ended
+  await virsh.run(['resume', uuid], signal)
+  return [...ended, 'stop of the machine over its full scratch']
+}
+
+function busy({ owner }: RunningJob): Fault {
+  const retry = 'later'
+  switch (owner?.process) {
+    case undefined:
+      return new Fault('machine-busy', 'another program backs the machine up', {
+        retry, advice: 'Wait until it has ended; nothing of it was touched.' })
+    case 'alive':
+      return new Fault('machine-busy', 'another run of Stillpoint backs the machine up', {
+        retry, advice: 'Wait until it has ended.' })
+    default:
+      return new Fault('machine-busy',
+        'a run of Stillpoint on another host or in a container backs the machine up', {
+          retry, advice: 'Wait until it has ended; if it was killed, run: stillpoint recover.' })
+  }
+}
+
+/**
+ * Removes scratch files that runs on this machine left in the folders, once no job of libvirt uses
+ * them: a host that crashed leaves some. Their paths, and what could not be removed.
+ */
+export async function removeLeftScratch(
+  folders: readonly string[], uuid: string,
+): Promise<{ readonly removed: readonly string[]; readonly problems: readonly string[] }> {
+  const removed: string[] = []
+  const problems: string[] = []
+  for (const folder of new Set(folders)) {
+    for (const name of await readdir(folder).catch(() => [])) {
+      const owner = scratchOwner(basename(name))
+      if (owner?.machine !== uuid.slice(0, 8) || owner.process === 'alive') continue
+      const file = join(folder, name)
+      try {
+        await unlink(file)
+        removed.push(`file ${file}`)
+      } catch (error) {
+        problems.push(`file ${file}: ${error instanceof Error ? error.message : String(error)}`)
+      }
+    }
+  }
+  return { removed, problems }
+}
+
+/** For the guardian of a dead requestor: ends its job, and forgets the point that is not sealed. */
+export async function sweepAbandonedRun(address: string, prefix: string): Promise<void> {
+  const agent = parseLibvirtAgent(address)
+  if (agent === undefined) return
+  const run = prefix.slice(OURS.length).replace(/-$/, '')
+  using limit = deadline(systemClock, ABANDONED_MS, 'the clean-up')
+  await using virsh = new Virsh(agent.uri, systemClock, systemRandom)
+  const { uuid } = agent
+  const isOurs = await endJob(virsh, uuid, run, systemClock, limit.signal)
+  if (isOurs && isStoppedByError(await readDomain(virsh, uuid, limit.signal))) {
+    await virsh.run(['resume', uuid], limit.signal)
+  }
+  await deleteCheckpointOf(virsh, uuid, run, limit.signal)
+}

@@ -1,0 +1,37 @@
+/** The libvirt platform on a real libvirtd with one guest, which all tests of this file share. */
+
+import assert from 'node:assert/strict'
+import { after, suite, test } from 'node:test'
+import { libvirtContracts, type Shared } from './libvirt/contract.ts'
+import { libvirtMissing, startDomain, startLibvirt } from './libvirt/rig.ts'
+
+const missing = libvirtMissing()
+const signal = new AbortController().signal
+let shared: Promise<Shared> | undefined
+
+function start(): Promise<Shared> {
+  shared ??= (async () => {
+    const libvirt = await startLibvirt()
+    return { libvirt, guest: await startDomain(libvirt, 'tiny') }
+  })()
+  return shared
+}
+
+suite('libvirt', { skip: missing }, () => {
+  after(async () => {
+    const it = await shared
+    it?.guest[Symbol.dispose]()
+    await it?.libvirt[Symbol.asyncDispose]()
+  })
+
+  test('machines are listed with power, agent and disks', async () => {
+    const { libvirt } = await start()
+    await using platform = await libvirt.open()
+    assert.deepEqual(await platform.machines(signal), [{
+      name: 'tiny', power: 'running', agent: 'answers',
+      disks: [{ id: 'vda', sizeBytes: 2 ** 29 }, { id: 'vdb', sizeBytes: 2 ** 29 }] }])
+    await assert.rejects(platform.describe('other', signal), { code: 'machine-not-found' })
+  })
+
+  libvirtContracts(start)
+})

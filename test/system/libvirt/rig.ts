@@ -1,0 +1,152 @@
+/**
+ * A real libvirtd of the tests' own, without systemd: it sees folders of its own where libvirt
+ * keeps its state, and ends, with its machines, when this process does.
+ */
+
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { systemClock as clock } from '../../../src/base/clock.ts'
+import { silentLog } from '../../../src/base/log.ts'
+import { systemRandom as random } from '../../../src/base/random.ts'
+import { runProgram } from '../../../src/base/program.ts'
+import type { Platform } from '../../../src/catalog/mod.ts'
+import {
+  joinGuest, makeGuestDomain, type GuestDomain, type GuestSettings, type Witness,
+} from '../../../src/demo/mod.ts'
+import { openLibvirtPlatform, type LibvirtOptions } from '../../../src/providers/mod.ts'
+
+const signal = new AbortController().signal
+/** What libvirtd keeps outside what can be configured. */
+const PLACES = ['/etc/libvirt', '/var/lib/libvirt', '/run/libvirt', '/var/log/libvirt']
+/** What QEMU can do is asked once: that takes eight seconds. */
+const CAPABILITIES = new URL('../../../.cache/libvirt', import.meta.url).pathname
+
+const QEMU_CONF = `user = "root"
+group = "root"
+security_driver = "none"
+cgroup_controllers = []
+namespaces = []
+remember_owner = 0
+stdio_handler = "file"
+`
+
+/** Why the tests need to be skipped here; undefined if they need not. */
+export function libvirtMissing(): string | undefined {
+  if (process.getuid?.() !== 0) return 'only root can give a libvirtd folders of its own'
+  const missing = ['libvirtd', 'virsh', 'qemu-system-x86_64']
+    .filter((program) => spawnSync('sh', ['-c', `command -v ${program}`]).status !== 0)
+  if (missing.length > 0) return `${missing.join(', ')} missing`
+  const unshared = spawnSync('unshare', ['--mount', '--pid', '--fork', '--mount-proc', 'true'])
+  return unshared.status === 0 ? undefined : 'namespaces cannot be made here'
+}
+
+export interface Libvirt extends AsyncDisposable {
+  readonly uri: string
+  /** Of the tests: short, gone afterwards. QEMU may use all of it. */
+  readonly folder: string
+  /** Where the platform keeps hold records. */
+  readonly runDir: string
+  /** What virsh printed. Faults: `program-failed`. */
+  virsh(...words: readonly string[]): Promise<string>
+  open(options?: Partial<LibvirtOptions>): Promise<Platform>
+}
+
+export async function startLibvirt(): Promise<Libvirt> {
+  const folder = await mkdtemp(join(tmpdir(), 'lv-'))
+  const runDir = join(folder, 'run')
+  for (const place of PLACES) await mkdir(join(folder, 'host', place), { recursive: true })
+  await mkdir(CAPABILITIES, { recursive: true })
+  await mkdir(runDir, { mode: 0o700 })
+  await writeFile(join(folder, 'host/etc/libvirt/qemu.conf'), QEMU_CONF)
+  await writeFile(join(folder, 'libvirtd.conf'), `unix_sock_dir = "${folder}"
+auth_unix_rw = "none"
+auth_unix_ro = "none"
+unix_sock_rw_perms = "0777"
+`)
+  const mounts = [...PLACES.map((place) => [join(folder, 'host', place), place]),
+    [CAPABILITIES, '/var/cache/libvirt']]
+  // The first process of the namespace waits for all others, so that none stays half ended.
+  const script = [...mounts.map(([from, to]) => `mkdir -p ${to} && mount --bind ${from} ${to}`),
+    `libvirtd -f ${folder}/libvirtd.conf -p ${folder}/libvirtd.pid & wait`].join('\n')
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'unshare', '--mount', '--propagation',
+    'private', '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-ec', script],
+  { stdio: 'ignore' })
+  const ended = new Promise<void>((resolve) => { child.once('exit', () => resolve()) })
+  const uri = `qemu+unix:///system?socket=${folder}/libvirt-sock`
+  const libvirt: Libvirt = {
+    uri, folder, runDir,
+    virsh: async (...words) => Buffer.from((await runProgram(
+      'virsh', ['-q', '-c', uri, ...words], { signal })).stdout).toString(),
+    open: (options = {}) => openLibvirtPlatform(
+      { uri, runDir, socketDir: folder, ...options }, { clock, random, log: silentLog }, signal),
+    [Symbol.asyncDispose]: async () => {
+      child.kill('SIGKILL')
+      await ended
+      await rm(folder, { recursive: true, force: true, maxRetries: 10 })
+    },
+  }
+  while (!existsSync(join(folder, 'libvirt-sock'))) await clock.sleep(50, signal)
+  await libvirt.virsh('version')
+  return libvirt
+}
+
+export interface LibvirtGuest extends Disposable {
+  readonly name: string
+  readonly uuid: string
+  readonly domain: GuestDomain
+  readonly witness: Witness
+}
+
+/** Defines and starts a tiny guest, and waits until it works. */
+export async function startDomain(
+  libvirt: Libvirt, name: string, settings: GuestSettings = {}, devices = '',
+): Promise<LibvirtGuest> {
+  const uuid = `${Buffer.from(random(4)).toString('hex')}-2222-4333-8444-555555555555`
+  const folder = join(libvirt.folder, name)
+  await mkdir(folder)
+  const domain = await makeGuestDomain({ name, uuid, folder, devices }, signal)
+  const xml = join(folder, 'domain.xml')
+  await writeFile(xml, domain.xml)
+  await libvirt.virsh('define', xml)
+  await libvirt.virsh('start', name)
+  const joined = await joinGuest(domain.witnessPath, settings, clock, signal)
+  return {
+    name, uuid, domain, witness: joined.witness,
+    [Symbol.dispose]: () => joined[Symbol.dispose](),
+  }
+}
+
+/** The guest's newest row that is durable. */
+export function rows({ witness }: LibvirtGuest): number {
+  return witness.lastAcknowledged('rows')?.id ?? 0
+}
+
+/** Waits until the guest has written `count` rows more. */
+export async function moreRows(guest: LibvirtGuest, count = 5): Promise<void> {
+  const wanted = rows(guest) + count
+  await guest.witness.until(`row ${wanted}`, () => rows(guest) >= wanted, signal)
+}
+
+/** What of ours a machine, its folders and the run directory hold, beside its base checkpoint. */
+export async function leftOvers(
+  libvirt: Libvirt, { name, domain }: LibvirtGuest): Promise<readonly string[]> {
+  const job = await libvirt.virsh('domjobinfo', name)
+  const state = (await libvirt.virsh('domstate', name)).trim()
+  const folders = [libvirt.folder, libvirt.runDir, join(domain.witnessPath, '..')]
+  const files = (await Promise.all(folders.map((folder) => readdir(folder)))).flat()
+  return [
+    ...(/^Job type:\s*None/m.test(job) ? [] : ['a job']),
+    ...(state === 'running' ? [] : [`state ${state}`]),
+    ...files.filter((file) => /stillpoint|\.hold/.test(file)).map((file) => `file ${file}`),
+  ]
+}
+
+/** Names of all checkpoints, in libvirt's order. */
+export async function checkpoints(
+  libvirt: Libvirt, { name }: LibvirtGuest): Promise<readonly string[]> {
+  return (await libvirt.virsh('checkpoint-list', name, '--name')).split('\n')
+    .map((line) => line.trim()).filter((line) => line !== '')
+}
