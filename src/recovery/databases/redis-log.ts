@@ -70,10 +70,10 @@ export class CommandScan {
       return at + content
     }
     if (bytes.length - at < 2) return undefined
-    if (bytes.readUInt16BE(at) !== 0x0d0a) this.#fail('a command is damaged')
     this.#bulkLeft = 0
     this.#isFirst = false
-    this.#endArgument()
+    if (bytes.readUInt16BE(at) === 0x0d0a) this.#endArgument()
+    else this.#fail('a command is damaged')
     return at + 2
   }
 

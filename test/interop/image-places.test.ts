@@ -1,0 +1,90 @@
+/** Files are found wherever the guest had them: in partitions, logical volumes, through links. */
+
+import assert from 'node:assert/strict'
+import { open, symlink, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { systemClock } from '../../src/base/clock.ts'
+import { runProgram } from '../../src/base/program.ts'
+import { missingProgram } from '../../src/disk/testing/mod.ts'
+import { sqliteWriter } from '../../src/writers/mod.ts'
+import { ServerFolder, SqliteApp } from '../../src/writers/testing/mod.ts'
+import { testFolder } from '../system/rig.ts'
+import { checkImage, holdOf, imageOf, type Captured } from './database-image.ts'
+import { FIRST_EXTENT, INACTIVE, withLvm } from './lvm-programs.ts'
+
+const MIB = 2 ** 20
+const FS_MIB = 32
+const LONG = { freezeMs: 60_000, holdMs: 60_000, thawMs: 60_000, openMs: 60_000 }
+const skip = process.getuid?.() === 0
+  ? missingProgram('vgcreate', 'lvcreate', 'losetup', 'sfdisk')
+  : 'only root can attach loop devices'
+
+async function blank(sizeMiB: number, t: TestContext): Promise<string> {
+  const path = join(await testFolder(t), 'disk')
+  await writeFile(path, '')
+  await truncate(path, sizeMiB * MIB)
+  return path
+}
+
+async function layInto(path: string, content: string, offset: number): Promise<void> {
+  await using from = await open(content)
+  await using to = await open(path, 'r+')
+  const bytes = Buffer.alloc(FS_MIB * MIB)
+  const { bytesRead } = await from.read(bytes, 0, bytes.length, 0)
+  await to.write(bytes, 0, bytesRead, offset)
+}
+
+test('a database is found in a partition, in a logical volume and behind links', { skip },
+  async (t) => {
+    const folder = await ServerFolder.make('nobody')
+    t.after(() => folder[Symbol.asyncDispose]())
+    await using app = await SqliteApp.start(
+      folder, join(await folder.mkdir('app'), 'it.db'), 'pragma journal_mode=persist;')
+    await app.insert()
+    const captured = await holdApp(folder, app, t)
+    await symlink('app', join(folder.path, 'near'))
+    await symlink(join(folder.path, 'near'), join(folder.path, 'far'))
+    await symlink('loop', join(folder.path, 'loop'))
+    const plain = await imageOf(folder.path, FS_MIB, t)
+    const answer = async (path: string, changes: Partial<Captured> = {}): Promise<string> => {
+      const { answer, detail } = await checkImage(path, { ...captured, ...changes }, t)
+      return `${answer} ${detail}`
+    }
+    assert.match(await answer(plain), /^confirms its change counter/)
+    for (const through of ['near', 'far']) {
+      assert.match(await answer(plain, { paths: [join(folder.path, through, 'it.db')] }),
+        /^confirms its change counter/)
+    }
+    assert.match(await answer(plain, { paths: [join(folder.path, 'loop', 'it.db')] }),
+      /^silent .* goes through too many links/)
+    assert.match(await answer(plain, { paths: [join(folder.path, 'app', 'gone.db')] }),
+      /^silent no database lies where it was/)
+
+    const gpt = await blank(FS_MIB + 40, t)
+    await runProgram('sfdisk', ['-q', gpt], { signal: t.signal,
+      input: `label: gpt\nstart=2048, size=8192\nstart=20480, size=${FS_MIB * 2048}\n` })
+    await layInto(gpt, plain, 20_480 * 512)
+    assert.match(await answer(gpt, { device: 'vda2' }), /^confirms its change counter/)
+
+    const lvm = await blank(FS_MIB + 40, t)
+    await withLvm([lvm], async (lvm, [device = '']) => {
+      await lvm('pvcreate', device)
+      await lvm('vgcreate', 'vg0', device)
+      await lvm('lvcreate', ...INACTIVE, '--name', 'data', '--extents', String(FS_MIB / 4), 'vg0')
+    })
+    await layInto(lvm, plain, FIRST_EXTENT)
+    assert.match(await answer(lvm, { device: 'dm-0' }), /^confirms its change counter/)
+  })
+
+async function holdApp(
+  folder: ServerFolder, { path }: SqliteApp, t: TestContext): Promise<Captured> {
+  const writer = sqliteWriter({
+    clock: systemClock, procRoot: folder.procRoot, databases: [path], limits: LONG })
+  const [application] = await writer.discover(t.signal)
+  assert.ok(application !== undefined)
+  await using prepared = await writer.prepare(application, t.signal)
+  return {
+    mountpoint: folder.path, paths: [path],
+    application: { name: application.name, writer: await holdOf(prepared) } }
+}
