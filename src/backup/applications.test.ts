@@ -167,3 +167,51 @@ suite('applications that cannot be asked', () => {
     assert.equal(signal.aborted, false)
   })
 })
+
+suite('a backup whose freeze holds the applications itself', () => {
+  const HELD = {
+    held: { statement: 'locked', positions: null },
+    thawed: { state: 'thawed', heldThroughout: true, statement: 'unlocked' }, heldMs: 60_000,
+  } as const
+  const hooked = (host: ApplicationHost, hooks: ApplicationHost['hooks']): ApplicationHost =>
+    ({ ...host, ...hooks === undefined ? {} : { hooks } })
+
+  test('asks none of them to hold still, and believes the token', async () => {
+    await using bench = await benchWithGuest()
+    const journal: string[] = []
+    const { host } = asked({ name: 'redis', journal }, { name: 'mariadb', journal })
+    const { result, stored } = await bench.backup({ applications: hooked(host, {
+      report: async () => ({ state: 'thawed', applications: new Map([['redis', HELD]]) }) }) })
+    assert.ok('snapshotId' in stored)
+    assert.deepEqual(result.applications.map(({ name, reason }) => [name, reason?.code]),
+      [['redis', undefined], ['mariadb', 'hook-not-run']])
+    // Nor are they told of the point: they were given up at the thaw.
+    assert.deepEqual(journal, ['abort redis', 'abort mariadb'])
+  })
+
+  test('of which it is known that no hook is run says so, and gives them up', async () => {
+    await using bench = await benchWithGuest()
+    const { host, writers } = asked({ name: 'redis' })
+    const { result, evidence } = await bench.backup({ applications: hooked(host, {
+      ignored: 'hooks are ignored', report: async () => ({ missing: 'no token' }) }) })
+    assert.equal(result.grade, 'filesystem')
+    const { discovery } = evidence.applications
+    assert.ok(discovery.state === 'done')
+    assert.deepEqual(discovery.applications[0]?.writer,
+      { contract: 'none', reason: 'hook-ignored', detail: 'hooks are ignored' })
+    assert.equal(writers[0]?.told, 'abort')
+  })
+
+  test('looks for them with a nonce of its own point', async () => {
+    await using bench = await backupBench({ heldBy: { kind: 'requestor', freezer: Object.assign(
+      new FakeFreezer({ clock, mounts: MOUNTS }), { programs: {
+        run: () => Promise.reject(new Error('nothing is run')),
+        read: () => Promise.reject(new Error('nothing is read')) } }) } })
+    let nonce = ''
+    const { evidence } = await bench.backup({ openApplications: async (_signal, inside) => {
+      nonce = inside?.nonce ?? ''
+      return { missing: 'nobody' }
+    } })
+    assert.equal(nonce, evidence.pointId.replaceAll('-', ''))
+  })
+})

@@ -15,6 +15,7 @@ import { Secret } from '../../src/base/secret.ts'
 import {
   NO_PINS, readRestorePoints, type ListedPoint, type Platform,
 } from '../../src/catalog/mod.ts'
+import { connectHookHost } from '../../src/channel/mod.ts'
 import type {
   ApplicationHost, CommittedSet, PreparedSet, RequestorHeldSet,
 } from '../../src/consistency/mod.ts'
@@ -82,6 +83,8 @@ export interface BackupWishes {
   readonly limits?: BackupRequest['limits']
   readonly declaredNoApplications?: boolean
   readonly applications?: ApplicationHost
+  /** The applications are asked through qemu-ga and its freeze hooks. */
+  readonly byHooks?: boolean
   readonly exclude?: readonly string[]
   readonly full?: boolean
   readonly scratchDir?: string
@@ -117,7 +120,9 @@ export async function backup(t: TestContext, wishes: BackupWishes): Promise<Back
       settings: wishes.settings ?? { require: undefined, onWeaker: undefined },
       full: wishes.full ?? false,
       exclude: wishes.exclude ?? [],
-      openApplications: async () => wishes.applications ?? NO_CHANNEL,
+      openApplications: async (signal, inside) => wishes.byHooks === true && inside !== undefined
+        ? connectHookHost({ ...inside, tool: 'qemu-ga', clock }, signal)
+        : wishes.applications ?? NO_CHANNEL,
       declaredNoApplications: wishes.declaredNoApplications ?? false,
       limits: wishes.limits ?? LIMITS,
       write: {}, programVersion: 'test', signer: testSigner(), pins: NO_PINS,

@@ -103,6 +103,66 @@ suite('install', () => {
   })
 })
 
+const HOOK = '/etc/qemu/fsfreeze-hook.d/stillpoint'
+const CONFIG = '/etc/qemu/qemu-ga.conf'
+
+/** As Debian's package of qemu-ga leaves it. */
+function withGuestAgent(): void {
+  mkdirSync(at('etc/qemu/fsfreeze-hook.d'), { recursive: true })
+  writeFileSync(at('etc/qemu/fsfreeze-hook'), 'exit 0\n')
+}
+
+suite('hooks', () => {
+  test('are written where there is a use for them, and turned on; once', async () => {
+    withGuestAgent()
+    mkdirSync(at('etc/vmware-tools'))
+    const first = await installAgent(at('new'), await partsOf(), never)
+    assert.deepEqual([first.isNew, first.hooksLeft], [true, []])
+    for (const path of [HOOK, '/etc/vmware-tools/backupScripts.d/stillpoint']) {
+      assert.equal(statSync(at(path)).mode & 0o777, 0o755)
+      assert.match(readFileSync(at(path), 'utf8'), /^exec \S+\/stillpoint-agent hook "\$1"$/m)
+    }
+    assert.match(readFileSync(at(CONFIG), 'utf8'), /^fsfreeze-hook = \/etc\/qemu\/fsfreeze-hook$/m)
+    assert.equal((await installAgent(at('new'), await partsOf(), never)).isNew, false)
+    await uninstallAgent(await partsOf(), never)
+    assert.deepEqual(filesOf(), ['/etc/qemu/fsfreeze-hook'])
+  })
+
+  test('are laid beside the dispatcher of RHEL, which turns them on itself', async () => {
+    mkdirSync(at('etc/qemu-ga'), { recursive: true })
+    writeFileSync(at('etc/qemu-ga/fsfreeze-hook'), 'exit 0\n')
+    await installAgent(at('new'), await partsOf('none'), never)
+    assert.deepEqual(filesOf().filter((path) => path.startsWith('/etc')),
+      ['/etc/qemu-ga/fsfreeze-hook', '/etc/qemu-ga/fsfreeze-hook.d/stillpoint'])
+  })
+
+  test('leave a configuration of the operator as it is, and say what to add', async () => {
+    withGuestAgent()
+    writeFileSync(at(CONFIG), '[general]\nverbose = true\n')
+    const { hooksLeft } = await installAgent(at('new'), await partsOf(), never)
+    assert.match(hooksLeft.join(), /add to .*qemu-ga.conf.*fsfreeze-hook = /)
+    await uninstallAgent(await partsOf(), never)
+    assert.equal(readFileSync(at(CONFIG), 'utf8'), '[general]\nverbose = true\n')
+    writeFileSync(at(CONFIG), '[general]\nfsfreeze-hook=/opt/hook\n')
+    assert.deepEqual((await installAgent(at('new'), await partsOf(), never)).hooksLeft, [])
+  })
+
+  test('are never there without an agent behind them, wherever a run is killed', async () => {
+    withGuestAgent()
+    const isSound = (): boolean => !existsSync(at(HOOK)) || afterBoot(root) === NEW
+    for (const [step, count] of KILLS) {
+      killAt('install', step, count)
+      assert.ok(isSound(), step)
+    }
+    assert.equal(existsSync(at(HOOK)), true)
+    for (const step of UNDONE) {
+      await installAgent(at('new'), await partsOf(), never)
+      killAt('uninstall', step)
+      assert.ok(isSound(), step)
+    }
+  })
+})
+
 function killAt(verb: string, step: Step, count = 1): void {
   const { signal, stderr } = spawnSync(process.execPath,
     [KILL_AT, verb, root, at('new'), step, String(count)], { encoding: 'utf8' })
@@ -111,8 +171,9 @@ function killAt(verb: string, step: Step, count = 1): void {
 
 const KILLS: readonly (readonly [Step, number])[] = [
   ['folders', 1], ['part', 1], ['part', 2], ['executable', 1], ['unit', 1], ['wanted', 1],
-  ['loaded', 1], ['started', 1],
+  ['loaded', 1], ['started', 1], ['hooks', 1],
 ]
+const UNDONE = ['no-hooks', 'stopped', 'unwanted', 'no-unit', 'no-executable'] as const
 
 suite('install, killed', () => {
   for (const [step, count] of KILLS) {
@@ -154,7 +215,7 @@ suite('uninstall', () => {
     assert.deepEqual((await uninstallAgent(parts, never)).pids, [7])
   })
 
-  for (const step of ['stopped', 'unwanted', 'no-unit', 'no-executable'] as const) {
+  for (const step of UNDONE) {
     test(`killed at "${step}", leaves one that works or none, and the next run is whole`,
       async () => {
         await installAgent(at('new'), await partsOf(), never)

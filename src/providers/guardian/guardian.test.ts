@@ -252,3 +252,25 @@ test('a guest that cannot be shown to be thawed is told loudly and its record ke
 function recoverFrom(s: Scene): GuardianRequest {
   return { do: 'recover', recordFile: s.recordFile, nodePrefix: '', limitMs: 5_000 }
 }
+
+test('programs and files in the guest are reached before and after a hold, and not in it',
+  async () => {
+    await using s = await scene({ idleMs: 20 })
+    const commands: string[] = []
+    s.agent.behaviour.commands.set('guest-exec', ({ path }) => {
+      commands.push(String(path))
+      return { pid: 1 }
+    })
+    const run = (path: string): Promise<unknown> =>
+      s.guardian.handle({ do: 'guest', command: 'guest-exec', args: { path } })
+    assert.deepEqual(await run('/before'), { pid: 1 })
+    // The connection that will freeze is not given up meanwhile.
+    await systemClock.sleep(60, new AbortController().signal)
+    await s.guardian.handle({ do: 'freeze', limits: LIMITS })
+    await assert.rejects(run('/held'), { code: 'agent-refused' })
+    await s.guardian.handle({ do: 'thaw', thawMs: 5_000 })
+    await s.agent.until(() => s.agent.clientCount === 0) // it is for others
+    assert.deepEqual(await run('/after'), { pid: 1 })
+    assert.deepEqual(commands, ['/before', '/after'])
+    await s.agent.until(() => s.agent.clientCount === 0)
+  })

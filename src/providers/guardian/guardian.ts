@@ -136,7 +136,7 @@ export class Guardian {
     return this.#within(limitMs, released.then(([release]) => release))
   }
 
-  #guest({ command, args }: GuardianRequest & { do: 'guest' }): Promise<unknown> {
+  async #guest({ command, args }: GuardianRequest & { do: 'guest' }): Promise<unknown> {
     if (this.#hold === undefined) {
       return this.#asked((agent, signal) => agent.ask(command, args, signal))
     }

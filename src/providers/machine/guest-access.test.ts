@@ -102,6 +102,22 @@ suite('a guest by qemu-ga', () => {
         { code: 'agent-refused', message: /No space left/ })
     }))
 
+  test('reads a file to its end, and none that has no end', () =>
+    withGuest(async (guest, agent, files) => {
+      const bytes = Buffer.alloc(100_000, 'stillpoint')
+      files.set('/there', bytes)
+      assert.deepEqual(await guest.read('/there', 100_000, signal), bytes)
+      assert.equal(agent.journal.at(-1), 'close')
+      await assert.rejects(guest.read('/there', 99_999, signal), { code: 'agent-protocol' })
+      assert.equal(agent.journal.filter((it) => it === 'close').length, 2)
+      await assert.rejects(guest.read('/none', 9, signal), { code: 'agent-refused' })
+      for (const answer of [{ 'buf-b64': '', eof: false }, { 'buf-b64': 7, eof: true }, 7,
+        { 'buf-b64': Buffer.alloc(60_000).toString('base64'), eof: true }]) {
+        agent.behaviour.commands.set('guest-file-read', () => answer)
+        await assert.rejects(guest.read('/there', 100_000, signal), { code: 'agent-protocol' })
+      }
+    }))
+
   test('takes nothing for an answer that is none', () => withGuest(async (guest, agent) => {
     for (const status of [7, { exited: true, exitcode: 'x' }, { exited: true, 'out-data': 1 }]) {
       agent.behaviour.commands.set('guest-exec-status', () => status)
