@@ -79,7 +79,7 @@ async function holdThenLog(
 
 /** What could have been expected of the freeze, from what was known before it. */
 function prospectOf(set: PreparedSet, { lists }: HoldOutcome): Freezing {
-  if (set.heldBy === 'platform') return { by: 'platform', level: 'filesystem' }
+  if (set.heldBy === 'platform') return { by: 'platform', level: set.expected }
   if ('missing' in set.freezer) return set.freezer
   return { by: 'agent', agent: set.freezer.agent, fileSystems: lists.before }
 }

@@ -39,7 +39,8 @@ export type { Judgement, Policy, PolicySettings } from './policy.ts'
 export { idealWriter, predictGrade, type Prospect } from './predict.ts'
 export type {
   CommittedSet, FreezerMissing, Freezing, PlatformHeldSet, PlatformQuiesce, PowerState,
-  PreparedSet, PrepareRequest, Provider, ProviderSurvey, QuiesceDocument, RequestorHeldSet,
+  PreparedSet, PrepareRequest, Provider, ProviderSurvey, QuiesceDocument, QuiesceLevel,
+  RequestorHeldSet,
   SetDisk, SurveyRemark,
 } from './provider.ts'
 export { probeSet, type SetProbe } from './probe-set.ts'

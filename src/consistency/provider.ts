@@ -79,8 +79,11 @@ export type Freezing =
       readonly agent: string
       readonly fileSystems: FileSystemList
     }
-  | { readonly by: 'platform'; readonly level: 'application' | 'filesystem' | 'none' }
+  | { readonly by: 'platform'; readonly level: QuiesceLevel }
   | FreezerMissing
+
+/** How far a platform quiesces. */
+export type QuiesceLevel = 'application' | 'filesystem' | 'none'
 
 export type PreparedSet = RequestorHeldSet | PlatformHeldSet
 
@@ -127,6 +130,8 @@ export interface RequestorHeldSet extends PreparedSetBase {
 /** The platform freezes inside the one call; the interval is unknown to us. */
 export interface PlatformHeldSet extends PreparedSetBase {
   readonly heldBy: 'platform'
+  /** How far the platform is expected to quiesce, as the survey says it. */
+  readonly expected: QuiesceLevel
   commitQuiesced(signal: AbortSignal): Promise<CommittedSet & { readonly quiesce: PlatformQuiesce }>
 }
 
@@ -141,7 +146,7 @@ export interface FreezerMissing {
  * documents are kept verbatim, each with what the provider read in it.
  */
 export interface PlatformQuiesce {
-  readonly claimed: 'application' | 'filesystem' | 'none'
+  readonly claimed: QuiesceLevel
   readonly documents: readonly QuiesceDocument[]
 }
 

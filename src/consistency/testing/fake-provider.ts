@@ -96,7 +96,7 @@ export class FakeProvider implements Provider {
     return heldBy.kind === 'requestor'
       ? { ...base, heldBy: 'requestor', freezer: heldBy.freezer, commit }
       : {
-          ...base, heldBy: 'platform',
+          ...base, heldBy: 'platform', expected: heldBy.quiesce.claimed,
           commitQuiesced: async (signal) => ({
             ...await commit(signal), quiesce: heldBy.quiesce }),
         }

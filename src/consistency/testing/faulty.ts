@@ -78,7 +78,7 @@ export function faultySet(set: PreparedSet, mischief: Mischief): PreparedSet {
   }
   if (set.heldBy === 'platform') {
     return {
-      ...common, heldBy: 'platform',
+      ...common, heldBy: 'platform', expected: set.expected,
       commitQuiesced: (signal) => around((signal) => set.commitQuiesced(signal), signal),
     }
   }

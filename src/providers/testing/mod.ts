@@ -10,6 +10,7 @@ export {
 export { StubProcess } from './stub-process.ts'
 export { temporaryFolder, type TemporaryFolder } from './temporary-folder.ts'
 export { Vcsim, vcsimMissing } from './vcsim.ts'
+export { VsphereBench } from './vsphere-bench.ts'
 export { HttpsClient } from '../vsphere/vim/https.ts'
 export { VimClient } from '../vsphere/vim/client.ts'
 export { GuardedFreezer } from '../guardian/freezer.ts'

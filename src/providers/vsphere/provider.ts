@@ -1,11 +1,18 @@
-/** The provider of one machine of vSphere. */
+/** The provider of one machine of vSphere: a snapshot in which the platform itself quiesces. */
 
 import { Fault } from '../../base/fault.ts'
-import type { PreparedSet, Provider, ProviderSurvey } from '../../consistency/mod.ts'
+import { printable } from '../../base/text.ts'
+import type {
+  PreparedSet, PrepareRequest, Provider, ProviderSurvey,
+} from '../../consistency/mod.ts'
+import { datacenterPath, DatastoreReader } from './datastore.ts'
 import { chooseDisks } from './devices.ts'
+import { whyNotReadable } from './flat-disk.ts'
 import type { VimMachine } from './machine.ts'
+import { VsphereSet } from './prepared-set.ts'
 import { missingPrivileges } from './privileges.ts'
 import { bestLevel, remarksOn } from './remarks.ts'
+import { readMachine, sweepSnapshots } from './snapshots.ts'
 import type { VimClient } from './vim/client.ts'
 
 export class VsphereProvider implements Provider {
@@ -31,9 +38,28 @@ export class VsphereProvider implements Provider {
     }
   }
 
-  prepare(): Promise<PreparedSet> {
-    return Promise.reject(new Fault('unsupported',
-      'machines of vSphere can be listed and diagnosed, and not backed up yet', {
-        advice: 'Back the guest up through another platform.' }))
+  async prepare(request: PrepareRequest, signal: AbortSignal): Promise<PreparedSet> {
+    const client = this.#client
+    const found = await this.#find(signal)
+    if (found.connection !== 'connected') {
+      throw new Fault('machine-not-ready',
+        `${printable(found.name, 100)} is ${printable(found.connection, 40)} in vSphere`, {
+          retry: 'later', advice: 'See why its host does not answer.' })
+    }
+    const swept = await sweepSnapshots(client, found, signal)
+    for (const sentence of swept) client.log.warn('vsphere-swept', { released: sentence })
+    const machine = swept.length === 0 ? found : await readMachine(client, found.ref, signal)
+    const { disks, leftOut } = chooseDisks(machine.disks, request.exclude)
+    for (const disk of disks) {
+      const why = whyNotReadable(disk)
+      if (why !== undefined) throw why
+    }
+    const reader = new DatastoreReader(client, await datacenterPath(client, machine.ref, signal))
+    return new VsphereSet({
+      client, machine, disks, leftOut, reader, pointId: request.pointId })
+  }
+
+  async recover(signal: AbortSignal): Promise<readonly string[]> {
+    return sweepSnapshots(this.#client, await this.#find(signal), signal)
   }
 }

@@ -1,13 +1,10 @@
 /** What an operator should know of a machine before its first backup. Pure. */
 
 import { printable } from '../../base/text.ts'
-import type { SurveyRemark } from '../../consistency/mod.ts'
+import type { QuiesceLevel, SurveyRemark } from '../../consistency/mod.ts'
 import type { VimDisk } from './devices.ts'
 import type { ToolsState, VimMachine } from './machine.ts'
 import type { PrivilegeReport } from './privileges.ts'
-
-/** What the guest could be held to at best, if VMware Tools do what they should. */
-export type QuiesceLevel = 'application' | 'filesystem' | 'none'
 
 export function remarksOn(
   machine: VimMachine, privileges: PrivilegeReport): readonly SurveyRemark[] {

@@ -90,7 +90,7 @@ export class ModelProvider implements Provider {
       requestor.outside('commit', () => this.#commit(request.pointId, prefix, captured, quiesce))
     return plan.heldBy === 'requestor'
       ? { ...base, heldBy: 'requestor', freezer, commit: () => commit() }
-      : { ...base, heldBy: 'platform', commitQuiesced: async () => {
+      : { ...base, heldBy: 'platform', expected: 'filesystem', commitQuiesced: async () => {
         const held = { level: 'none' as PlatformQuiesce['claimed'] }
         const committed = await commit(() => this.#quiesce(held))
         return { ...committed, quiesce: documented(held.level) }

@@ -51,7 +51,8 @@ class TroubledSet {
       return { ...common, heldBy: 'requestor', freezer: set.freezer,
         commit: async (signal) => this.#committed(await set.commit(signal)) }
     }
-    return { ...common, heldBy: 'platform', commitQuiesced: async (signal) => {
+    const { expected } = set
+    return { ...common, heldBy: 'platform', expected, commitQuiesced: async (signal) => {
       const committed = await set.commitQuiesced(signal)
       return { ...this.#committed(committed), quiesce: committed.quiesce }
     } }

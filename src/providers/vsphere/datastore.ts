@@ -1,0 +1,148 @@
+/** Files in datastores, read over HTTPS as `/folder/PATH?dcPath=…&dsName=…`. */
+
+import type { IncomingMessage } from 'node:http'
+import { deadline, throwIfAborted } from '../../base/clock.ts'
+import { Fault } from '../../base/fault.ts'
+import { printable } from '../../base/text.ts'
+import type { VimClient } from './vim/client.ts'
+import { propertiesOf } from './vim/properties.ts'
+import { morefOf, type Moref } from './vim/soap.ts'
+
+/** `[datastore] folder/file` in its parts. */
+export interface DatastorePath {
+  readonly datastore: string
+  /** Without a slash at its beginning; may be empty. */
+  readonly path: string
+}
+
+/** A call of 4 MiB over a slow line; a host that consolidates answers late. */
+const CALL_LIMIT_MS = 120_000
+/** Folders in folders, far more than anybody makes. */
+const MAX_FOLDERS = 64
+
+/** Fault: `platform-protocol`. */
+export function parseDatastorePath(text: string): DatastorePath {
+  const parts = /^\[([^\]]{1,256})\] ?([^\r\n]{0,1024})$/.exec(text)
+  if (parts !== null) return { datastore: parts[1] ?? '', path: parts[2] ?? '' }
+  throw new Fault('platform-protocol', `"${printable(text, 100)}" is no file of a datastore`)
+}
+
+/** The folder's file of that name, which must not lead out of the folder. Fault: as above. */
+export function fileIn({ datastore, path }: DatastorePath, name: string): DatastorePath {
+  const parts = name.split('/')
+  if (name === '' || name.length > 512 || parts.some((part) => ['', '.', '..'].includes(part))) {
+    throw new Fault('platform-protocol', `"${printable(name, 100)}" is no name of a file`)
+  }
+  return { datastore, path: path === '' ? name : `${path.replace(/\/$/, '')}/${name}` }
+}
+
+/** The inventory path of the datacenter that holds `ref`: `DC0`, `Folder/DC0`. */
+export async function datacenterPath(
+  client: VimClient, ref: Moref, signal: AbortSignal): Promise<string> {
+  const names: string[] = []
+  let at: Moref | undefined = ref
+  let isInside = false
+  for (let step = 0; at !== undefined && step < MAX_FOLDERS; step++) {
+    const { values } = await propertiesOf(client, at, ['name', 'parent'], signal)
+    isInside ||= at.type === 'Datacenter'
+    const parent = values.get('parent')
+    // The root folder has no name in paths.
+    if (isInside && parent !== undefined) names.unshift(values.get('name')?.text ?? '')
+    at = parent === undefined ? undefined : morefOf(parent, 'a parent folder')
+  }
+  if (names.length > 0) return names.join('/')
+  throw new Fault('platform-protocol', `${ref.type} ${ref.id} is in no datacenter`)
+}
+
+export class DatastoreReader {
+  readonly client: VimClient
+  readonly #datacenter: string
+
+  /** `datacenter`: as `datacenterPath` gives it. */
+  constructor(client: VimClient, datacenter: string) {
+    this.client = client
+    this.#datacenter = datacenter
+  }
+
+  /**
+   * Asks for a file or, with `range`, bytes of it, and hands the answer to `take`, whose limit ends
+   * both. A session that is gone is made anew once. Faults: `disk-unreadable` for a file that is
+   * not there, `platform-refused` for one that may not be read, `platform-unreachable`,
+   * `timed-out`.
+   */
+  async get<T>(
+    file: DatastorePath, range: string | undefined,
+    take: (answer: IncomingMessage) => Promise<T>, signal: AbortSignal,
+  ): Promise<T> {
+    const { port, clock, session } = this.client
+    using limit = deadline(clock, CALL_LIMIT_MS, `reading ${printable(file.path, 100)}`, signal)
+    const ask = (): Promise<IncomingMessage> => port.http.call({
+      method: 'GET', path: this.#urlOf(file),
+      headers: { ...port.cookieHeader, ...range === undefined ? {} : { range } },
+    }, limit.signal)
+    let answer = await ask()
+    if (answer.statusCode === 401 || answer.statusCode === 403) {
+      answer.destroy()
+      await this.client.renew(session, limit.signal)
+      answer = await ask()
+    }
+    try {
+      checkStatus(answer.statusCode ?? 0, file)
+      return await take(answer)
+    } catch (error) {
+      throwIfAborted(limit.signal)
+      throw error
+    } finally {
+      answer.destroy()
+    }
+  }
+
+  #urlOf({ datastore, path }: DatastorePath): string {
+    const query = new URLSearchParams({ dcPath: this.#datacenter, dsName: datastore })
+    return `/folder/${path.split('/').map(encodeURIComponent).join('/')}?${query.toString()}`
+  }
+
+  /** All of a small file; undefined if there is none. Faults: as `get`, `platform-protocol`. */
+  async small(
+    file: DatastorePath, maxBytes: number, signal: AbortSignal,
+  ): Promise<Uint8Array | undefined> {
+    try {
+      return await this.get(file, undefined, (answer) => collect(answer, maxBytes, file), signal)
+    } catch (error) {
+      if (error instanceof FileMissing) return undefined
+      throw error
+    }
+  }
+}
+
+class FileMissing extends Fault {}
+
+function checkStatus(status: number, { datastore, path }: DatastorePath): void {
+  const name = `[${printable(datastore, 64)}] ${printable(path, 200)}`
+  if (status === 200 || status === 206) return
+  if (status === 404) {
+    throw new FileMissing('disk-unreadable', `${name} is not there`)
+  }
+  if (status === 401 || status === 403) {
+    throw new Fault('platform-refused', `${name} may not be read`, {
+      advice: 'Give the account Datastore.Browse and Datastore.FileManagement there.' })
+  }
+  throw new Fault('disk-unreadable', `the server answered ${status} for ${name}`, {
+    retry: status >= 500 ? 'later' : 'never',
+    advice: 'Files of vSAN, of virtual volumes and of encrypted machines cannot be read so.' })
+}
+
+async function collect(
+  answer: IncomingMessage, maxBytes: number, { path }: DatastorePath): Promise<Uint8Array> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of answer as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > maxBytes) {
+      throw new Fault('platform-protocol',
+        `${printable(path, 100)} is longer than the ${maxBytes} bytes allowed`)
+    }
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}

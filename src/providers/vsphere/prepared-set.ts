@@ -1,0 +1,231 @@
+/** One snapshot of a machine: taken in one call of vSphere, read from its datastore, removed. */
+
+import { deadline, throwIfAborted } from '../../base/clock.ts'
+import { Fault, isFault } from '../../base/fault.ts'
+import { printable } from '../../base/text.ts'
+import type {
+  CommittedSet, DiskLeftOut, PlatformHeldSet, PlatformQuiesce, PowerState, QuiesceLevel, SetDisk,
+} from '../../consistency/mod.ts'
+import type { BlockSource } from '../../disk/mod.ts'
+import { DatastoreReader, fileIn, parseDatastorePath } from './datastore.ts'
+import { parseDevices, type VimDisk } from './devices.ts'
+import { flatFileOf, whyNotReadable } from './flat-disk.ts'
+import { openFolderSource } from './folder-source.ts'
+import type { VimMachine } from './machine.ts'
+import { assessQuiesce, type ManifestFile } from './quiesce.ts'
+import { bestLevel, isWindows } from './remarks.ts'
+import {
+  finishSnapshot, nameFor, readMachine, removeSnapshot, snapshotHardware, startSnapshot,
+  type Quiescing,
+} from './snapshots.ts'
+import type { VimClient } from './vim/client.ts'
+import type { Moref } from './vim/soap.ts'
+
+/** For the release; what is still at work at the server then goes on there. */
+const RELEASE_LIMIT_MS = 35 * 60_000
+const RELEASE_PAUSES_MS: readonly number[] = [1_000, 5_000, 15_000]
+/** Documents of all writers of a large server. */
+const MAX_MANIFEST_BYTES = 16 * 1024 * 1024
+
+export interface SetParts {
+  readonly client: VimClient
+  /** As it was at the preparation. */
+  readonly machine: VimMachine
+  readonly pointId: string
+  readonly disks: readonly VimDisk[]
+  readonly leftOut: readonly DiskLeftOut[]
+  readonly reader: DatastoreReader
+}
+
+export class VsphereSet implements PlatformHeldSet {
+  readonly heldBy = 'platform'
+  readonly expected: QuiesceLevel
+  readonly disks: readonly SetDisk[]
+  readonly leftOut: readonly DiskLeftOut[]
+  readonly power: PowerState
+  readonly #parts: SetParts
+  /** From the moment on at which a snapshot of ours may exist. */
+  #mayExist = false
+  /** What makes a snapshot, until it has ended. */
+  #making: Moref | undefined
+
+  constructor(parts: SetParts) {
+    this.#parts = parts
+    this.expected = bestLevel(parts.machine, parts.disks)
+    this.disks = parts.disks.map(({ id, sizeBytes }) => ({ id, sizeBytes }))
+    this.leftOut = parts.leftOut
+    this.power = parts.machine.power
+  }
+
+  async commitQuiesced(
+    signal: AbortSignal): Promise<CommittedSet & { readonly quiesce: PlatformQuiesce }> {
+    throwIfAborted(signal)
+    const { client, machine } = this.#parts
+    const asked = this.#quiescing()
+    const { snapshot, failure } = await this.#take(asked, signal)
+    const files = await this.#filesOf(snapshot, signal)
+    const after = await readMachine(client, machine.ref, signal)
+    const taken = after.snapshots.find(({ ref }) => ref.id === snapshot.id)
+    const quiesce = assessQuiesce({
+      asked, failure, saysQuiesced: taken?.quiesced === true, before: machine, after,
+      manifest: await this.#manifest(taken?.manifest, after, signal),
+    })
+    return {
+      method: 'vsphere-snapshot', oneInstant: true, quiesce,
+      open: (diskId, signal) => this.#open(diskId, files, signal),
+      stillIntact: (signal) => this.#stillIntact(snapshot, signal),
+    }
+  }
+
+  /** Asked of a guest that can be asked; of others vSphere would ignore it. */
+  #quiescing(): Quiescing {
+    const { machine } = this.#parts
+    if (machine.power !== 'running' || machine.tools.running !== 'guestToolsRunning') return 'none'
+    return isWindows(machine) ? 'windows' : 'linux'
+  }
+
+  /** A snapshot that could not be quiesced is tried once more without, and that is recorded. */
+  async #take(asked: Quiescing, signal: AbortSignal): Promise<{
+    readonly snapshot: Moref; readonly failure: string | undefined }> {
+    const { client } = this.#parts
+    this.#mayExist = true
+    try {
+      return { snapshot: await this.#make(asked, signal), failure: undefined }
+    } catch (error) {
+      throwIfAborted(signal)
+      if (asked === 'none' || !isFault(error, 'freeze-failed')) throw error
+      const why = error.cause instanceof Error ? error.cause.message : error.message
+      client.log.warn('vsphere-quiesce-failed', { reason: printable(why, 400) })
+      await this.#removeAll(signal)
+      return { snapshot: await this.#make('none', signal), failure: why }
+    }
+  }
+
+  async #make(quiescing: Quiescing, signal: AbortSignal): Promise<Moref> {
+    const { client, machine, pointId } = this.#parts
+    this.#making = await startSnapshot(client, machine.ref, pointId, quiescing, signal)
+    try {
+      return await finishSnapshot(client, this.#making, signal)
+    } finally {
+      // What was only given up goes on, and its snapshot appears later.
+      if (!signal.aborted) this.#making = undefined
+    }
+  }
+
+  /** The files that hold the instant, by disk id. Fault: `chain-not-flat`, `disk-unreadable`. */
+  async #filesOf(snapshot: Moref, signal: AbortSignal): Promise<ReadonlyMap<string, VimDisk>> {
+    const { client, disks } = this.#parts
+    const captured = parseDevices(await snapshotHardware(client, snapshot, signal)).disks
+    return new Map(disks.map((disk) => {
+      const found = captured.find(({ key }) => key === disk.key)
+      if (found === undefined || found.sizeBytes !== disk.sizeBytes) {
+        throw new Fault('snapshot-failed',
+          `the snapshot does not hold disk ${disk.id} as it was before`, { retry: 'now' })
+      }
+      const why = whyNotReadable(found)
+      if (why !== undefined) throw why
+      return [disk.id, found]
+    }))
+  }
+
+  async #manifest(
+    name: string | undefined, { snapshotDirectory }: VimMachine, signal: AbortSignal,
+  ): Promise<ManifestFile> {
+    if (name === undefined) return { missing: 'the snapshot names no manifest' }
+    try {
+      const folder = parseDatastorePath(snapshotDirectory)
+      const bytes = await this.#parts.reader.small(
+        fileIn(folder, name), MAX_MANIFEST_BYTES, signal)
+      return bytes === undefined ? { missing: `the manifest ${name} is not there` }
+        : { name, bytes }
+    } catch (error) {
+      throwIfAborted(signal)
+      if (!isFault(error)) throw error
+      return { missing: `the manifest cannot be read: ${error.message}` }
+    }
+  }
+
+  async #open(
+    diskId: string, files: ReadonlyMap<string, VimDisk>, signal: AbortSignal,
+  ): Promise<BlockSource> {
+    const disk = files.get(diskId)
+    if (disk === undefined) throw new Fault('not-found', `no disk ${diskId} in the set`)
+    return openFolderSource(this.#parts.reader, flatFileOf(disk), disk.sizeBytes, signal)
+  }
+
+  async #stillIntact(
+    snapshot: Moref, signal: AbortSignal,
+  ): Promise<{ readonly intact: true } | { readonly broken: string }> {
+    const { client, machine } = this.#parts
+    const now = await readMachine(client, machine.ref, signal)
+    return now.snapshots.some(({ ref }) => ref.id === snapshot.id) ? { intact: true }
+      : { broken: 'the snapshot was removed while it was being read' }
+  }
+
+  async recheck(signal: AbortSignal): Promise<readonly DiskLeftOut[]> {
+    const { client, machine } = this.#parts
+    const now = await readMachine(client, machine.ref, signal)
+    const had = new Set(machine.disks.map(({ key }) => key))
+    const has = new Set(now.disks.map(({ key }) => key))
+    return [
+      ...now.disks.filter(({ key }) => !had.has(key)).map(({ id }): DiskLeftOut => (
+        { id, reason: 'hot-added', detail: 'it was added while the snapshot was taken' })),
+      ...machine.disks.filter(({ key }) => !has.has(key)).map(({ id }): DiskLeftOut => (
+        { id, reason: 'hot-removed', detail: 'it was removed while the snapshot was taken' })),
+    ]
+  }
+
+  async powerNow(signal: AbortSignal): Promise<PowerState> {
+    const { client, machine } = this.#parts
+    return (await readMachine(client, machine.ref, signal)).power
+  }
+
+  /** All snapshots of this run, by its name: also one whose making was cut off. */
+  async #removeAll(signal: AbortSignal): Promise<void> {
+    const { client, machine, pointId } = this.#parts
+    if (this.#making !== undefined) {
+      await finishSnapshot(client, this.#making, signal).catch((error: unknown) => {
+        throwIfAborted(signal)
+        client.log.debug('vsphere-snapshot-not-made', { reason: String(error) })
+      })
+      this.#making = undefined
+    }
+    const now = await readMachine(client, machine.ref, signal)
+    for (const { ref, name } of now.snapshots) {
+      if (name === nameFor(pointId)) await removeSnapshot(client, ref, signal)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#mayExist) return
+    const { client, machine, pointId } = this.#parts
+    using limit = deadline(client.clock, RELEASE_LIMIT_MS, 'the release of the snapshot')
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await this.#removeAll(limit.signal)
+        this.#mayExist = false
+        break
+      } catch (error) {
+        const pauseMs = RELEASE_PAUSES_MS[attempt]
+        if (isFault(error, 'machine-lost')) return
+        if (pauseMs === undefined || limit.signal.aborted) {
+          client.log.error('vsphere-snapshot-left', {
+            machine: machine.name, snapshot: nameFor(pointId),
+            message: error instanceof Error ? error.message : String(error),
+            advice: 'The next backup on this host removes it.' })
+          return
+        }
+        await client.clock.sleep(pauseMs, limit.signal).catch(() => {})
+      }
+    }
+    await this.#warnOfLeftFiles(limit.signal)
+  }
+
+  async #warnOfLeftFiles(signal: AbortSignal): Promise<void> {
+    const { client, machine } = this.#parts
+    const now = await readMachine(client, machine.ref, signal).catch(() => undefined)
+    if (now?.needsConsolidation !== true) return
+    client.log.warn('vsphere-consolidation-needed', {
+      machine: machine.name, advice: 'Consolidate its disks (vSphere Client, Snapshots).' })
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * Snapshots of ours: made, found again, removed. Others are never touched.
+ *
+ * A snapshot carries from its creation on who made it: the point in its name, host, boot and
+ * process in its description. So nothing has to be written down beside it, and whatever is killed
+ * when, the next run on that host knows it for an orphan, also if it was still being made then.
+ */
+
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { Fault, isFault } from '../../base/fault.ts'
+import { printable } from '../../base/text.ts'
+import { processStart } from '../guardian/record.ts'
+import type { VimMachine, VimSnapshot } from './machine.ts'
+import { MACHINE_PATHS, parseMachine } from './machine.ts'
+import type { VimClient } from './vim/client.ts'
+import { faultFrom } from './vim/faults.ts'
+import { propertiesOf } from './vim/properties.ts'
+import { isVimFault, morefOf, textElement, type Moref } from './vim/soap.ts'
+import { taskResult } from './vim/tasks.ts'
+import { childOf, type XmlElement } from './vim/xml.ts'
+
+/** Who made a snapshot. */
+export interface SnapshotOwner {
+  /** Digits that are the same on this host for ever. */
+  readonly host: string
+  /** Of this start of the host. */
+  readonly boot: string
+  readonly pid: number
+  /** When the process began, in the kernel's words. */
+  readonly start: string
+}
+
+/** vCenter gives a quiesced snapshot a quarter of an hour, and so do VMware Tools. */
+const CREATE_LIMIT_MS = 16 * 60_000
+/** The merging of what was written meanwhile; it goes on at the server when nobody waits. */
+const REMOVE_LIMIT_MS = 30 * 60_000
+/** In minutes; the least that vSphere takes is 5. */
+const QUIESCE_MINUTES = 15
+
+const NAME = /^Stillpoint ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/
+const OWNER = new RegExp('stillpoint-owner host=([0-9a-f]{16}) boot=([0-9a-f-]{36}) ' +
+  'pid=(\\d{1,10}) start=(\\d{1,20})$')
+
+/** This process, as its snapshots name it. Linux alone. */
+export function thisOwner(): SnapshotOwner {
+  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
+  return { host: hostDigits(), boot, pid: process.pid, start: processStart(process.pid) }
+}
+
+/** Of the machine's own id, which is told to nobody as it is (machine-id(5)). */
+function hostDigits(): string {
+  let id: string
+  try {
+    id = readFileSync('/etc/machine-id', 'latin1').trim()
+  } catch {
+    id = ''
+  }
+  return createHash('sha256').update(`stillpoint vsphere ${id} ${hostname()}`).digest('hex')
+    .slice(0, 16)
+}
+
+export function nameFor(pointId: string): string {
+  return `Stillpoint ${pointId}`
+}
+
+export function descriptionFor({ host, boot, pid, start }: SnapshotOwner): string {
+  return 'Made for a backup, which removes it at its end. ' +
+    `stillpoint-owner host=${host} boot=${boot} pid=${pid} start=${start}`
+}
+
+export type Standing = 'foreign' | 'orphan' | 'in-use' | 'of-another-host'
+
+/** Whether a snapshot is one of ours, and whether its run still lives. */
+export function standingOf(
+  { name, description }: Pick<VimSnapshot, 'name' | 'description'>, us: SnapshotOwner,
+  startOfProcess: (pid: number) => string = processStart,
+): Standing {
+  const [, host, boot, pid, start] = OWNER.exec(description) ?? []
+  if (!NAME.test(name) || host === undefined) return 'foreign'
+  if (host !== us.host) return 'of-another-host'
+  const lives = boot === us.boot && startOfProcess(Number(pid)) === start
+  return lives ? 'in-use' : 'orphan'
+}
+
+export type Quiescing = 'windows' | 'linux' | 'none'
+
+/**
+ * Begins the snapshot and resolves with its task. The older method is used where the newer one is
+ * not there: it cannot say how to quiesce. Faults: `machine-*`, `platform-*`, `snapshot-failed`.
+ */
+export async function startSnapshot(
+  client: VimClient, machine: Moref, pointId: string, quiescing: Quiescing, signal: AbortSignal,
+): Promise<Moref> {
+  const head = textElement('name', nameFor(pointId)) +
+    textElement('description', descriptionFor(thisOwner())) + textElement('memory', false)
+  const start = async (method: string, how: string): Promise<Moref> => morefOf(childOf(
+    await client.callRaw(method, machine, head + how, { changes: true }, signal),
+    'returnval'), 'the task of the snapshot')
+  try {
+    return await start('CreateSnapshotEx_Task', quiesceSpec(quiescing))
+  } catch (error) {
+    if (!isVimFault(error, 'MethodNotFound', 'InvalidRequest')) {
+      throw faultFrom(error, 'the snapshot')
+    }
+  }
+  try {
+    return await start('CreateSnapshot_Task', textElement('quiesce', quiescing !== 'none'))
+  } catch (error) {
+    throw faultFrom(error, 'the snapshot')
+  }
+}
+
+/**
+ * The snapshot that a task makes. Faults: `freeze-failed` where the guest could not be held,
+ * `snapshot-failed`, `machine-*`, `platform-*`, `timed-out`. The task goes on after an abort.
+ */
+export async function finishSnapshot(
+  client: VimClient, task: Moref, signal: AbortSignal): Promise<Moref> {
+  const wait = { doing: 'the snapshot', limitMs: CREATE_LIMIT_MS }
+  return morefOf(await taskResult(client, task, wait, signal), 'the new snapshot')
+}
+
+/** Copies alone, so that no log is truncated; never a context that leaves the writers out. */
+function quiesceSpec(quiescing: Quiescing): string {
+  if (quiescing === 'none') return ''
+  const timeout = textElement('timeout', QUIESCE_MINUTES)
+  return quiescing === 'linux'
+    ? `<quiesceSpec xsi:type="VirtualMachineGuestQuiesceSpec">${timeout}</quiesceSpec>`
+    : `<quiesceSpec xsi:type="VirtualMachineWindowsQuiesceSpec">${timeout}` +
+      '<vssBackupType>5</vssBackupType><vssBootableSystemState>true</vssBootableSystemState>' +
+      '<vssPartialFileSupport>false</vssPartialFileSupport>' +
+      '<vssBackupContext>ctx_backup</vssBackupContext></quiesceSpec>'
+}
+
+/**
+ * Removes one snapshot, keeping those below it, and waits until its disks are merged. One that is
+ * gone already is no fault. Faults: `timed-out` (the server goes on), `platform-*`, `machine-*`.
+ */
+export async function removeSnapshot(
+  client: VimClient, snapshot: Moref, signal: AbortSignal): Promise<void> {
+  const doing = 'the removal of our snapshot'
+  try {
+    const answer = await client.callRaw('RemoveSnapshot_Task', snapshot,
+      textElement('removeChildren', false) + textElement('consolidate', true),
+      { changes: true }, signal)
+    await taskResult(client, morefOf(childOf(answer, 'returnval'), 'the task of a removal'),
+      { doing, limitMs: REMOVE_LIMIT_MS }, signal)
+  } catch (error) {
+    if (isVimFault(error, 'ManagedObjectNotFound') || isFault(error, 'machine-lost')) return
+    throw faultFrom(error, doing)
+  }
+}
+
+/**
+ * Removes the snapshots that dead runs of this host left in the machine. Resolves with a sentence
+ * for each. Fault: `machine-busy` if one is of a run that lives, or of another host.
+ */
+export async function sweepSnapshots(
+  client: VimClient, machine: VimMachine, signal: AbortSignal): Promise<readonly string[]> {
+  const us = thisOwner()
+  const swept: string[] = []
+  for (const snapshot of machine.snapshots) {
+    const standing = standingOf(snapshot, us)
+    if (standing === 'in-use') {
+      const name = printable(machine.name, 100)
+      throw new Fault('machine-busy', `another backup of ${name} is at work`, {
+        retry: 'later', advice: 'Wait until it has ended.' })
+    }
+    if (standing === 'of-another-host') {
+      throw new Fault('machine-busy',
+        `another host's backup of ${printable(machine.name, 100)} has a snapshot there: ` +
+        printable(snapshot.name, 100), {
+          advice: 'If no backup is at work there any more, remove that snapshot in vSphere.' })
+    }
+    if (standing === 'foreign') continue
+    await removeSnapshot(client, snapshot.ref, signal)
+    swept.push(`removed ${snapshot.name}, which a run that was killed had left`)
+  }
+  return swept
+}
+
+/** The machine as it is now. Faults: `machine-lost`, `platform-*`. */
+export async function readMachine(
+  client: VimClient, ref: Moref, signal: AbortSignal): Promise<VimMachine> {
+  return parseMachine(await propertiesOf(client, ref, MACHINE_PATHS, signal))
+}
+
+/** The hardware as the snapshot keeps it. */
+export async function snapshotHardware(
+  client: VimClient, snapshot: Moref, signal: AbortSignal): Promise<XmlElement | undefined> {
+  const { values } = await propertiesOf(client, snapshot, ['config.hardware'], signal)
+  return values.get('config.hardware')
+}

@@ -1,0 +1,227 @@
+/** Backups of a machine on vcsim by the program itself: graded, killed, restored. */
+
+import assert from 'node:assert/strict'
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { suite, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { systemClock } from '../../src/base/clock.ts'
+import { quietEnvironment } from '../../src/base/program.ts'
+import { vcsimMissing, VsphereBench, type FrontHandler } from '../../src/providers/testing/mod.ts'
+
+const PROGRAM = fileURLToPath(new URL('../../bin/stillpoint', import.meta.url))
+const skip = vcsimMissing() ?? false
+const MIB = 2 ** 20
+const DISK_BYTES = 16 * MIB
+const LINUX_MANIFEST = '<quiesceManifest>\n   <productVersion>12352</productVersion>\n' +
+  '   <providerName>fifreeze</providerName>\n</quiesceManifest>\n'
+
+interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** The program, its repository, and a machine on vcsim whose disk holds an ext4 file system. */
+class Round implements AsyncDisposable {
+  readonly bench: VsphereBench
+  readonly image: Buffer
+
+  private constructor(bench: VsphereBench, image: Buffer) {
+    this.bench = bench
+    this.image = image
+  }
+
+  static async start(handler: FrontHandler = () => false): Promise<Round> {
+    const bench = await VsphereBench.start(handler)
+    const { folder, options, machine } = bench
+    await mkdir(join(folder, 'files'))
+    writeFileSync(join(folder, 'files', 'hello.txt'), 'hello from the machine\n')
+    const image = join(folder, 'image')
+    execFileSync('truncate', ['-s', String(DISK_BYTES), image])
+    execFileSync('mke2fs', ['-q', '-t', 'ext4', '-d', join(folder, 'files'), image])
+    await bench.changeDisk(DISK_BYTES)
+    await bench.fillDisk(readFileSync(image))
+    await writeFile(join(folder, 'stillpoint.yaml'), [
+      'repository: { path: repo, passwordFile: password }', 'evidence: { key: key }',
+      'platforms:', '  vc:', '    type: vsphere', `    url: ${options.url}`, '    user: u',
+      '    passwordFile: password', `    fingerprint: ${options.fingerprint ?? ''}`,
+      'machines:', `  ${machine}: { platform: vc }`, ''].join('\n'))
+    const round = new Round(bench, readFileSync(image))
+    assert.equal((await round.run('init')).code, 0)
+    return round
+  }
+
+  spawn(...args: readonly string[]): ChildProcess {
+    return spawn(PROGRAM, args, {
+      cwd: this.bench.folder, stdio: ['ignore', 'pipe', 'pipe'], env: quietEnvironment() })
+  }
+
+  async run(...args: readonly string[]): Promise<Ended> {
+    const child = this.spawn(...args)
+    let [stdout, stderr] = ['', '']
+    child.stdout?.on('data', (data: Buffer) => { stdout += data.toString() })
+    child.stderr?.on('data', (data: Buffer) => { stderr += data.toString() })
+    const [code] = await once(child, 'close') as [number | null]
+    return { code, stdout, stderr }
+  }
+
+  /** The summary of a backup. */
+  async backup(...args: readonly string[]): Promise<Backup> {
+    const { code, stdout, stderr } = await this.run(
+      'backup', this.bench.machine, '--json', '--quiet', ...args)
+    const last: unknown = JSON.parse(stdout.trim().split('\n').at(-1) ?? '')
+    return { stderr, ...last as Omit<Backup, 'code' | 'stderr'>, code }
+  }
+
+  /** Tools run, and whatever snapshot is made next leaves this manifest. */
+  async stageTools(): Promise<void> {
+    await this.bench.stage({
+      'guest.toolsRunningStatus': 'guestToolsRunning', 'guest.toolsStatus': 'toolsOk' })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.bench[Symbol.asyncDispose]()
+  }
+}
+
+interface Backup {
+  readonly code: number | null
+  readonly stderr: string
+  readonly grade: string
+  readonly stored: boolean
+  readonly method: string
+  readonly reasons: readonly { readonly code: string }[]
+  readonly bytesRead: number
+  readonly coverage: { readonly kind: string; readonly leftOut: readonly { reason: string }[] }
+}
+
+const codes = ({ reasons }: Backup): readonly string[] => reasons.map(({ code }) => code)
+
+/** Stages a manifest once the snapshot of the program is there, before it looks at it. */
+function leavingManifest(of: () => Round, name: string, bytes: Uint8Array): FrontHandler {
+  let isStaged = false
+  return async ({ method, body }) => {
+    const isLook = method === 'RetrievePropertiesEx' && body.includes('config.hardware')
+    if (!isLook || isStaged || !body.includes('VirtualMachineSnapshot')) return false
+    isStaged = true
+    await of().bench.put(name, bytes)
+    await of().bench.stageManifest(name)
+    return false
+  }
+}
+
+async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
+  const { signal } = new AbortController()
+  for (let n = 0; n < 1200; n++) {
+    if (await isSo()) return
+    await systemClock.sleep(50, signal)
+  }
+  assert.fail(`${what} did not come`)
+}
+
+suite('backups of a machine on vcsim', { skip }, () => {
+  test('a running machine without Tools is crash, restores to the byte, and keeps no snapshot',
+    async () => {
+      await using round = await Round.start()
+      const { bench } = round
+      const backup = await round.backup()
+      assert.deepEqual([backup.code, backup.grade, backup.stored, backup.method],
+        [0, 'crash', true, 'vsphere-snapshot'])
+      assert.deepEqual(codes(backup).slice(0, 1), ['platform-held-nothing'])
+      assert.deepEqual((await bench.read()).snapshots, [])
+      const restored = await round.run('restore', 'latest', '--to', 'out')
+      assert.equal(restored.code, 0, restored.stderr)
+      const file = execFileSync('find', ['out', '-type', 'f', '-name', 'scsi0-0*'],
+        { cwd: bench.folder, encoding: 'utf8' }).trim()
+      assert.ok(Buffer.compare(await readFile(join(bench.folder, file)), round.image) === 0)
+    })
+
+  test('a machine that is off is graded from its image, whatever "quiesced" says', async () => {
+    await using round = await Round.start()
+    const { bench } = round
+    await bench.task('PowerOffVM_Task', bench.ref, '')
+    const clean = await round.backup()
+    assert.deepEqual([clean.code, clean.grade], [0, 'application'], clean.stderr)
+    assert.ok(codes(clean).includes('clean-image'))
+    const dirty = join(bench.folder, 'image')
+    execFileSync('debugfs', ['-w', '-R', 'feature needs_recovery', dirty], { stdio: 'ignore' })
+    await bench.fillDisk(readFileSync(dirty))
+    const weak = await round.backup()
+    assert.deepEqual([weak.code, weak.grade, codes(weak)[0]], [3, 'crash', 'image-not-clean'])
+  })
+
+  test('a manifest of Linux whose provider froze is filesystem, and is kept', async () => {
+    await using round: Round = await Round.start(leavingManifest(
+      () => round, 'quiesce_manifest.xml', Buffer.from(LINUX_MANIFEST)))
+    await round.stageTools()
+    const backup = await round.backup()
+    assert.deepEqual([backup.code, backup.grade], [0, 'filesystem'], backup.stderr)
+    const { stdout } = await round.run('show', 'latest', '--json')
+    assert.ok(stdout.includes('fifreeze'))
+    // The next one has no manifest, and only the flag: that is noticed.
+    const bare = await round.backup()
+    assert.deepEqual([bare.code, bare.grade, codes(bare)[0]],
+      [3, 'crash', 'platform-claim-unproven'])
+    assert.deepEqual((await round.bench.read()).snapshots, [])
+  })
+
+  test('a disk that snapshots leave out is told of, and is exit code 3', async () => {
+    await using round = await Round.start()
+    await round.bench.task('ReconfigVM_Task', round.bench.ref,
+      '<spec><deviceChange><operation>add</operation><fileOperation>create</fileOperation>' +
+      '<device xsi:type="VirtualDisk"><key>-1</key>' +
+      '<backing xsi:type="VirtualDiskFlatVer2BackingInfo"><fileName>[LocalDS_0] </fileName>' +
+      '<diskMode>independent_persistent</diskMode></backing><controllerKey>202</controllerKey>' +
+      '<unitNumber>5</unitNumber><capacityInKB>1024</capacityInKB></device></deviceChange></spec>')
+    const backup = await round.backup()
+    assert.deepEqual([backup.code, backup.coverage.kind, backup.stored], [3, 'partial', true])
+    assert.deepEqual(backup.coverage.leftOut.map(({ reason }) => reason), ['independent'])
+  })
+
+  test('a backup that is killed while it reads leaves a snapshot, which the next one removes',
+    async () => {
+      let isHeld = true
+      let reads = 0
+      await using round = await Round.start(async ({ path }) => {
+        if (path.startsWith('/folder/') && isHeld) {
+          reads++
+          await until('the end of the kill', () => !isHeld)
+        }
+        return false
+      })
+      const { bench } = round
+      await bench.snapshot('of a user')
+      const child = round.spawn('backup', bench.machine, '--quiet')
+      await until('a read', () => reads > 0)
+      assert.equal((await bench.read()).snapshots.length, 2)
+      child.kill('SIGKILL')
+      await once(child, 'close')
+      isHeld = false
+      const orphans = (await bench.read()).snapshots.map(({ name }) => name)
+      assert.match(orphans[1] ?? '', /^Stillpoint /)
+      const backup = await round.backup()
+      assert.deepEqual([backup.code, backup.grade], [0, 'crash'], backup.stderr)
+      assert.deepEqual((await bench.read()).snapshots.map(({ name }) => name), ['of a user'])
+    })
+
+  test('a backup that is interrupted while it reads removes its snapshot itself', async () => {
+    let reads = 0
+    await using round = await Round.start(async ({ path }) => {
+      if (path.startsWith('/folder/')) {
+        reads++
+        await new Promise(() => {}) // until its connection is closed
+      }
+      return false
+    })
+    const child = round.spawn('backup', round.bench.machine, '--quiet')
+    await until('a read', () => reads > 0)
+    child.kill('SIGINT')
+    const [code] = await once(child, 'close') as [number | null]
+    assert.equal(code, 130)
+    assert.deepEqual((await round.bench.read()).snapshots, [])
+  })
+})
