@@ -11,6 +11,7 @@ import { dataRanges, type ImageFormat } from '../disk/mod.ts'
 import { copyDisk, openDiskImage, type Repository } from '../repository/mod.ts'
 import { checkFreeSpace } from './free-space.ts'
 import { createImageSink } from './image-sink.ts'
+import { libvirtDomainFor } from './libvirt-domain.ts'
 import { checkAbsent, NewFiles } from './new-files.ts'
 
 export interface RestoreRequest {
@@ -47,6 +48,8 @@ export interface RestoredMachine {
   readonly disks: readonly RestoredDisk[]
   readonly machinePath: string
   readonly documentPaths: readonly string[]
+  /** A definition for libvirt, of a machine that was libvirt's and is restored whole. */
+  readonly domainPath: string | undefined
   /** Bytes of data written; the rest of the disks is holes. */
   readonly writtenBytes: number
 }
@@ -55,10 +58,13 @@ export interface RestoredMachine {
 const TABLES_SHARE = 1 / 1024
 /** … and for its fixed parts: VHDX begins with a log and tables of several megabytes. */
 const TABLES_BYTES = 16 * 1024 * 1024
+/** The document with a machine's UEFI variables, as the libvirt platform names it. */
+const NVRAM = 'nvram.base64'
 
 /**
  * Writes each disk as `FOLDER/<id>.<format>`, sparse, the platform's documents under
- * `FOLDER/platform/`, and at last `FOLDER/machine.json`: where that is, all is. Every blob is
+ * `FOLDER/platform/`, for libvirt's machines `FOLDER/domain.xml` and `FOLDER/nvram.fd`, and at last
+ * `FOLDER/machine.json`: where that is, all is. Every blob is
  * verified as it is read. A fault or abort removes what this run has written; after a kill, what
  * is not whole has a name that ends in `.partial`.
  * Faults: `already-exists`, `no-space` (before anything is written, if it can be known),
@@ -76,7 +82,10 @@ export async function restoreDisks(
   const machinePath = join(folder, 'machine.json')
   const documents = point.documents.map((document) =>
     ({ document, path: join(folder, 'platform', document.name) }))
-  await checkAbsent([machinePath, ...[...disks, ...documents].map(({ path }) => path)])
+  const domainPath = join(folder, 'domain.xml')
+  const nvramPath = join(folder, 'nvram.fd')
+  await checkAbsent([machinePath, domainPath, nvramPath,
+    ...[...disks, ...documents].map(({ path }) => path)])
 
   await using files = new NewFiles()
   await files.folder(folder)
@@ -96,14 +105,24 @@ export async function restoreDisks(
     files.created(path)
   }
   if (documents.length > 0) await files.folder(join(folder, 'platform'))
+  let nvram: string | undefined
   for (const { document, path } of documents) {
-    await files.write(path, await readDocument(repository, document, signal))
+    const bytes = await readDocument(repository, document, signal)
+    await files.write(path, bytes)
+    if (document.name === NVRAM) {
+      nvram = nvramPath
+      await files.write(nvram, Buffer.from(Buffer.from(bytes).toString('latin1'), 'base64'))
+    }
   }
+  const isWhole = point.machine.platform === 'libvirt' && disks.length === point.disks.length
+  const domain = isWhole ? libvirtDomainFor(point.machine, disks, nvram) : undefined
+  if (domain !== undefined) await files.write(domainPath, Buffer.from(domain))
   throwIfAborted(signal)
   await files.write(machinePath, Buffer.from(encodeStoredMachine(point.machine)))
   files.keep()
   return {
     disks, machinePath, documentPaths: documents.map(({ path }) => path), writtenBytes: doneBytes,
+    domainPath: domain === undefined ? undefined : domainPath,
   }
 }
 

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { after, suite, test } from 'node:test'
 import { libvirtContracts, type Shared } from './libvirt/contract.ts'
-import { libvirtMissing, startDomain, startLibvirt } from './libvirt/rig.ts'
+import { libvirtIncrements } from './libvirt/increments.ts'
+import { DISK_BYTES, libvirtMissing, startDomain, startLibvirt } from './libvirt/rig.ts'
 
 const missing = libvirtMissing()
 const signal = new AbortController().signal
@@ -29,9 +30,10 @@ suite('libvirt', { skip: missing }, () => {
     await using platform = await libvirt.open()
     assert.deepEqual(await platform.machines(signal), [{
       name: 'tiny', power: 'running', agent: 'answers',
-      disks: [{ id: 'vda', sizeBytes: 2 ** 29 }, { id: 'vdb', sizeBytes: 2 ** 29 }] }])
+      disks: ['vda', 'vdb'].map((id) => ({ id, sizeBytes: DISK_BYTES })) }])
     await assert.rejects(platform.describe('other', signal), { code: 'machine-not-found' })
   })
 
   libvirtContracts(start)
+  libvirtIncrements(start)
 })

@@ -148,6 +148,7 @@ export function restoreJson({ point, restored, durationMs }: RestoredPoint): Jso
     disks: restored.disks,
     machinePath: restored.machinePath,
     documentPaths: restored.documentPaths,
+    domainPath: restored.domainPath ?? null,
     bytesWritten: restored.writtenBytes,
     durationMs: Math.round(durationMs),
   }

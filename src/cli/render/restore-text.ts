@@ -31,6 +31,11 @@ export function renderRestore(
 /** How to try it; nothing where disks are missing, because it would not start. */
 function startLines(
   { point, restored }: Pick<RestoredPoint, 'point' | 'restored'>): readonly string[] {
+  const { domainPath } = restored
+  if (domainPath !== undefined) {
+    return ['to start it in libvirt, under a new name and cut off from the network:',
+      `  ${shellLine(['virsh', 'define', domainPath])}`]
+  }
   const isWhole = restored.disks.length === point.machine.disks.length
   const command = isWhole ? qemuCommandFor(point.machine, restored.disks) : undefined
   if (command === undefined) return []

@@ -33,6 +33,9 @@ remember_owner = 0
 stdio_handler = "file"
 `
 
+/** Small, as tests read them whole. */
+export const DISK_BYTES = 64 * 1024 * 1024
+
 /** Why the tests need to be skipped here; undefined if they need not. */
 export function libvirtMissing(): string | undefined {
   if (process.getuid?.() !== 0) return 'only root can give a libvirtd folders of its own'
@@ -107,7 +110,8 @@ export async function startDomain(
   const uuid = `${Buffer.from(random(4)).toString('hex')}-2222-4333-8444-555555555555`
   const folder = join(libvirt.folder, name)
   await mkdir(folder)
-  const domain = await makeGuestDomain({ name, uuid, folder, devices }, signal)
+  const disks = ['disk0', 'disk1'].map((id) => ({ id, sizeBytes: DISK_BYTES }))
+  const domain = await makeGuestDomain({ name, uuid, folder, devices, disks }, signal)
   const xml = join(folder, 'domain.xml')
   await writeFile(xml, domain.xml)
   await libvirt.virsh('define', xml)
