@@ -47,6 +47,8 @@ async function showRound(
   t: TestContext, { guest, repositoryPath }: Subject, crash: Redo): Promise<void> {
   const { redo, summary } = await applicationRound(t, guest, repositoryPath)
   await proveApplications(t, repositoryPath, summary.pointId)
+  const { code, said } = await byHand(t, repositoryPath, ['prove', summary.pointId, '--image'])
+  assert.deepEqual([code, /^verdict: (.*)$/m.exec(said)?.[1]], [0, 'proven (application)'], said)
   assert.ok(redo.postgresql !== undefined && crash.postgresql !== undefined)
   assert.ok(redo.postgresql < crash.postgresql,
     `PostgreSQL had ${redo.postgresql} bytes to redo, and ${crash.postgresql} without us`)
@@ -146,15 +148,21 @@ const sentencesOf = ({ result }: BackupSummary): readonly string[] =>
   result.reasons.map(({ sentence }) => sentence)
 
 /** As an operator does it. */
-async function backupByHand(
+function backupByHand(
   t: TestContext, { guest, repositoryPath }: Subject): Promise<{ code: number; said: string }> {
-  const folder = await testFolder(t)
   const { qmpSocket, secondQmpSocket, agentSocket, channelSocket } = guest
-  const child = spawn(PROGRAM, [
+  return byHand(t, repositoryPath, [
     'backup', '--require', 'application', '--on-weaker', 'fail', '--on',
     `qemu:qmp=${qmpSocket},guardian-qmp=${secondQmpSocket},agent=${agentSocket},` +
       `channel=${channelSocket}`,
-  ], {
+  ])
+}
+
+async function byHand(
+  t: TestContext, repositoryPath: string, args: readonly string[],
+): Promise<{ code: number; said: string }> {
+  const folder = await testFolder(t)
+  const child = spawn(PROGRAM, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
       ...process.env, RESTIC_REPOSITORY: repositoryPath, RESTIC_PASSWORD: PASSWORD,

@@ -61,7 +61,8 @@ export async function followLog(
   for (;;) {
     if (Number(end - start.from) > maxBytes) return 'too-long'
     const at = pages.behindHead(end)
-    const record = await readRecord(pages, at, previous)
+    const record = recordInPage(pages.loaded(at), at, previous) ??
+      await readRecord(pages, at, previous)
     if ('why' in record) {
       const { why, written = at } = record
       return { end, reached: at, written, records, hasCheckpoint, why }
@@ -71,6 +72,21 @@ export async function followLog(
     previous = record.at
     end = record.isSwitch ? nextSegment(record.end, segmentBytes) : record.end
   }
+}
+
+/** Most records lie in one page, and the last one's is at hand: nothing has to be waited for. */
+function recordInPage(
+  page: Page | undefined, at: bigint, previous: bigint | undefined,
+): LogRecord | NoRecord | undefined {
+  const within = Number(at % BigInt(PAGE_BYTES))
+  if (page === undefined || within + RECORD_HEAD_BYTES > PAGE_BYTES) return undefined
+  const length = page.bytes.readUInt32LE(within)
+  if (length < RECORD_HEAD_BYTES || within + length > PAGE_BYTES) return undefined
+  const bytes = page.bytes.subarray(within, within + length)
+  const why = whyNoRecord(bytes, previous)
+  return why === undefined
+    ? recordOf(bytes, rawCrc32c(bytes.subarray(RECORD_HEAD_BYTES)), at, aligned(at, length))
+    : { why }
 }
 
 interface LogRecord {
@@ -110,24 +126,39 @@ async function tryRecord(
     if (filled >= 4) reader.length = head.readUInt32LE(0)
   })
   if (trouble !== undefined) return trouble
-  const length = head.readUInt32LE(0)
-  if (length < RECORD_HEAD_BYTES || length > MAX_RECORD_BYTES) {
-    return { why: length === 0 ? 'nothing follows' : 'no record follows' }
-  }
-  if (previous !== undefined && head.readBigUInt64LE(8) !== previous) {
-    return { why: 'what follows is of an earlier use of the file' }
-  }
+  const why = whyNoRecord(head, previous)
+  if (why !== undefined) return { why }
   let crc = 0xffffffff
-  const cut = await reader.take(length - RECORD_HEAD_BYTES, (bytes) => {
+  const cut = await reader.take(reader.length - RECORD_HEAD_BYTES, (bytes) => {
     crc = rawCrc32c(bytes, crc)
   })
   if (cut !== undefined) return 'why' in cut ? { ...cut, written: reader.at } : cut
-  crc = ~rawCrc32c(head.subarray(0, 20), crc) >>> 0
+  return recordOf(head, crc, at, aligned(reader.at, 0))
+}
+
+function whyNoRecord(head: Buffer, previous: bigint | undefined): string | undefined {
+  const length = head.readUInt32LE(0)
+  if (length < RECORD_HEAD_BYTES || length > MAX_RECORD_BYTES) {
+    return length === 0 ? 'nothing follows' : 'no record follows'
+  }
+  return previous !== undefined && head.readBigUInt64LE(8) !== previous
+    ? 'what follows is of an earlier use of the file' : undefined
+}
+
+/** Records begin at multiples of eight. */
+function aligned(at: bigint, length: number): bigint {
+  return (at + BigInt(length) + 7n) & ~7n
+}
+
+/** `bodyCrc`: of what is behind its head, not yet inverted. */
+function recordOf(
+  head: Buffer, bodyCrc: number, at: bigint, end: bigint): LogRecord | NoRecord {
+  const crc = ~rawCrc32c(head.subarray(0, 20), bodyCrc) >>> 0
   if (crc !== head.readUInt32LE(20)) return { why: 'the next record\'s checksum is wrong' }
   const info = head.readUInt8(16) & 0xf0
   const isOfLog = head.readUInt8(17) === 0
   return {
-    at, end: reader.end,
+    at, end,
     isCheckpoint: isOfLog && (info === SHUTDOWN_CHECKPOINT || info === ONLINE_CHECKPOINT),
     isSwitch: isOfLog && info === SWITCH,
   }
@@ -149,11 +180,6 @@ class RecordReader {
   /** Up to here it is there. */
   get at(): bigint {
     return this.#at
-  }
-
-  /** Records begin at multiples of eight. */
-  get end(): bigint {
-    return (this.#at + 7n) & ~7n
   }
 
   async take(
@@ -205,6 +231,12 @@ class Pages {
     if (at % BigInt(PAGE_BYTES) !== 0n) return at
     const isFirst = at % BigInt(this.#start.segmentBytes) === 0n
     return at + BigInt(isFirst ? LONG_PAGE_HEAD_BYTES : PAGE_HEAD_BYTES)
+  }
+
+  /** The page that holds `at`, if it is the one that was read last. */
+  loaded(at: bigint): Page | undefined {
+    const within = at % BigInt(PAGE_BYTES)
+    return this.#last?.at === at - within ? this.#last.page : undefined
   }
 
   async read(at: bigint): Promise<Page | { why: string }> {

@@ -1,0 +1,27 @@
+/**
+ * Twenty captures of four databases under load, held and not, and what their files say of the
+ * grade. STILLPOINT_ROUNDS says how many instead.
+ */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { backupAll, moreOfEach } from '../system/full-guest.ts'
+import { proveApplications } from '../system/prove-applications.ts'
+import { backup, newRepository, readyGuest } from '../system/rig.ts'
+
+const ROUNDS = Number(process.env['STILLPOINT_ROUNDS'] ?? 20)
+
+test('no capture of a guest with four databases is judged wrongly', async (t) => {
+  const guest = await readyGuest(t, { kind: 'full' })
+  for (let round = 0; round < ROUNDS; round++) {
+    const repositoryPath = await newRepository(t)
+    await moreOfEach(guest, 5, t)
+    await backup(t, {
+      guest, repositoryPath, agent: false, settings: { require: 'crash', onWeaker: undefined } })
+    await moreOfEach(guest, 5 + 7 * (round % 4), t)
+    const { result, pointId } = await backupAll(t, {
+      guest, repositoryPath, settings: { require: 'application', onWeaker: undefined } })
+    assert.equal(result.grade, 'application', JSON.stringify(result.reasons))
+    await proveApplications(t, repositoryPath, pointId)
+  }
+})
