@@ -7,6 +7,7 @@ import {
 } from '../consistency/mod.ts'
 import type { RoundOfApplications } from './applications.ts'
 import type { BackupRequest } from './backup-request.ts'
+import { withStated } from './stated-applications.ts'
 
 /** A committed set, with the evidence so far: its file systems are not probed yet. */
 export interface TakenSet {
@@ -59,7 +60,8 @@ export async function takeSnapshotSet(
     instant: outcome.instant,
     fileSystems: { ...outcome.lists, probes: [], volumes: [] },
     coverage: { leftOut, excludes, rechecked: true },
-    applications: applications.evidence(did, before),
+    applications: withStated(
+      applications.evidence(did, before), outcome.stated, { disks: set.disks, leftOut }),
     reading: { state: 'unfinished' },
     policy: resolvePolicy(request.settings, bestSoFar, predicted.grade),
   }

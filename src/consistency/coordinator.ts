@@ -20,7 +20,7 @@ import type { FileSystemFreezer, FreezeLimits, ThawOutcome } from './freezer.ts'
 import { freezeFault, HoldStep, type HoldEvent, type Note } from './hold-step.ts'
 import { observedDocuments, observedFault, observedList, observedText } from './observed.ts'
 import type {
-  CommittedSet, PlatformHeldSet, PowerState, PreparedSet, RequestorHeldSet,
+  CommittedSet, PlatformHeldSet, PowerState, PreparedSet, RequestorHeldSet, StatedWriter,
 } from './provider.ts'
 import type { PreparedWriter } from './writer.ts'
 import { WriterStep } from './writer-step.ts'
@@ -51,6 +51,8 @@ export interface HoldOutcome {
   readonly lists: { readonly before: FileSystemList; readonly after: FileSystemList }
   /** What each writer did, by the name of its application. */
   readonly writers: ReadonlyMap<string, WriterEvidence>
+  /** The applications that a platform held instead. */
+  readonly stated: readonly StatedWriter[]
 }
 
 /** For the agent's list of file systems, outside the hold: it answers in milliseconds or never. */
@@ -91,7 +93,9 @@ async function commitUnheld(
   request: HoldRequest, set: RequestorHeldSet, hold: NoHold, signal: AbortSignal,
 ): Promise<HoldOutcome> {
   const { committed, instant } = await commit(request, () => set.commit(signal))
-  return { committed, instant, hold, lists: noLists(hold.detail), writers: untried(request) }
+  return {
+    committed, instant, hold, lists: noLists(hold.detail), writers: untried(request), stated: [],
+  }
 }
 
 async function commitHeld(
@@ -130,6 +134,7 @@ async function commitHeld(
     },
     lists: { before, after },
     writers: held,
+    stated: [],
   }
 }
 
@@ -137,12 +142,13 @@ async function commitQuiesced(
   request: HoldRequest, set: PlatformHeldSet, nobody: NoHold | undefined, signal: AbortSignal,
 ): Promise<HoldOutcome> {
   const { committed, instant } = await commit(request, () => set.commitQuiesced(signal))
-  const { claimed, documents } = committed.quiesce
+  const { claimed, documents, writers = [] } = committed.quiesce
   return {
     committed, instant,
     hold: nobody ?? { by: 'platform', claimed, documents: observedDocuments(documents) },
     lists: noLists('the platform holds this machine'),
     writers: untried(request),
+    stated: nobody === undefined ? writers : [],
   }
 }
 

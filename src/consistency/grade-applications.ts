@@ -58,7 +58,12 @@ export function applicationReasons(
   if (known.length === 0 && !atRest) {
     return [reason(declaredNone ? 'applications-declared-none' : 'no-applications-known')]
   }
-  return known.flatMap((application) => unfulfilled(application, { hold, instant }, atRest) ?? [])
+  const remarks = known.some(({ writer }) => writer.contract === 'platform-stated')
+    ? [reason('applications-by-platform', 'others are not known')] : []
+  return [
+    ...known.flatMap((application) => unfulfilled(application, { hold, instant }, atRest) ?? []),
+    ...remarks,
+  ]
 }
 
 /** Why `application` is not fulfilled by a contract; undefined if it is. */

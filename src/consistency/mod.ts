@@ -40,7 +40,7 @@ export { idealWriter, predictGrade, type Prospect } from './predict.ts'
 export type {
   CommittedSet, FreezerMissing, Freezing, PlatformHeldSet, PlatformQuiesce, PowerState,
   PreparedSet, PrepareRequest, Provider, ProviderSurvey, QuiesceDocument, QuiesceLevel,
-  RequestorHeldSet,
+  RequestorHeldSet, StatedWriter,
   SetDisk, SurveyRemark,
 } from './provider.ts'
 export { probeSet, type SetProbe } from './probe-set.ts'

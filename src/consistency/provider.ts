@@ -148,6 +148,20 @@ export interface FreezerMissing {
 export interface PlatformQuiesce {
   readonly claimed: QuiesceLevel
   readonly documents: readonly QuiesceDocument[]
+  /** The applications that took part, as the documents show them; left out: they show none. */
+  readonly writers?: readonly StatedWriter[]
+}
+
+/** An application that the platform held: names are unique, documents are those of the quiesce. */
+export interface StatedWriter {
+  readonly name: string
+  /** `incidental`: a part of the guest's system, of which nobody keeps data. */
+  readonly kind: 'protected' | 'incidental'
+  readonly state: 'stable' | 'failed' | 'unknown'
+  readonly metadataDocument: string
+  readonly componentsDocument: string
+  /** What the documents say of it, in one line. */
+  readonly statement: string
 }
 
 export interface QuiesceDocument {

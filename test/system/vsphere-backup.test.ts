@@ -10,7 +10,9 @@ import { suite, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '../../src/base/clock.ts'
 import { quietEnvironment } from '../../src/base/program.ts'
-import { vcsimMissing, VsphereBench, type FrontHandler } from '../../src/providers/testing/mod.ts'
+import {
+  makeZip, vcsimMissing, VsphereBench, type FrontHandler,
+} from '../../src/providers/testing/mod.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../bin/stillpoint', import.meta.url))
 const skip = vcsimMissing() ?? false
@@ -96,6 +98,7 @@ interface Backup {
   readonly method: string
   readonly reasons: readonly { readonly code: string }[]
   readonly bytesRead: number
+  readonly applications: readonly { readonly name: string; readonly contract: string }[]
   readonly coverage: { readonly kind: string; readonly leftOut: readonly { reason: string }[] }
 }
 
@@ -167,6 +170,26 @@ suite('backups of a machine on vcsim', { skip }, () => {
     assert.deepEqual([bare.code, bare.grade, codes(bare)[0]],
       [3, 'crash', 'platform-claim-unproven'])
     assert.deepEqual((await round.bench.read()).snapshots, [])
+  })
+
+  test('a manifest of Windows with a writer and its components is application', async () => {
+    const writer = '{a65faa63-5ea8-4ebc-9dbd-a0c4db26912a}'
+    const manifest = makeZip([
+      ['backup.xml', Buffer.from('<BACKUP_COMPONENTS backupType="copy"><WRITER_COMPONENTS ' +
+        `writerId="${writer}" instanceId="{1}"><COMPONENT componentName="db"/>` +
+        '</WRITER_COMPONENTS></BACKUP_COMPONENTS>')],
+      ['writer1.xml', Buffer.from('<WRITER_METADATA><IDENTIFICATION instanceId="{1}" ' +
+        `writerId="${writer}" friendlyName="SqlServerWriter"/></WRITER_METADATA>`)]])
+    await using round: Round = await Round.start(
+      leavingManifest(() => round, 'backup.zip', manifest))
+    await round.stageTools()
+    await round.bench.stage({ 'config.guestId': 'windows2019srv_64Guest' })
+    const backup = await round.backup()
+    assert.deepEqual([backup.code, backup.grade], [0, 'application'], backup.stderr)
+    assert.deepEqual(backup.applications.map(({ name, contract }) => [name, contract]),
+      [['SqlServerWriter', 'platform-stated']])
+    const { stdout } = await round.run('show', 'latest')
+    assert.match(stdout, /SqlServerWriter[\s\S]*the platform states "stable"/)
   })
 
   test('a disk that snapshots leave out is told of, and is exit code 3', async () => {

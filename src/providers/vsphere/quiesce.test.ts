@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { gradeOf, type PlatformQuiesce } from '../../consistency/mod.ts'
 import { sampleEvidence } from '../../consistency/testing/mod.ts'
 import { makeZip } from '../testing/make-zip.ts'
-import { assessQuiesce, vssWriters, type GuestState, type QuiesceFacts } from './quiesce.ts'
+import { assessQuiesce, type GuestState, type QuiesceFacts } from './quiesce.ts'
 
 const text = (it: string): Uint8Array => new TextEncoder().encode(it)
 const utf16 = (it: string): Uint8Array => Buffer.from(`\ufeff${it}`, 'utf16le')
@@ -74,13 +74,16 @@ test('the documents of VSS show applications only with a writer and its componen
   const held = assess(all, windows)
   assert.deepEqual([held.claimed, shown(held)],
     ['application', ['application', 'application', 'application']])
-  assert.deepEqual(vssWriters(all).map(({ name, componentCount }) => [name, componentCount]),
-    [['SqlServerWriter', 1], ['System Writer', 1]])
+  assert.deepEqual(held.writers?.map(({ name, kind, state }) => [name, kind, state]), [
+    ['SqlServerWriter', 'protected', 'stable'], ['System Writer', 'incidental', 'stable']])
+  assert.match(held.writers?.[0]?.statement ?? '',
+    /^writer \{a65faa63-.*, 1 components in the set, backup type copy$/)
   const alone = assess(makeZip([['bcd.xml', components()]]), windows)
   assert.deepEqual([shown(alone), graded(alone)], [['filesystem'], 'application'])
   // Metadata of a writer that has no component in the set, and components without their document.
   const without = makeZip([['bcd.xml', components(SQL)], ['w.xml', writer(SYSTEM, 'Sys')]])
   assert.deepEqual(shown(assess(without, windows)), ['filesystem', 'nothing'])
+  assert.deepEqual(assess(without, windows).writers, [])
   assert.deepEqual(shown(assess(makeZip([['w.xml', writer(SQL, 'S')]]), windows)), ['nothing'])
 })
 
@@ -101,5 +104,6 @@ test('a manifest counts only for a guest whose Tools ran before and after, in on
   ]) {
     const it = assess(linux('fifreeze'), more)
     assert.deepEqual([shown(it), graded(it)], [['nothing', 'nothing'], 'crash'])
+    assert.equal(it.writers, undefined)
   }
 })

@@ -8,7 +8,7 @@
 
 import { Fault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
-import type { PlatformQuiesce, QuiesceDocument } from '../../consistency/mod.ts'
+import type { PlatformQuiesce, QuiesceDocument, StatedWriter } from '../../consistency/mod.ts'
 import type { VimMachine } from './machine.ts'
 import type { Quiescing } from './snapshots.ts'
 import { childOf, childrenOf, parseXml, textAt, type XmlElement } from './vim/xml.ts'
@@ -42,9 +42,9 @@ export function assessQuiesce(facts: QuiesceFacts): PlatformQuiesce {
   if ('missing' in manifest) {
     return { claimed, documents: [remark('no-manifest', manifest.missing)] }
   }
-  const documents = documentsOf(manifest.name, manifest.bytes)
+  const { documents, writers } = readManifest(manifest.name, manifest.bytes)
   const doubt = whyInDoubt(facts)
-  if (doubt === undefined) return { claimed, documents }
+  if (doubt === undefined) return { claimed, documents, writers }
   return {
     claimed,
     documents: [remark('guest-state', doubt),
@@ -65,12 +65,16 @@ function whyInDoubt({ before, after }: QuiesceFacts): string | undefined {
 }
 
 /** The documents in a manifest: a ZIP of those of VSS, or the XML of Tools on Linux. */
-function documentsOf(name: string, bytes: Uint8Array): readonly QuiesceDocument[] {
+function readManifest(
+  name: string, bytes: Uint8Array): Required<Pick<PlatformQuiesce, 'documents' | 'writers'>> {
   try {
-    return isZip(bytes) ? vssDocuments(bytes) : [linuxDocument(name, bytes)]
+    if (!isZip(bytes)) return { documents: [linuxDocument(name, bytes)], writers: [] }
+    const files = vssFiles(bytes)
+    const writers = statedWriters(files)
+    return { documents: vssDocuments(files, writers), writers }
   } catch (error) {
     if (!(error instanceof Fault)) throw error
-    return [remark(name.slice(0, 200), error.message)]
+    return { documents: [remark(name.slice(0, 200), error.message)], writers: [] }
   }
 }
 
@@ -92,15 +96,16 @@ function linuxDocument(name: string, bytes: Uint8Array): QuiesceDocument {
 
 const LIMITS = { maxBytes: 8 * 1024 * 1024, maxDepth: 64, maxNodes: 200_000 }
 
-/** A writer that took part: its metadata is there, and components of it are in the set. */
-export interface VssWriter {
-  readonly writerId: string
-  /** `SqlServerWriter`; foreign text. */
-  readonly name: string
-  readonly metadataDocument: string
-  readonly componentsDocument: string
-  readonly componentCount: number
-}
+/**
+ * Writers of Windows itself, by Microsoft's list of those in the box: they are held too, and nobody
+ * keeps data in them. Any other is an application.
+ */
+const SYSTEM_WRITERS: ReadonlySet<string> = new Set([
+  'System Writer', 'Registry Writer', 'COM+ REGDB Writer', 'WMI Writer', 'ASR Writer',
+  'Shadow Copy Optimization Writer', 'MSSearch Service Writer', 'BITS Writer',
+  'Task Scheduler Writer', 'VSS Metadata Store Writer', 'Performance Counters Writer',
+  'IIS Config Writer', 'IIS Metabase Writer',
+])
 
 interface VssFile {
   readonly name: string
@@ -108,12 +113,12 @@ interface VssFile {
   readonly root: XmlElement
 }
 
-function vssDocuments(bytes: Uint8Array): readonly QuiesceDocument[] {
-  const files = vssFiles(bytes)
-  const writers = new Set(writersOf(files).map(({ metadataDocument }) => metadataDocument))
+function vssDocuments(
+  files: readonly VssFile[], writers: readonly StatedWriter[]): readonly QuiesceDocument[] {
+  const shown = new Set(writers.map(({ metadataDocument }) => metadataDocument))
   const shows = ({ name, root }: VssFile): QuiesceDocument['shows'] => {
-    if (root.name === 'BACKUP_COMPONENTS') return writers.size > 0 ? 'application' : 'filesystem'
-    return writers.has(name) ? 'application' : 'nothing'
+    if (root.name === 'BACKUP_COMPONENTS') return shown.size > 0 ? 'application' : 'filesystem'
+    return shown.has(name) ? 'application' : 'nothing'
   }
   // Evidence has room for so much: what bears on the grade comes first, small before large.
   return files.map((file) => ({ name: file.name, text: file.text, shows: shows(file) }))
@@ -135,12 +140,8 @@ function vssFiles(bytes: Uint8Array): readonly VssFile[] {
   })
 }
 
-/** The writers whose metadata and components a manifest shows. Fault: `platform-protocol`. */
-export function vssWriters(bytes: Uint8Array): readonly VssWriter[] {
-  return writersOf(vssFiles(bytes))
-}
-
-function writersOf(files: readonly VssFile[]): readonly VssWriter[] {
+/** A writer took part if its metadata is there, and components of it are in the set. */
+function statedWriters(files: readonly VssFile[]): readonly StatedWriter[] {
   const components = files.find(({ root }) => root.name === 'BACKUP_COMPONENTS')
   if (components === undefined) return []
   const counts = new Map<string, number>()
@@ -148,14 +149,20 @@ function writersOf(files: readonly VssFile[]): readonly VssWriter[] {
     const key = instanceOf(writer)
     counts.set(key, (counts.get(key) ?? 0) + childrenOf(writer, 'COMPONENT').length)
   }
-  return files.flatMap(({ name, root }) => {
+  const type = printable(components.root.attributes.get('backupType') ?? 'not stated', 40)
+  const names = new Set<string>()
+  return files.flatMap(({ name, root }): readonly StatedWriter[] => {
     const identity = childOf(root, 'IDENTIFICATION')
-    if (root.name !== 'WRITER_METADATA' || identity === undefined) return []
-    const componentCount = counts.get(instanceOf(identity)) ?? 0
-    return componentCount === 0 ? [] : [{
-      writerId: identity.attributes.get('writerId') ?? '',
-      name: printable(identity.attributes.get('friendlyName') ?? '', 100),
-      metadataDocument: name, componentsDocument: components.name, componentCount,
+    const count = identity === undefined ? 0 : counts.get(instanceOf(identity)) ?? 0
+    if (root.name !== 'WRITER_METADATA' || identity === undefined || count === 0) return []
+    const friendly = printable(identity.attributes.get('friendlyName') ?? 'a writer', 100)
+    const unique = names.has(friendly) ? `${friendly} ${names.size}` : friendly
+    names.add(unique)
+    const id = printable(identity.attributes.get('writerId') ?? '', 64)
+    return [{
+      name: unique, kind: SYSTEM_WRITERS.has(friendly) ? 'incidental' : 'protected',
+      state: 'stable', metadataDocument: name, componentsDocument: components.name,
+      statement: `writer ${id}, ${count} components in the set, backup type ${type}`,
     }]
   })
 }
