@@ -37,7 +37,8 @@ export async function holdOf(writer: PreparedWriter): Promise<WriterEvidence> {
 
 /** A machine whose only disk, all of it mounted at `mountpoint`, has one application. */
 function evidenceOf(
-  { mountpoint, device = 'vda' }: Captured, application: Partial<ApplicationEvidence>,
+  { mountpoint, device = 'vda', incidental = {} }: Captured,
+  application: Partial<ApplicationEvidence>,
   { sizeBytes, probed }: { readonly sizeBytes: number; readonly probed: SetProbe }): Evidence {
   const mounts = [{ mountpoint, type: 'ext4', device, diskIds: ['vda'] }]
   const listed = { state: 'listed', fileSystems: mounts } as const
@@ -53,7 +54,12 @@ function evidenceOf(
     fileSystems: {
       before: listed, after: listed, ...probed },
     applications: { declaredNone: false, discovery: {
-      state: 'done', by: 'a test', applications: [sampleApplication(application)] } },
+      state: 'done', by: 'a test', applications: [
+        sampleApplication(application),
+        ...Object.entries(incidental).map(([name, path]) => sampleApplication({
+          name, kind: 'incidental', writer: { contract: 'none', reason: 'no-writer', detail: '' },
+          data: { state: 'located', diskIds: ['vda'], places: [{ path, mountpoint }] } })),
+      ] } },
     reading: { state: 'finished', instant: { intact: true }, disks: [
       { diskId: 'vda', bytesRead: sizeBytes, base: { full: 'first-backup' } }] },
   }
@@ -65,11 +71,21 @@ export interface Captured {
   readonly device?: string
   readonly application: Pick<ApplicationEvidence, 'name'> & { readonly writer: WriterEvidence }
   readonly paths: readonly string[]
+  /** Files that no writer holds: names of applications to paths. */
+  readonly incidental?: Readonly<Record<string, string>>
 }
 
 /** The one check of the one application. */
 export async function checkOn(
   source: BlockSource, captured: Captured, t: TestContext): Promise<Check> {
+  const [check, ...more] = await checksOn(source, captured, t)
+  assert.deepEqual(more, [])
+  return check ?? assert.fail()
+}
+
+/** The check of the application, then those of what is incidental. */
+export async function checksOn(
+  source: BlockSource, captured: Captured, t: TestContext): Promise<readonly Check[]> {
   const { mountpoint, application, paths } = captured
   const places = paths.map((path) => ({ path, mountpoint }))
   const disks = [{ id: 'vda', source }]
@@ -79,10 +95,7 @@ export async function checkOn(
   { sizeBytes: source.sizeBytes, probed })
   const result = gradeOf(evidence)
   assert.equal(result.grade, 'application', JSON.stringify(result.reasons))
-  const checks = await checkDatabases(
-    { evidence, result, probed, disks }, systemClock, t.signal)
-  assert.equal(checks.length, 1)
-  return checks[0] ?? assert.fail()
+  return checkDatabases({ evidence, result, probed, disks }, systemClock, t.signal)
 }
 
 export async function checkImage(

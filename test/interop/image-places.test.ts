@@ -6,11 +6,12 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { systemClock } from '../../src/base/clock.ts'
 import { runProgram } from '../../src/base/program.ts'
+import { openRawSource } from '../../src/disk/mod.ts'
 import { missingProgram } from '../../src/disk/testing/mod.ts'
 import { sqliteWriter } from '../../src/writers/mod.ts'
 import { ServerFolder, SqliteApp } from '../../src/writers/testing/mod.ts'
 import { testFolder } from '../system/rig.ts'
-import { checkImage, holdOf, imageOf, type Captured } from './database-image.ts'
+import { checkImage, checksOn, holdOf, imageOf, type Captured } from './database-image.ts'
 import { FIRST_EXTENT, INACTIVE, withLvm } from './lvm-programs.ts'
 
 const MIB = 2 ** 20
@@ -76,6 +77,34 @@ test('a database is found in a partition, in a logical volume and behind links',
     await layInto(lvm, plain, FIRST_EXTENT)
     assert.match(await answer(lvm, { device: 'dm-0' }), /^confirms its change counter/)
   })
+
+test('a database of Access is named, with whether it was open, and proves nothing', async (t) => {
+  const folder = await ServerFolder.make('nobody')
+  t.after(() => folder[Symbol.asyncDispose]())
+  await using app = await SqliteApp.start(
+    folder, join(await folder.mkdir('app'), 'it.db'), 'pragma journal_mode=delete;')
+  const captured = await holdApp(folder, app, t)
+  const file = Buffer.alloc(8192)
+  file.write('\0\x01\0\0Standard ACE DB\0', 'latin1')
+  file[20] = 3
+  const put = (name: string, bytes: Uint8Array): Promise<void> =>
+    writeFile(join(folder.path, name), bytes)
+  await put('open.accdb', file)
+  await put('open.laccdb', Buffer.alloc(64))
+  await put('shut.mdb', file.subarray(0, 5000))
+  await put('other.mdb', Buffer.from('nothing'))
+  const incidental = Object.fromEntries(['open.accdb', 'shut.mdb', 'other.mdb', 'gone.mdb']
+    .map((name) => [`Access database ${name}`, join(folder.path, name)]))
+  await using source = await openRawSource(await imageOf(folder.path, FS_MIB, t), t.signal)
+  const [own, ...checks] = await checksOn(source, { ...captured, incidental }, t)
+  assert.equal(own?.answer, 'confirms')
+  assert.deepEqual(checks.map(({ claim, answer, detail }) =>
+    [claim.subject.slice(16), answer, detail.slice(0, 44)]), [
+    ['open.accdb', 'silent', 'Access 2010: somebody had it open (its lock '],
+    ['shut.mdb', 'silent', 'Access 2010, and its last page is cut: nobod'],
+    ['other.mdb', 'silent', 'its file does not begin as a database of Acc'],
+    ['gone.mdb', 'silent', 'no file lies where it was']])
+})
 
 async function holdApp(
   folder: ServerFolder, { path }: SqliteApp, t: TestContext): Promise<Captured> {

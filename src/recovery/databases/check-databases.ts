@@ -4,10 +4,11 @@ import { deadline, throwIfAborted, type Clock } from '../../base/clock.ts'
 import { isFault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
 import {
-  claimsOf, mountedVolumes, type ApplicationEvidence, type Check, type Evidence,
+  claimsOf, mountedVolumes, type ApplicationEvidence, type Check, type Claim, type Evidence,
   type GradeResult, type SetProbe,
 } from '../../consistency/mod.ts'
 import type { BlockSource } from '../../disk/mod.ts'
+import { lookAtAccess } from './check-access.ts'
 import { checkMariadb } from './check-mariadb.ts'
 import { checkPostgres } from './check-postgres.ts'
 import { checkRedis } from './check-redis.ts'
@@ -25,6 +26,9 @@ const READERS: Readonly<Record<string, DatabaseReader>> = {
   sqlite: checkSqlite,
 }
 
+/** Of what no writer holds: looked at, although the grade claims nothing of it. */
+const INCIDENTAL: Readonly<Record<string, DatabaseReader>> = { Access: lookAtAccess }
+
 /** For all that is read of one application. */
 const APPLICATION_MS = 60_000
 
@@ -38,8 +42,9 @@ export interface DatabasesRequest {
 }
 
 /**
- * One check for each application that the grade claims; silent, with the reason, where nothing can
- * be told. Faults: those of reading the disks, but not what is wrong on them.
+ * One check for each application that the grade claims, silent, with the reason, where nothing can
+ * be told; and what is seen of some that it claims nothing of. Faults: those of reading the disks,
+ * but not what is wrong on them.
  */
 export async function checkDatabases(
   { evidence, result, probed, disks }: DatabasesRequest, clock: Clock, signal: AbortSignal,
@@ -48,8 +53,12 @@ export async function checkDatabases(
   const mounts = mountedVolumes({ fileSystems: { before, after, ...probed } })
   const { discovery } = evidence.applications
   const applications = discovery.state === 'done' ? discovery.applications : []
+  const claims = claimsOf(result).filter(({ kind }) => kind === 'application')
+  const others = applications.filter(({ name, kind }) =>
+    kind === 'incidental' && readerOf(name, INCIDENTAL) !== undefined)
+    .map(({ name }): Claim => ({ kind: 'application', subject: printable(name) }))
   const checks: Check[] = []
-  for (const claim of claimsOf(result).filter(({ kind }) => kind === 'application')) {
+  for (const claim of [...claims, ...others]) {
     const application = applications.find(({ name }) => printable(name) === claim.subject)
     using limit = deadline(clock, APPLICATION_MS, `reading ${claim.subject}`, signal)
     const files = new GuestFiles(mounts, volumeOpener(disks, limit.signal))
@@ -59,12 +68,18 @@ export async function checkDatabases(
   return checks
 }
 
+function readerOf(
+  name: string, readers: Readonly<Record<string, DatabaseReader>>): DatabaseReader | undefined {
+  const word = /^\w+/.exec(name)?.[0] ?? ''
+  return Object.hasOwn(readers, word) ? readers[word] : undefined
+}
+
 async function check(
   application: ApplicationEvidence | undefined, files: GuestFiles, limited: AbortSignal,
   signal: AbortSignal): Promise<Finding> {
   if (application === undefined) return silent('the evidence does not speak of it')
-  const { name, data, writer } = application
-  const reader = READERS[/^\w+/.exec(name)?.[0] ?? '']
+  const { name, kind, data, writer } = application
+  const reader = readerOf(name, kind === 'protected' ? READERS : INCIDENTAL)
   if (reader === undefined) return silent('nothing that reads its files is known')
   if (data.state !== 'located' || data.places === undefined) {
     return silent('the evidence does not say where its files lay')
