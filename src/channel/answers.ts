@@ -44,10 +44,11 @@ function parsePlaces(value: unknown): DataPlaces {
   const known = oneOf(state, ['located', 'outside', 'unknown'])
   if (known !== 'located') return { state: known, detail: text(detail, MAX_TEXT) }
   return { state: known, places: list(places, MAX_PLACES).map((entry) => {
-    const { path, mountpoint, type } = object(entry)
+    const { path, mountpoint, type, root } = object(entry)
     return {
       path: text(path, MAX_TEXT), mountpoint: text(mountpoint, MAX_TEXT),
-      type: text(type, MAX_NAME) }
+      type: text(type, MAX_NAME),
+      ...root === undefined ? {} : { root: text(root, MAX_TEXT) } }
   }) }
 }
 

@@ -182,8 +182,9 @@ const applications = z.strictObject({
         data: z.discriminatedUnion('state', [
           z.strictObject({
             state: z.literal('located'), diskIds,
-            places: z.array(z.strictObject({ path: text, mountpoint: text }))
-              .max(EVIDENCE_MAX.places).exactOptional(),
+            places: z.array(z.strictObject({
+              path: text, mountpoint: text, root: text.exactOptional(),
+            })).max(EVIDENCE_MAX.places).exactOptional(),
           }),
           z.strictObject({ state: z.literal('outside'), detail: text }),
           z.strictObject({ state: z.literal('unknown'), detail: text }),

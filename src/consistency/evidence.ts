@@ -229,6 +229,8 @@ export type ApplicationData =
 export interface KeptPlace {
   readonly path: string
   readonly mountpoint: string
+  /** What of the volume was mounted there; absent for all of it. */
+  readonly root?: string
 }
 
 /** What the writer did for one of the contracts of DESIGN §4, or why there was none. */

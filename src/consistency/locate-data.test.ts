@@ -19,6 +19,8 @@ const cases: readonly (readonly [string, readonly DataPlace[], object])[] = [
   ['a volume over several disks', [root, { path: '/lv/wal', mountpoint: '/lv', type: 'xfs' }],
     { state: 'located', diskIds: ['vda', 'vdb', 'vdc'], places: [
       { path: '/var/lib/db', mountpoint: '/' }, { path: '/lv/wal', mountpoint: '/lv' }] }],
+  ['a bind mount', [{ ...root, root: '/srv/a' }], { state: 'located', diskIds: ['vda'],
+    places: [{ path: '/var/lib/db', mountpoint: '/', root: '/srv/a' }] }],
   ['more places than are kept', Array.from({ length: 33 }, () => root),
     { state: 'located', diskIds: ['vda'] }],
   ['a place with a name too long to be kept', [{ ...root, path: `/${'x'.repeat(2100)}` }],

@@ -30,7 +30,8 @@ export function locateData(data: DataPlaces, list: FileSystemList): ApplicationD
 
 /** All of them or none: a part could be taken for the whole. */
 function keptPlaces(places: readonly DataPlace[]): readonly KeptPlace[] | undefined {
-  const kept = places.map(({ path, mountpoint }) => ({ path, mountpoint }))
+  const kept = places.map(({ path, mountpoint, root }) =>
+    ({ path, mountpoint, ...root === undefined ? {} : { root } }))
   const isShort = kept.length <= EVIDENCE_MAX.places &&
     Buffer.byteLength(JSON.stringify(kept)) <= PLACES_BYTES
   return isShort ? kept : undefined

@@ -8,6 +8,8 @@ export interface MountedVolume {
   readonly mountpoint: string
   /** The guest's name for its type. */
   readonly type: string
+  /** What of the volume is mounted there; absent for all of it. */
+  readonly root?: string
   /** Undefined where the probe saw none that it may be. */
   readonly volume: VolumeEvidence | undefined
 }

@@ -35,6 +35,8 @@ export interface DataPlace {
   readonly mountpoint: string
   /** The kernel's name for the type: `ext4`, `nfs4` … */
   readonly type: string
+  /** What of its file system is mounted there, where that is not all of it: of a bind mount. */
+  readonly root?: string
 }
 
 export interface Writer {

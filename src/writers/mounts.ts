@@ -7,6 +7,8 @@ export interface Mount {
   readonly id: number
   readonly parent: number
   readonly mountpoint: string
+  /** What of its file system is mounted there: `/`, or a part for a bind mount or a subvolume. */
+  readonly root: string
   /** The kernel's name for the type: `ext4`, `nfs4` … */
   readonly type: string
 }
@@ -28,11 +30,13 @@ export async function readMounts(procRoot: string): Promise<readonly Mount[]> {
 export function parseMounts(text: string): readonly Mount[] {
   return text.split('\n').flatMap((line) => {
     const [own = '', filesystem = ''] = line.split(' - ', 2)
-    const [id = '', parent = '', , , mountpoint = ''] = own.split(' ')
+    const [id = '', parent = '', , root = '', mountpoint = ''] = own.split(' ')
     const [type = ''] = filesystem.split(' ')
     if (!/^\d{1,10}$/.test(id) || !/^\d{1,10}$/.test(parent)) return []
     if (!mountpoint.startsWith('/') || type === '') return []
-    return [{ id: Number(id), parent: Number(parent), mountpoint: unescape(mountpoint), type }]
+    return [{
+      id: Number(id), parent: Number(parent), mountpoint: unescape(mountpoint),
+      root: unescape(root), type }]
   })
 }
 

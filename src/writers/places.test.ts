@@ -21,12 +21,12 @@ test('places are resolved, each once, with the mount that they lie on', async ()
   await mkdir(`${path}/other/real`, { recursive: true })
   await symlink(`${path}/other/real`, `${path}/data/link`)
   await host.mount(
-    `1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:9 / ${path}/other rw - nfs4 nas:/x rw\n`)
+    `1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:9 /a\\040b ${path}/other rw - nfs4 nas:/x rw\n`)
   const found = await locatePlaces(
     [`${path}/data`, `${path}/data/link`, `${path}/other/real`], PID, procRoot)
   assert.deepEqual(found, { state: 'located', places: [
     { path: `${path}/data`, mountpoint: '/', type: 'ext4' },
-    { path: `${path}/other/real`, mountpoint: `${path}/other`, type: 'nfs4' },
+    { path: `${path}/other/real`, mountpoint: `${path}/other`, type: 'nfs4', root: '/a b' },
   ] })
 })
 

@@ -28,8 +28,9 @@ export async function locatePlaces(
     if (mount === undefined) {
       return { state: 'unknown', detail: `it is not known which mount ${real.path} lies on` }
     }
-    const { mountpoint, type } = mount
-    places.set(real.path, { path: real.path, mountpoint, type })
+    const { mountpoint, root, type } = mount
+    places.set(real.path, {
+      path: real.path, mountpoint, type, ...root === '/' ? {} : { root } })
   }
   return places.size === 0 ? { state: 'unknown', detail: 'no place was named' }
     : { state: 'located', places: [...places.values()] }

@@ -71,6 +71,8 @@ export interface Captured {
   readonly device?: string
   readonly application: Pick<ApplicationEvidence, 'name'> & { readonly writer: WriterEvidence }
   readonly paths: readonly string[]
+  /** What of the volume was mounted; default all of it. */
+  readonly root?: string
   /** Files that no writer holds: names of applications to paths. */
   readonly incidental?: Readonly<Record<string, string>>
 }
@@ -86,8 +88,9 @@ export async function checkOn(
 /** The check of the application, then those of what is incidental. */
 export async function checksOn(
   source: BlockSource, captured: Captured, t: TestContext): Promise<readonly Check[]> {
-  const { mountpoint, application, paths } = captured
-  const places = paths.map((path) => ({ path, mountpoint }))
+  const { mountpoint, application, paths, root } = captured
+  const places = paths.map((path) =>
+    ({ path, mountpoint, ...root === undefined ? {} : { root } }))
   const disks = [{ id: 'vda', source }]
   const probed = await probeSet(disks, t.signal)
   const evidence = evidenceOf(captured, {

@@ -59,6 +59,9 @@ test('a database is found in a partition, in a logical volume and behind links',
     }
     assert.match(await answer(plain, { paths: [join(folder.path, 'loop', 'it.db')] }),
       /^silent .* goes through too many links/)
+    const bound = { mountpoint: '/srv/app', root: '/app', paths: ['/srv/app/it.db'] }
+    assert.match(await answer(plain, bound), /^confirms its change counter/)
+    assert.match(await answer(plain, { ...bound, root: '/near' }), /^silent no database lies/)
     assert.match(await answer(plain, { paths: [join(folder.path, 'app', 'gone.db')] }),
       /^silent no database lies where it was/)
 

@@ -117,7 +117,9 @@ const application: fc.Arbitrary<ApplicationEvidence> = fc.oneof(
       fc.record({ state: fc.constant('located' as const), diskIds }),
       fc.record({
         state: fc.constant('located' as const), diskIds,
-        places: fc.array(fc.record({ path: text, mountpoint: text }), { maxLength: 2 }) }),
+        places: fc.array(fc.record(
+          { path: text, mountpoint: text, root: text },
+          { requiredKeys: ['path', 'mountpoint'] }), { maxLength: 2 }) }),
       fc.record({ state: fc.constantFrom('outside', 'unknown'), detail: text })),
     writer }))
 

@@ -5,7 +5,7 @@ import { isFault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
 import {
   claimsOf, mountedVolumes, type ApplicationEvidence, type Check, type Claim, type Evidence,
-  type GradeResult, type SetProbe,
+  type GradeResult, type MountedVolume, type SetProbe,
 } from '../../consistency/mod.ts'
 import type { BlockSource } from '../../disk/mod.ts'
 import { lookAtAccess } from './check-access.ts'
@@ -61,11 +61,21 @@ export async function checkDatabases(
   for (const claim of [...claims, ...others]) {
     const application = applications.find(({ name }) => printable(name) === claim.subject)
     using limit = deadline(clock, APPLICATION_MS, `reading ${claim.subject}`, signal)
-    const files = new GuestFiles(mounts, volumeOpener(disks, limit.signal))
+    const own = mounts.map((mount) => ({ ...mount, ...rootOf(mount, application) }))
+    const files = new GuestFiles(own, volumeOpener(disks, limit.signal))
     const finding = await check(application, files, limit.signal, signal)
     checks.push({ name: 'image', claim, answer: finding.answer, detail: printable(finding.detail) })
   }
   return checks
+}
+
+/** What the application's own places say of the mount. */
+function rootOf(
+  { mountpoint }: MountedVolume, application: ApplicationEvidence | undefined,
+): Pick<MountedVolume, 'root'> {
+  const places = application?.data.state === 'located' ? application.data.places ?? [] : []
+  const root = places.find((place) => place.mountpoint === mountpoint)?.root
+  return root === undefined ? {} : { root }
 }
 
 function readerOf(

@@ -85,14 +85,14 @@ export class GuestFiles {
   async #real(path: string): Promise<Found | undefined> {
     const mount = this.#mountOf(path)
     if (mount === undefined) throw unreadable(`it is not known which volume ${path} lies on`)
-    const { mountpoint, type, volume } = mount
+    const { mountpoint, type, volume, root = '/' } = mount
     if (volume === undefined) throw unreadable(`it is not known which volume ${mountpoint} is`)
     if (volume.type !== 'ext') {
       throw unreadable(`${mountpoint} is of the type ${type}, of which no files are read`)
     }
     const fileSystem = await this.#open(volume)
     let number = fileSystem.root
-    for (const part of partsOf(path).slice(partsOf(mountpoint).length)) {
+    for (const part of [...partsOf(root), ...partsOf(path).slice(partsOf(mountpoint).length)]) {
       const next = (await this.#folder(fileSystem, number, `${mountpoint} ${number}`)).get(part)
       if (next === undefined) return undefined
       number = next
