@@ -1,16 +1,15 @@
 /**
- * SQLite's own check of a whole database, on a copy, by a program that can do no harm: with an
- * account that owns nothing, without network, with limits on memory, time and files. A hostile
- * database may be made for a fault in that program.
+ * SQLite's own check of a whole database, on a copy, by a confined program: a hostile database may
+ * be made for a fault in it.
  */
 
 import { chown, mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isFault } from '../../base/fault.ts'
-import { runProgram } from '../../base/program.ts'
 import { printable } from '../../base/text.ts'
 import type { ImageFile } from '../../disk/mod.ts'
+import { canConfine, NOBODY, runConfined } from './confined.ts'
 
 export type Integrity =
   | { readonly state: 'ok' }
@@ -19,39 +18,34 @@ export type Integrity =
 
 /** Of the database and its log, which are copied. */
 const MAX_BYTES = 256 * 1024 ** 2
+/** What an application may have put in itself, and no capture could: values its schema forbids. */
+const OF_THE_DATA = /^(CHECK constraint failed in|(NULL|TEXT|NUMERIC|non-\w+) value in) /
 const PIECE_BYTES = 1024 * 1024
-/** An account of every Linux that owns no files: `nobody`. */
-const NOBODY = 65_534
-const LIMITS = ['--as=536870912', '--cpu=40', '--nofile=32', '--nproc=8', '--core=0',
-  `--fsize=${2 * MAX_BYTES}`]
-
 /** `log`: its write-ahead log, if there is one. Faults: those of reading. */
 export async function checkIntegrity(
   database: ImageFile, log: ImageFile | undefined, signal: AbortSignal): Promise<Integrity> {
   if (database.sizeBytes + (log?.sizeBytes ?? 0) > MAX_BYTES) {
     return notChecked(`it is larger than ${MAX_BYTES >> 20} MiB`)
   }
-  if (process.geteuid?.() !== 0) return notChecked('only root can confine the program that does')
+  if (!canConfine()) return notChecked('only root can confine the program that does')
   const folder = await mkdtemp(join(tmpdir(), 'stillpoint-sqlite-'))
   try {
     await copy(database, join(folder, 'it.db'))
     if (log !== undefined) await copy(log, join(folder, 'it.db-wal'))
     await chown(folder, NOBODY, NOBODY)
-    const { stdout } = await runProgram('unshare', [
-      '--net', '--ipc', '--mount', '--', 'setpriv', '--pdeathsig=KILL', '--no-new-privs',
-      `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', '--inh-caps=-all',
-      '--bounding-set=-all', 'prlimit', ...LIMITS, '--',
-      'sqlite3', '-safe', '-batch', '-noheader', '-list', '-init', '/dev/null', 'it.db',
-      'pragma trusted_schema = off; pragma integrity_check(1);',
-    ], {
-      signal, cwd: folder, maxOutputBytes: 64 * 1024,
-      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/nonexistent', LC_ALL: 'C' } })
-    const said = printable(Buffer.from(stdout).toString().trim(), 200)
-    return said === 'ok' ? { state: 'ok' } : { state: 'damaged', said }
+    const { stdout } = await runConfined('sqlite3', [
+      '-safe', '-batch', '-noheader', '-list', '-init', '/dev/null', 'it.db',
+      'pragma trusted_schema = off; pragma integrity_check(20);',
+    ], folder, signal)
+    const lines = Buffer.from(stdout).toString().split('\n')
+      .filter((line) => line !== '' && !line.startsWith('***'))
+    if (lines.length === 0) return notChecked('the program that does said nothing')
+    const said = lines.find((line) => line !== 'ok' && !OF_THE_DATA.test(line))
+    return said === undefined ? { state: 'ok' } : { state: 'damaged', said: printable(said, 200) }
   } catch (error) {
     if (signal.aborted || !isFault(error, 'program-missing', 'program-failed')) throw error
     // The program also ends with an error where the file is no database for it.
-    const isDamage = /malformed|not a database|disk image/.test(error.message)
+    const isDamage = /disk image is malformed|file is not a database/.test(error.message)
     return isDamage ? { state: 'damaged', said: printable(error.message, 200) }
       : notChecked(printable(error.message, 200))
   } finally {
