@@ -56,7 +56,10 @@ export async function capture(
   const disks: OpenDisk[] = []
   for (const { id } of taken.evidence.instant.disks) {
     const source = sources.use(await taken.committed.open(id, signal))
-    disks.push({ id, source, plan: await checkedPlan(request, plans.get(id), source, signal) })
+    const lost = taken.committed.lostBases?.get(id)
+    const plan: PlannedDisk | undefined = lost === undefined ? plans.get(id)
+      : { base: { full: lost }, stored: undefined }
+    disks.push({ id, source, plan: await checkedPlan(request, plan, source, signal) })
   }
   const { before, after } = taken.evidence.fileSystems
   const probed: Evidence = {

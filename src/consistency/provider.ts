@@ -6,7 +6,7 @@
  */
 
 import type { BlockSource } from '../disk/mod.ts'
-import type { SetTracking, TrackingRequest } from './change-tracking.ts'
+import type { FullReason, SetTracking, TrackingRequest } from './change-tracking.ts'
 import type { DiskLeftOut } from './coverage.ts'
 import type { FileSystemList } from './evidence.ts'
 import type { FileSystemFreezer } from './freezer.ts'
@@ -179,6 +179,8 @@ export interface CommittedSet {
   readonly method: string
   /** True if the method guarantees one instant for all disks. */
   readonly oneInstant: boolean
+  /** Of disks with a base: why it turned out at the instant not to hold, so that all is read. */
+  readonly lostBases?: ReadonlyMap<string, FullReason>
   /**
    * Opens a captured disk for reading; the source faults with `snapshot-broken` or `scratch-full`
    * once the instant can no longer be read. Dispose each source before the PreparedSet.

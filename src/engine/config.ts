@@ -106,6 +106,7 @@ const vsphereSchema = z.strictObject({
     if (digits === undefined) throw new Error('is no fingerprint, 64 hexadecimal digits')
     return digits
   }).optional(),
+  stateDir: path.optional(),
 })
 
 const platformSchema = z.discriminatedUnion('type', [qemuSchema, libvirtSchema, vsphereSchema], {
@@ -195,7 +196,7 @@ export function parseConfig(text: string, file: string): Config {
           ['qmp', 'guardianQmp', 'agent', 'channel', 'scratchDir', 'runDir'], inFolder)
         : platform.type === 'libvirt'
           ? resolvePaths(platform, ['scratchDir', 'socketDir', 'runDir'], inFolder)
-          : resolvePaths(platform, ['passwordFile'], inFolder)),
+          : resolvePaths(platform, ['passwordFile', 'stateDir'], inFolder)),
     ])),
     machines: new Map(Object.entries(machines).map(([key, machine]) => [
       key,

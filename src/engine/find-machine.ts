@@ -128,7 +128,8 @@ function absoluteTarget(target: PlatformTarget, workingDir: string): PlatformTar
   if (target.type === 'vsphere') {
     const { options } = target
     return { type: target.type, options: {
-      ...options, passwordFile: resolve(workingDir, options.passwordFile) } }
+      ...options, passwordFile: resolve(workingDir, options.passwordFile),
+      ...withoutUndefined({ stateDir: absolute(options.stateDir) }) } }
   }
   const { options } = target
   const { qmp, guardianQmp, agent, channel, scratchDir } = options
@@ -151,10 +152,10 @@ function placeOf(
     }
   }
   if (platform.type === 'vsphere') {
-    const { type, fingerprint, ...options } = platform
+    const { type, fingerprint, stateDir, ...options } = platform
     return {
       platformName: key, machineName: machine, settings,
-      target: { type, options: { ...options, ...withoutUndefined({ fingerprint }) } },
+      target: { type, options: { ...options, ...withoutUndefined({ fingerprint, stateDir }) } },
     }
   }
   // QEMU may have any name or none: what the configuration calls the machine counts.

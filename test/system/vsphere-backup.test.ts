@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { systemClock } from '../../src/base/clock.ts'
 import { quietEnvironment } from '../../src/base/program.ts'
 import {
-  makeZip, vcsimMissing, VsphereBench, type FrontHandler,
+  makeZip, soapAnswer, vcsimMissing, VsphereBench, type FrontHandler,
 } from '../../src/providers/testing/mod.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../bin/stillpoint', import.meta.url))
@@ -50,7 +50,8 @@ class Round implements AsyncDisposable {
     await writeFile(join(folder, 'stillpoint.yaml'), [
       'repository: { path: repo, passwordFile: password }', 'evidence: { key: key }',
       'platforms:', '  vc:', '    type: vsphere', `    url: ${options.url}`, '    user: u',
-      '    passwordFile: password', `    fingerprint: ${options.fingerprint ?? ''}`,
+      '    passwordFile: password', '    stateDir: state',
+      `    fingerprint: ${options.fingerprint ?? ''}`,
       'machines:', `  ${machine}: { platform: vc }`, ''].join('\n'))
     const round = new Round(bench, readFileSync(image))
     assert.equal((await round.run('init')).code, 0)
@@ -79,6 +80,15 @@ class Round implements AsyncDisposable {
     return { stderr, ...last as Omit<Backup, 'code' | 'stderr'>, code }
   }
 
+  /** The disk of the newest point, restored into a folder of that name. */
+  async restored(name: string): Promise<Buffer> {
+    const { code, stderr } = await this.run('restore', 'latest', '--to', name)
+    assert.equal(code, 0, stderr)
+    const file = execFileSync('find', [name, '-type', 'f', '-name', 'scsi0-0*'],
+      { cwd: this.bench.folder, encoding: 'utf8' }).trim()
+    return readFile(join(this.bench.folder, file))
+  }
+
   /** Tools run, and whatever snapshot is made next leaves this manifest. */
   async stageTools(): Promise<void> {
     await this.bench.stage({
@@ -98,6 +108,8 @@ interface Backup {
   readonly method: string
   readonly reasons: readonly { readonly code: string }[]
   readonly bytesRead: number
+  readonly mode: string
+  readonly reason: string
   readonly applications: readonly { readonly name: string; readonly contract: string }[]
   readonly coverage: { readonly kind: string; readonly leftOut: readonly { reason: string }[] }
 }
@@ -136,11 +148,7 @@ suite('backups of a machine on vcsim', { skip }, () => {
         [0, 'crash', true, 'vsphere-snapshot'])
       assert.deepEqual(codes(backup).slice(0, 1), ['platform-held-nothing'])
       assert.deepEqual((await bench.read()).snapshots, [])
-      const restored = await round.run('restore', 'latest', '--to', 'out')
-      assert.equal(restored.code, 0, restored.stderr)
-      const file = execFileSync('find', ['out', '-type', 'f', '-name', 'scsi0-0*'],
-        { cwd: bench.folder, encoding: 'utf8' }).trim()
-      assert.ok(Buffer.compare(await readFile(join(bench.folder, file)), round.image) === 0)
+      assert.ok(Buffer.compare(await round.restored('out'), round.image) === 0)
     })
 
   test('a machine that is off is graded from its image, whatever "quiesced" says', async () => {
@@ -204,6 +212,45 @@ suite('backups of a machine on vcsim', { skip }, () => {
     assert.deepEqual([backup.code, backup.coverage.kind, backup.stored], [3, 'partial', true])
     assert.deepEqual(backup.coverage.leftOut.map(({ reason }) => reason), ['independent'])
   })
+
+  test('[front of ours] increments read what changed alone, and a lie about it is caught',
+    async () => {
+      let told: readonly (readonly [number, number])[] = []
+      await using round = await Round.start(({ method }, response) => {
+        if (method !== 'QueryChangedDiskAreas') return false
+        const areas = told.map(([start, length]) => '<changedArea>' +
+          `<start>${start}</start><length>${length}</length></changedArea>`)
+        response.end(soapAnswer(method, '<returnval><startOffset>0</startOffset>' +
+          `<length>${DISK_BYTES}</length>${areas.join('')}</returnval>`))
+        return true
+      })
+      const { bench } = round
+      await bench.task('ReconfigVM_Task', bench.ref,
+        '<spec><changeTrackingEnabled>true</changeTrackingEnabled></spec>')
+      const moveOn = (count: number): Promise<void> => bench.changeDisk(DISK_BYTES,
+        `<diskMode>persistent</diskMode><uuid>u</uuid><changeId>52 d3/${count}</changeId>`)
+      await moveOn(1)
+      const first = await round.backup()
+      assert.deepEqual([first.mode, first.bytesRead], ['full', DISK_BYTES])
+      const changed = Buffer.from(round.image)
+      changed.fill('new', 3 * MIB, 3 * MIB + 100)
+      changed.fill('new', DISK_BYTES - 4096)
+      told = [[3 * MIB, 65_536], [DISK_BYTES - 65_536, 65_536]]
+      await bench.fillDisk(changed)
+      await moveOn(2)
+      const second = await round.backup()
+      assert.deepEqual([second.mode, second.bytesRead], ['incremental', MIB], second.stderr)
+      assert.ok(Buffer.compare(await round.restored('second'), changed) === 0)
+      told = []
+      const lied = Buffer.alloc(DISK_BYTES, 'what nobody was told of')
+      await bench.fillDisk(lied)
+      await moveOn(3)
+      const third = await round.backup()
+      assert.deepEqual([third.mode, third.bytesRead], ['full', DISK_BYTES])
+      assert.match(third.reason, /a sample showed changes/)
+      assert.match(third.stderr, /backup\.audit-failed/)
+      assert.ok(Buffer.compare(await round.restored('third'), lied) === 0)
+    })
 
   test('a backup that is killed while it reads leaves a snapshot, which the next one removes',
     async () => {

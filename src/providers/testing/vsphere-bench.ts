@@ -75,7 +75,7 @@ export class VsphereBench implements AsyncDisposable {
       client, await find('Datastore', DATASTORE), ['info'], signal)
     return new VsphereBench({
       options: {
-        url: front?.url ?? sim.url, user: 'u', passwordFile,
+        url: front?.url ?? sim.url, user: 'u', passwordFile, stateDir: join(folder, 'state'),
         fingerprint: front?.fingerprint ?? fingerprint },
       folder, client, front,
       ref: await find('VirtualMachine', MACHINE),
@@ -117,7 +117,7 @@ export class VsphereBench implements AsyncDisposable {
     return readMachine(this.client, this.ref, signal)
   }
 
-  /** Sets properties of the machine, as `guest.toolsRunningStatus`, in vcsim's own way. */
+  /** Sets properties of the machine in vcsim's own way: to texts, or to what `<value>` says. */
   async stage(properties: Readonly<Record<string, string>>): Promise<void> {
     const options = Object.entries(properties).map(([key, value]) =>
       `<extraConfig xsi:type="OptionValue">${textElement('key', `SET.${key}`)}${

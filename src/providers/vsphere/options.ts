@@ -1,6 +1,8 @@
 /** What names a vCenter or an ESXi host, and who logs in there. */
 
 import { open } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
 import { Fault } from '../../base/fault.ts'
 import { Secret } from '../../base/secret.ts'
 import { printable } from '../../base/text.ts'
@@ -14,6 +16,13 @@ export interface VsphereOptions {
   readonly passwordFile: string
   /** The one certificate that is believed; without it, those of authorities this host trusts. */
   readonly fingerprint?: CertificateFingerprint
+  /** Where it is kept since when changes are known; default `defaultStateDir`. */
+  readonly stateDir?: string
+}
+
+/** `/var/lib/stillpoint` for root, else the user's own: it outlives a restart (FHS 5.8). */
+export function defaultStateDir(userId: number): string {
+  return userId === 0 ? '/var/lib/stillpoint' : join(homedir(), '.local/state/stillpoint')
 }
 
 /** A password is a line; more is another file. */
@@ -36,8 +45,8 @@ export function checkSdkUrl(text: string): string {
 }
 
 /**
- * Parses what follows `vsphere:`: `URL,user=NAME,password-file=PATH[,fingerprint=HEX]`. A comma
- * inside a value is written twice. Faults: `usage`.
+ * Parses what follows `vsphere:`: `URL,user=NAME,password-file=PATH[,fingerprint=HEX][,state=DIR]`.
+ * A comma inside a value is written twice. Faults: `usage`.
  */
 export function parseVsphereTarget(text: string): VsphereOptions {
   const [address = '', ...parts] = text.replaceAll(',,', '\u0000').split(',')
@@ -45,7 +54,7 @@ export function parseVsphereTarget(text: string): VsphereOptions {
   const found = new Map<string, string>()
   for (const part of parts) {
     const [key = '', ...rest] = part.split('=')
-    if (!['user', 'password-file', 'fingerprint'].includes(key) || rest.join('=') === '') {
+    if (!['user', 'password-file', 'fingerprint', 'state'].includes(key) || rest.join('=') === '') {
       throw usage(`"${printable(key, 64)}" is not understood`)
     }
     if (found.has(key)) throw usage(`${key}= is given twice`)
@@ -55,7 +64,11 @@ export function parseVsphereTarget(text: string): VsphereOptions {
   const passwordFile = found.get('password-file')
   if (user === undefined) throw usage('user= is missing')
   if (passwordFile === undefined) throw usage('password-file= is missing')
-  return { url: urlOf(address), user, passwordFile, ...pinOf(found.get('fingerprint')) }
+  const stateDir = found.get('state')
+  return {
+    url: urlOf(address), user, passwordFile, ...pinOf(found.get('fingerprint')),
+    ...stateDir === undefined ? {} : { stateDir },
+  }
 }
 
 function urlOf(address: string): string {

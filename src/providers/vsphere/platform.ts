@@ -9,7 +9,7 @@ import type { ProviderContext } from '../machine/context.ts'
 import {
   MACHINE_PATHS, parseMachine, parseSummary, SUMMARY_PATHS, type VimMachine,
 } from './machine.ts'
-import { readPassword, type VsphereOptions } from './options.ts'
+import { defaultStateDir, readPassword, type VsphereOptions } from './options.ts'
 import { VsphereProvider } from './provider.ts'
 import { VimClient } from './vim/client.ts'
 import { HttpsClient } from './vim/https.ts'
@@ -27,16 +27,19 @@ export async function openVspherePlatform(
   await using stack = new AsyncDisposableStack()
   const http = stack.use(new HttpsClient(new URL(options.url), options.fingerprint))
   const client = stack.use(await VimClient.connect({ http, account, clock, log }, signal))
-  return new VspherePlatform(client, stack.move())
+  const { stateDir = defaultStateDir(process.getuid?.() ?? 0) } = options
+  return new VspherePlatform(client, stateDir, stack.move())
 }
 
 class VspherePlatform implements Platform {
   readonly kind = 'vsphere'
   readonly #client: VimClient
+  readonly #stateDir: string
   readonly #resources: AsyncDisposableStack
 
-  constructor(client: VimClient, resources: AsyncDisposableStack) {
+  constructor(client: VimClient, stateDir: string, resources: AsyncDisposableStack) {
     this.#client = client
+    this.#stateDir = stateDir
     this.#resources = resources
   }
 
@@ -60,7 +63,8 @@ class VspherePlatform implements Platform {
   }
 
   provider(name: string): Provider {
-    return new VsphereProvider(this.#client, (signal) => this.#find(name, signal))
+    return new VsphereProvider(
+      this.#client, (signal) => this.#find(name, signal), this.#stateDir)
   }
 
   /** By its name, or by its id (`vm-57`) where names repeat. */

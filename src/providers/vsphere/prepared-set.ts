@@ -5,8 +5,9 @@ import { Fault, isFault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
 import type {
   CommittedSet, DiskLeftOut, PlatformHeldSet, PlatformQuiesce, PowerState, QuiesceLevel, SetDisk,
+  SetTracking,
 } from '../../consistency/mod.ts'
-import type { BlockSource } from '../../disk/mod.ts'
+import { clip, type BlockSource, type Range } from '../../disk/mod.ts'
 import { DatastoreReader, fileIn, parseDatastorePath } from './datastore.ts'
 import { parseDevices, type VimDisk } from './devices.ts'
 import { flatFileOf, whyNotReadable } from './flat-disk.ts'
@@ -15,9 +16,11 @@ import type { VimMachine } from './machine.ts'
 import { assessQuiesce, type ManifestFile } from './quiesce.ts'
 import { bestLevel, isWindows } from './remarks.ts'
 import {
-  finishSnapshot, nameFor, readMachine, removeSnapshot, snapshotHardware, startSnapshot,
+  enableTracking, finishSnapshot, nameFor, readMachine, removeSnapshot, snapshotHardware,
+  startSnapshot,
   type Quiescing,
 } from './snapshots.ts'
+import type { VsphereTracking } from './tracking.ts'
 import type { VimClient } from './vim/client.ts'
 import type { Moref } from './vim/soap.ts'
 
@@ -35,6 +38,8 @@ export interface SetParts {
   readonly disks: readonly VimDisk[]
   readonly leftOut: readonly DiskLeftOut[]
   readonly reader: DatastoreReader
+  /** Undefined where the request asked for none. */
+  readonly tracking: VsphereTracking | undefined
 }
 
 export class VsphereSet implements PlatformHeldSet {
@@ -43,6 +48,7 @@ export class VsphereSet implements PlatformHeldSet {
   readonly disks: readonly SetDisk[]
   readonly leftOut: readonly DiskLeftOut[]
   readonly power: PowerState
+  readonly tracking?: SetTracking
   readonly #parts: SetParts
   /** From the moment on at which a snapshot of ours may exist. */
   #mayExist = false
@@ -55,6 +61,7 @@ export class VsphereSet implements PlatformHeldSet {
     this.disks = parts.disks.map(({ id, sizeBytes }) => ({ id, sizeBytes }))
     this.leftOut = parts.leftOut
     this.power = parts.machine.power
+    if (parts.tracking !== undefined) this.tracking = parts.tracking
   }
 
   async commitQuiesced(
@@ -64,6 +71,8 @@ export class VsphereSet implements PlatformHeldSet {
     const asked = this.#quiescing()
     const { snapshot, failure } = await this.#take(asked, signal)
     const files = await this.#filesOf(snapshot, signal)
+    const { changes, lostBases } = await this.#parts.tracking?.take(snapshot, files, signal) ??
+      { changes: new Map<string, readonly Range[]>(), lostBases: new Map<string, never>() }
     const after = await readMachine(client, machine.ref, signal)
     const taken = after.snapshots.find(({ ref }) => ref.id === snapshot.id)
     const quiesce = assessQuiesce({
@@ -71,8 +80,9 @@ export class VsphereSet implements PlatformHeldSet {
       manifest: await this.#manifest(taken?.manifest, after, signal),
     })
     return {
-      method: 'vsphere-snapshot', oneInstant: true, quiesce,
-      open: (diskId, signal) => this.#open(diskId, files, signal),
+      method: 'vsphere-snapshot', oneInstant: true, quiesce, lostBases,
+      open: async (diskId, signal) => withChanges(
+        await this.#open(diskId, files, signal), changes.get(diskId)),
       stillIntact: (signal) => this.#stillIntact(snapshot, signal),
     }
   }
@@ -196,7 +206,26 @@ export class VsphereSet implements PlatformHeldSet {
     }
   }
 
+  /**
+   * Switches change tracking on, which takes effect once the machine was held for a moment: by a
+   * snapshot that is removed again. That it cannot be done is no fault. Call it before the commit.
+   */
+  async beginTracking(signal: AbortSignal): Promise<void> {
+    const { client, machine } = this.#parts
+    try {
+      await enableTracking(client, machine.ref, signal)
+      this.#mayExist = true
+      await this.#make('none', signal)
+      await this.#removeAll(signal)
+    } catch (error) {
+      throwIfAborted(signal)
+      if (!isFault(error)) throw error
+      client.log.warn('vsphere-not-tracked', { reason: error.message })
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#parts.tracking?.settle()
     if (!this.#mayExist) return
     const { client, machine, pointId } = this.#parts
     using limit = deadline(client.clock, RELEASE_LIMIT_MS, 'the release of the snapshot')
@@ -227,5 +256,17 @@ export class VsphereSet implements PlatformHeldSet {
     if (now?.needsConsolidation !== true) return
     client.log.warn('vsphere-consolidation-needed', {
       machine: machine.name, advice: 'Consolidate its disks (vSphere Client, Snapshots).' })
+  }
+}
+
+/** The source, which then knows what has changed since its base. */
+function withChanges(source: BlockSource, changed: readonly Range[] | undefined): BlockSource {
+  if (changed === undefined) return source
+  const { name, sizeBytes } = source
+  return {
+    name, sizeBytes,
+    read: (offset, length, signal) => source.read(offset, length, signal),
+    changes: async function* (range) { yield* clip(changed, range) },
+    [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
   }
 }

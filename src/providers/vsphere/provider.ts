@@ -13,16 +13,20 @@ import { VsphereSet } from './prepared-set.ts'
 import { missingPrivileges } from './privileges.ts'
 import { bestLevel, remarksOn } from './remarks.ts'
 import { readMachine, sweepSnapshots } from './snapshots.ts'
+import { VsphereTracking } from './tracking.ts'
 import type { VimClient } from './vim/client.ts'
 
 export class VsphereProvider implements Provider {
   readonly name = 'vsphere'
   readonly #client: VimClient
   readonly #find: (signal: AbortSignal) => Promise<VimMachine>
+  readonly #stateDir: string
 
-  constructor(client: VimClient, find: (signal: AbortSignal) => Promise<VimMachine>) {
+  constructor(
+    client: VimClient, find: (signal: AbortSignal) => Promise<VimMachine>, stateDir: string) {
     this.#client = client
     this.#find = find
+    this.#stateDir = stateDir
   }
 
   async survey(exclude: readonly string[], signal: AbortSignal): Promise<ProviderSurvey> {
@@ -55,11 +59,27 @@ export class VsphereProvider implements Provider {
       if (why !== undefined) throw why
     }
     const reader = new DatastoreReader(client, await datacenterPath(client, machine.ref, signal))
-    return new VsphereSet({
-      client, machine, disks, leftOut, reader, pointId: request.pointId })
+    const { pointId, tracking: wanted } = request
+    const tracking = wanted === undefined ? undefined : await VsphereTracking.begin({
+      client, machine, disks, pointId, request: wanted, stateDir: this.#stateDir })
+    const set = new VsphereSet({ client, machine, disks, leftOut, reader, pointId, tracking })
+    if (tracking === undefined || !mayBeginTracking(machine)) return set
+    try {
+      await set.beginTracking(signal)
+      return set
+    } catch (error) {
+      await set[Symbol.asyncDispose]()
+      throw error
+    }
   }
 
   async recover(signal: AbortSignal): Promise<readonly string[]> {
     return sweepSnapshots(this.#client, await this.#find(signal), signal)
   }
+}
+
+/** With a snapshot there, what would be tracked could be wrong without a word. */
+function mayBeginTracking(machine: VimMachine): boolean {
+  return !machine.tracksChanges && machine.canTrackChanges && machine.hardwareVersion >= 7 &&
+    machine.snapshots.length === 0
 }

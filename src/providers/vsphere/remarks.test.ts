@@ -83,7 +83,7 @@ test('what else bears on backups is said, with what is missing by name', () => {
   assert.equal(says({ config: '<changeTrackingEnabled>true</changeTrackingEnabled>' },
     'change tracking'), 'on')
   assert.match(says({ values: { 'capability.changeTrackingSupported': 'true' } },
-    'change tracking') ?? '', /^off$/)
+    'change tracking') ?? '', /^off: .* switches it on$/)
   const lacking = remarksOn(machine({}), { missing: ['Datastore.Browse'] })
   assert.equal(lacking.find(({ name }) => name === 'privileges')?.says, 'missing: Datastore.Browse')
 })

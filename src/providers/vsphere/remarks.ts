@@ -103,7 +103,9 @@ function trackingRemark(machine: VimMachine): SurveyRemark {
     return { name, says: `impossible with hardware version ${machine.hardwareVersion}`,
       advice: 'Upgrade the hardware version of the machine.' }
   }
-  return { name, says: machine.canTrackChanges ? 'off' : 'off, and the host may not offer it' }
+  return { name, says: machine.canTrackChanges
+    ? 'off: a backup of the machine without snapshots switches it on'
+    : 'off, and the host does not say that it offers it' }
 }
 
 function privilegeRemark(report: PrivilegeReport): SurveyRemark {

@@ -36,6 +36,7 @@ export interface SnapshotOwner {
 const CREATE_LIMIT_MS = 16 * 60_000
 /** The merging of what was written meanwhile; it goes on at the server when nobody waits. */
 const REMOVE_LIMIT_MS = 30 * 60_000
+const RECONFIGURE_LIMIT_MS = 5 * 60_000
 /** In minutes; the least that vSphere takes is 5. */
 const QUIESCE_MINUTES = 15
 
@@ -132,6 +133,17 @@ function quiesceSpec(quiescing: Quiescing): string {
       '<vssBackupType>5</vssBackupType><vssBootableSystemState>true</vssBootableSystemState>' +
       '<vssPartialFileSupport>false</vssPartialFileSupport>' +
       '<vssBackupContext>ctx_backup</vssBackupContext></quiesceSpec>'
+}
+
+/** Switches change tracking on. Only for a machine without snapshots: with one it is not kept. */
+export async function enableTracking(
+  client: VimClient, machine: Moref, signal: AbortSignal): Promise<void> {
+  const doing = 'to track the changes of the machine'
+  const answer = await client.call('ReconfigVM_Task', machine,
+    '<spec><changeTrackingEnabled>true</changeTrackingEnabled></spec>',
+    { changes: true, doing }, signal)
+  await taskResult(client, morefOf(childOf(answer, 'returnval'), 'the task of a change'),
+    { doing, limitMs: RECONFIGURE_LIMIT_MS }, signal)
 }
 
 /**
