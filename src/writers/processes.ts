@@ -25,6 +25,19 @@ const MAX_ARGS_BYTES = 256 * 1024
 /** Twice the usual greatest number of processes. */
 const MAX_PROCESSES = 65_536
 
+/** One that has the name of a server and may not be looked at: of another account than ours. */
+export interface HiddenProcess {
+  readonly pid: number
+  readonly parent: number
+  /** `writer-failed` */
+  readonly why: Fault
+}
+
+export interface FoundProcesses {
+  readonly seen: readonly ServerProcess[]
+  readonly hidden: readonly HiddenProcess[]
+}
+
 /**
  * Processes whose executable has one of these base names, by process id. One that ends meanwhile is
  * left out. Fault: `writer-failed` if there is one that may not be looked at.
@@ -32,13 +45,24 @@ const MAX_PROCESSES = 65_536
 export async function findProcesses(
   procRoot: string, programs: readonly string[], signal: AbortSignal,
 ): Promise<readonly ServerProcess[]> {
-  const found: ServerProcess[] = []
+  const { seen, hidden: [hidden] } = await lookForProcesses(procRoot, programs, signal)
+  if (hidden !== undefined) throw hidden.why
+  return seen
+}
+
+/** As `findProcesses`, and those that may not be looked at. */
+export async function lookForProcesses(
+  procRoot: string, programs: readonly string[], signal: AbortSignal): Promise<FoundProcesses> {
+  const seen: ServerProcess[] = []
+  const hidden: HiddenProcess[] = []
   for (const pid of await processIds(procRoot)) {
     throwIfAborted(signal)
     const server = await readProcess(`${procRoot}/${pid}`, pid, programs)
-    if (server !== undefined) found.push(server)
+    if (server === undefined) continue
+    if ('why' in server) hidden.push(server)
+    else seen.push(server)
   }
-  return found
+  return { seen, hidden }
 }
 
 /** All there are, the smallest first. Fault: `writer-failed` if they are more than can be. */
@@ -51,7 +75,8 @@ export async function processIds(procRoot: string): Promise<readonly number[]> {
 }
 
 async function readProcess(
-  folder: string, pid: number, programs: readonly string[]): Promise<ServerProcess | undefined> {
+  folder: string, pid: number, programs: readonly string[],
+): Promise<ServerProcess | HiddenProcess | undefined> {
   try {
     // Anybody may read `comm`; the kernel keeps 15 bytes of a program's name there.
     const comm = readComm(folder)
@@ -70,9 +95,12 @@ async function readProcess(
   } catch (error) {
     if (isGone(error)) return undefined
     if (isFault(error)) throw error
-    throw new Fault('writer-failed', `process ${pid} may be a server and cannot be looked at`, {
-      cause: error, advice: 'Run the agent as root: it must see the files of the servers it asks.',
-    })
+    // Whose child it is, anybody may read.
+    const status = await readSmallFile(`${folder}/status`, MAX_STATUS_BYTES).catch(() => '')
+    return { pid, parent: Number(field(status, 'PPid')[0] ?? 0), why: new Fault(
+      'writer-failed', `process ${pid} may be a server and cannot be looked at`, {
+        cause: error,
+        advice: 'Run the agent as root: it must see the files of the servers it asks.' }) }
   }
 }
 

@@ -5,7 +5,7 @@ import { basename, join } from 'node:path'
 import { Fault, isFault } from '../../base/fault.ts'
 import type { DiscoveredApplication } from '../../consistency/mod.ts'
 import { locatePlaces, MAX_PLACES } from '../places.ts'
-import { findProcesses, type ServerProcess } from '../processes.ts'
+import { lookForProcesses, type ServerProcess } from '../processes.ts'
 import { readSmallFile } from '../small-file.ts'
 
 export interface Cluster {
@@ -23,17 +23,26 @@ export interface Cluster {
 const PROGRAMS = ['postgres', 'postmaster']
 const MAX_RECORD_BYTES = 16 * 1024
 
+export interface FoundClusters {
+  /** Every one that we may look at. */
+  readonly clusters: readonly Cluster[]
+  /** The others: of an agent that is not root, all that run as another account. */
+  readonly hidden: readonly DiscoveredApplication[]
+}
+
 /** Every running cluster. Faults: `writer-failed`. */
-export async function findClusters(
-  procRoot: string, signal: AbortSignal): Promise<readonly Cluster[]> {
-  const processes = await findProcesses(procRoot, PROGRAMS, signal)
+export async function findClusters(procRoot: string, signal: AbortSignal): Promise<FoundClusters> {
+  const { seen, hidden } = await lookForProcesses(procRoot, PROGRAMS, signal)
+  // Its children are its backends and workers, in the same folder.
+  const isFirst = ({ parent }: { readonly parent: number }): boolean =>
+    ![...seen, ...hidden].some(({ pid }) => pid === parent)
   const clusters: Cluster[] = []
-  for (const server of processes) {
-    // Its children are its backends and workers, in the same folder.
-    if (processes.some(({ pid }) => pid === server.parent)) continue
-    clusters.push(await readCluster(server, procRoot))
+  for (const server of seen.filter(isFirst)) clusters.push(await readCluster(server, procRoot))
+  return {
+    clusters: withUniqueNames(clusters),
+    hidden: hidden.filter(isFirst).map(({ pid, why }) => application(
+      `postgres process ${pid}`, { state: 'unknown', detail: why.message })),
   }
-  return withUniqueNames(clusters)
 }
 
 async function readCluster(server: ServerProcess, procRoot: string): Promise<Cluster> {

@@ -1,7 +1,7 @@
 /** The writer of PostgreSQL against servers that lie, hang and flood, none of them real. */
 
 import assert from 'node:assert/strict'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { suite, test } from 'node:test'
 import { systemClock } from '../../base/clock.ts'
@@ -126,6 +126,27 @@ test('a cluster whose record is missing or is another one\'s is known, and where
       [`postgres process ${PID}`, 'unknown']])
     await assert.rejects(writer.prepare(found[0] as DiscoveredApplication, never), {
       code: 'writer-failed' })
+  })
+
+test('a cluster of an account that we may not look at hides no other, and is known to be there',
+  async () => {
+    await using host = await FakeHost.make()
+    await host.add({ pid: PID, program: 'postgres', cwd: `${host.path}/data` })
+    for (const [pid, parent] of [[PID + 1, 1], [PID + 2, PID + 1]] as const) {
+      await host.add({ pid, parent, program: 'postgres', cwd: `${host.path}/theirs` })
+      await rm(`${host.procRoot}/${pid}/exe`)
+      await writeFile(`${host.procRoot}/${pid}/exe`, '') // what it links to is not for us
+    }
+    const writer = postgresWriter({ clock: systemClock, procRoot: host.procRoot })
+    const found = await writer.discover(never)
+    assert.deepEqual(found.map(({ name, kind, data }) =>
+      [name, kind, data.state === 'unknown' && data.detail]), [
+      [`postgres process ${PID}`, 'protected',
+        'it runs without a record of its own in its data directory'],
+      [`postgres process ${PID + 1}`, 'protected',
+        `process ${PID + 1} may be a server and cannot be looked at`]])
+    await assert.rejects(writer.prepare(found[1] as DiscoveredApplication, never),
+      /runs as another account/)
   })
 
 test('durability is safe only where each setting is known to keep what was committed', () => {

@@ -57,11 +57,17 @@ export function postgresWriter(options: PostgresOptions): Writer {
   return {
     name: 'postgres',
     async discover(signal) {
-      return (await findClusters(procRoot, signal)).map(({ application }) => application)
+      const { clusters, hidden } = await findClusters(procRoot, signal)
+      return [...clusters.map(({ application }) => application), ...hidden]
     },
     async prepare(application, signal) {
-      const cluster = stillRunning((await findClusters(procRoot, signal))
-        .find((it) => it.application.name === application.name), application)
+      const { clusters, hidden } = await findClusters(procRoot, signal)
+      if (hidden.some(({ name }) => name === application.name)) {
+        throw new Fault('writer-failed', `${printable(application.name)} runs as another account`, {
+          advice: 'Run the agent as root, or as that account.' })
+      }
+      const cluster = stillRunning(
+        clusters.find((it) => it.application.name === application.name), application)
       const session = await connect(cluster, options, limits, signal)
       try {
         return await prepareSession(application, session, { clock, limits, signal })
