@@ -4,7 +4,9 @@ import assert from 'node:assert/strict'
 import { after, suite, test } from 'node:test'
 import { libvirtContracts, type Shared } from './libvirt/contract.ts'
 import { libvirtIncrements } from './libvirt/increments.ts'
+import { libvirtKilled } from './libvirt/killed.ts'
 import { DISK_BYTES, libvirtMissing, startDomain, startLibvirt } from './libvirt/rig.ts'
+import { libvirtTroubles } from './libvirt/troubles.ts'
 
 const missing = libvirtMissing()
 const signal = new AbortController().signal
@@ -36,4 +38,6 @@ suite('libvirt', { skip: missing }, () => {
 
   libvirtContracts(start)
   libvirtIncrements(start)
+  libvirtKilled(start)
+  libvirtTroubles(start)
 })

@@ -9,7 +9,7 @@ import { deadline, type Clock } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
 import { childAt, childrenOf, escapeXml, parseXml } from '../../base/xml.ts'
 import type { LibvirtDisk } from './disks.ts'
-import { scratchOwner, type ScratchOwner } from './names.ts'
+import { ownerOf, type FileOwner } from './names.ts'
 import type { Virsh } from './virsh.ts'
 
 /** The name of the bitmap in each export that has one. */
@@ -55,7 +55,7 @@ export function checkpointXml(
 export interface RunningJob {
   readonly scratchFiles: readonly string[]
   /** Undefined if it is somebody else's. */
-  readonly owner: ScratchOwner | undefined
+  readonly owner: FileOwner | undefined
 }
 
 /** The machine's backup job; undefined if there is none. Faults: `platform-*`, `machine-lost`. */
@@ -74,7 +74,7 @@ export async function findJob(
   const xml = parseXml(text, 'the backup job of the machine', 'platform-protocol')
   const scratchFiles = childrenOf(childAt(xml, 'disks'), 'disk').flatMap((disk) =>
     childAt(disk, 'scratch')?.attributes['file'] ?? [])
-  const owners = scratchFiles.map((file) => scratchOwner(basename(file)))
+  const owners = scratchFiles.map((file) => ownerOf(basename(file)))
   const [owner] = owners
   const isOne = owners.every((it) => it?.run === owner?.run)
   return { scratchFiles, owner: isOne ? owner : undefined }

@@ -9,7 +9,7 @@ import { OURS } from '../machine/run-names.ts'
 import { parseLibvirtAgent } from './agent-address.ts'
 import { endJob, findJob, type RunningJob } from './backup-job.ts'
 import { isStoppedByError, readDomain } from './domain.ts'
-import { scratchOwner } from './names.ts'
+import { ownerOf } from './names.ts'
 import { deleteCheckpointOf } from './tracking.ts'
 import { Virsh } from './virsh.ts'
 
@@ -59,17 +59,17 @@ function busy({ owner }: RunningJob): Fault {
 }
 
 /**
- * Removes scratch files that runs on this machine left in the folders, once no job of libvirt uses
- * them: a host that crashed leaves some. Their paths, and what could not be removed.
+ * Removes files that runs on this machine left in the folders, once no job of libvirt uses them: a
+ * host that crashed leaves some. Their paths, and what could not be removed.
  */
-export async function removeLeftScratch(
+export async function removeLeftFiles(
   folders: readonly string[], uuid: string,
 ): Promise<{ readonly removed: readonly string[]; readonly problems: readonly string[] }> {
   const removed: string[] = []
   const problems: string[] = []
   for (const folder of new Set(folders)) {
     for (const name of await readdir(folder).catch(() => [])) {
-      const owner = scratchOwner(basename(name))
+      const owner = ownerOf(basename(name))
       if (owner?.machine !== uuid.slice(0, 8) || owner.process === 'alive') continue
       const file = join(folder, name)
       try {

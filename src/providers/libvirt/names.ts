@@ -14,35 +14,39 @@ export interface JobNames {
   readonly run: string
   /** The file name of the socket that the captured disks are read from. */
   readonly socket: string
-  /** The file name of a disk's scratch file: whose it is, and who has it made. */
+  /** The file name of a disk's scratch file: it tells whose it is, and by which process. */
   scratch(diskName: string): string
+  /** The file name of what virsh is given to read, told the same way. */
+  document(what: string): string
 }
 
 /** Names for one run, by this process, on one machine. */
 export function jobNames(pointId: string, uuid: string): JobNames {
   const { prefix, run } = runNames(pointId)
-  const owner = `${HERE}-${process.pid}-${processStart(process.pid)}`
+  const whose =
+    `${prefix}${uuid.slice(0, 8)}-${HERE}-${process.pid}-${processStart(process.pid)}-`
   return {
     prefix, run, socket: `${prefix}nbd.sock`,
-    scratch: (diskName) =>
-      `${prefix}${uuid.slice(0, 8)}-${owner}-${diskName.replaceAll(/[^\w-]/g, '_')}.qcow2`,
+    scratch: (diskName) => `${whose}${diskName.replaceAll(/[^\w-]/g, '_')}.qcow2`,
+    document: (what) => `${whose}${what}.xml`,
   }
 }
 
-export interface ScratchOwner {
+/** Whose a file is. */
+export interface FileOwner {
   readonly run: string
   /** The first eight digits of the machine's UUID. */
   readonly machine: string
-  /** `elsewhere`: another host, boot or container; then it cannot be told whether it lives. */
+  /** `elsewhere`: another host, boot or container; it cannot be told whether it lives. */
   readonly process: 'alive' | 'gone' | 'elsewhere'
 }
 
-const SCRATCH = new RegExp(
-  `^${OURS}([0-9a-f]{8})-([0-9a-f]{8})-([0-9a-f]{8})-(\\d{1,10})-(\\d{1,20})-[\\w-]+\\.qcow2$`)
+const FILE = new RegExp(`^${OURS}([0-9a-f]{8})-([0-9a-f]{8})-([0-9a-f]{8})-` +
+  '(\\d{1,10})-(\\d{1,20})-[\\w-]+\\.(?:qcow2|xml)$')
 
-/** Whose scratch file has that name; undefined for one that is not ours. */
-export function scratchOwner(fileName: string): ScratchOwner | undefined {
-  const [, run, machine, here, pid, start] = SCRATCH.exec(fileName) ?? []
+/** Whose file has that name; undefined for one that is not ours. */
+export function ownerOf(fileName: string): FileOwner | undefined {
+  const [, run, machine, here, pid, start] = FILE.exec(fileName) ?? []
   if (run === undefined || machine === undefined) return undefined
   return { run, machine, process: here !== HERE ? 'elsewhere'
     : processStart(Number(pid)) === start ? 'alive' : 'gone' }

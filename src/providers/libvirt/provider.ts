@@ -25,7 +25,7 @@ import { discoverDisks, type LibvirtDisk } from './disks.ts'
 import { findDomain, powerOf, readDomain, type Domain } from './domain.ts'
 import { readFirmwareState } from './firmware-state.ts'
 import { missingAgent } from './guest-agent.ts'
-import { endLeftJob, removeLeftScratch } from './leftovers.ts'
+import { endLeftJob, removeLeftFiles } from './leftovers.ts'
 import { jobNames, type JobNames } from './names.ts'
 import { isRemote, type LibvirtOptions } from './options.ts'
 import { LibvirtPreparedSet, releaseMachine } from './prepared-set.ts'
@@ -61,10 +61,10 @@ export class LibvirtProvider implements Provider {
       this.#leftHolds(uuid), async () => {}, signal)
     await this.#endLeftJob(uuid, signal)
     const domain = await readDomain(virsh, uuid, signal)
-    await checkNotBusy(virsh, uuid, signal)
     const { power, disks, leftOut, addresses, discovered } =
       await this.#examine(domain, request.exclude)
     if (power !== 'running' && power !== 'paused') throw notRunning(power)
+    await checkNotBusy(virsh, uuid, signal)
     const folder = await this.#socketFolder(domain)
     const names = jobNames(request.pointId, uuid)
     throwIfAborted(signal)
@@ -86,7 +86,7 @@ export class LibvirtProvider implements Provider {
     const spaces = scratchSpaces(
       disks.map(({ sizeBytes }, index) => ({ folder: scratchFolders[index] ?? '/', sizeBytes })),
       options.leastScratchBytes)
-    await this.#removeLeftScratch(scratchFolders, uuid)
+    await this.#removeLeftFiles(scratchFolders, uuid)
     await checkScratchSpace(spaces)
     if (request.tracking !== undefined) {
       tracking = await LibvirtTracking.begin(
@@ -124,7 +124,7 @@ export class LibvirtProvider implements Provider {
     const { disks } = discoverDisks(await readDomain(virsh, uuid, signal), major)
     const folders: string[] = []
     for (const { file } of disks) folders.push(await scratchFolder(file ?? '', options.scratchDir))
-    const { removed, problems } = await removeLeftScratch(folders, uuid)
+    const { removed, problems } = await removeLeftFiles([runDir, ...folders], uuid)
     if (problems.length > 0) {
       throw new Fault('io-error', `not all could be removed: ${printable(problems.join('; '))}`)
     }
@@ -173,9 +173,9 @@ export class LibvirtProvider implements Provider {
     if (ended.length > 0) log.warn('libvirt.leftovers-removed', { removed: ended })
   }
 
-  async #removeLeftScratch(folders: readonly string[], uuid: string): Promise<void> {
-    const { log } = this.#parts.context
-    const { removed, problems } = await removeLeftScratch(folders, uuid)
+  async #removeLeftFiles(scratch: readonly string[], uuid: string): Promise<void> {
+    const { runDir, context: { log } } = this.#parts
+    const { removed, problems } = await removeLeftFiles([runDir, ...scratch], uuid)
     if (removed.length > 0) log.warn('libvirt.leftovers-removed', { removed })
     if (problems.length > 0) log.warn('libvirt.leftovers', { problems })
   }
@@ -199,7 +199,7 @@ export class LibvirtProvider implements Provider {
   ): Promise<void> {
     for (const [what, text] of [['backup', backup], ['checkpoint', checkpoint]] as const) {
       if (text === undefined) continue
-      const file = join(this.#parts.runDir, `${names.prefix}${what}.xml`)
+      const file = join(this.#parts.runDir, names.document(what))
       files.push(file)
       await writeFile(file, text, { mode: 0o600 })
     }

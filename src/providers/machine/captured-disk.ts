@@ -28,16 +28,16 @@ export async function openCapturedDisk(
   options: CapturedDiskOptions, clock: Clock, signal: AbortSignal): Promise<BlockSource> {
   const { bitmap } = options
   const context = `qemu:dirty-bitmap:${bitmap}`
-  const source = await connectNbd({
+  const explained = <T>(work: Promise<T>): Promise<T> =>
+    work.catch(async (error: unknown) => { throw await explain(error, options) })
+  const source = await explained(connectNbd({
     socketPath: options.socketPath, exportName: options.id,
-    ...(bitmap === undefined ? {} : { contexts: [context] }) }, clock, signal)
+    ...(bitmap === undefined ? {} : { contexts: [context] }) }, clock, signal))
   if (source.sizeBytes !== options.sizeBytes) {
     await source[Symbol.asyncDispose]()
     throw new Fault('snapshot-failed', `disk ${options.id} changed its size while it was captured`,
       { retry: 'now', advice: 'Run the backup again.' })
   }
-  const explained = <T>(work: Promise<T>): Promise<T> =>
-    work.catch(async (error: unknown) => { throw await explain(error, options) })
   const disk: BlockSource = {
     name: `disk ${options.id} as captured`,
     sizeBytes: source.sizeBytes,

@@ -33,6 +33,7 @@ remember_owner = 0
 stdio_handler = "file"
 `
 
+export const SMALL_MIB = 24
 /** Small, as tests read them whole. */
 export const DISK_BYTES = 64 * 1024 * 1024
 
@@ -52,6 +53,8 @@ export interface Libvirt extends AsyncDisposable {
   readonly folder: string
   /** Where the platform keeps hold records. */
   readonly runDir: string
+  /** A file system of `SMALL_MIB`; undefined where none can be mounted. */
+  readonly small: string | undefined
   /** What virsh printed. Faults: `program-failed`. */
   virsh(...words: readonly string[]): Promise<string>
   open(options?: Partial<LibvirtOptions>): Promise<Platform>
@@ -69,6 +72,11 @@ auth_unix_rw = "none"
 auth_unix_ro = "none"
 unix_sock_rw_perms = "0777"
 `)
+  // Mounted before libvirtd takes its copy of all mounts.
+  const small = join(folder, 'small')
+  await mkdir(small)
+  const isSmall = spawnSync('mount',
+    ['-t', 'tmpfs', '-o', `size=${SMALL_MIB}m`, 'tmpfs', small]).status === 0
   const mounts = [...PLACES.map((place) => [join(folder, 'host', place), place]),
     [CAPABILITIES, '/var/cache/libvirt']]
   // The first process of the namespace waits for all others, so that none stays half ended.
@@ -80,7 +88,7 @@ unix_sock_rw_perms = "0777"
   const ended = new Promise<void>((resolve) => { child.once('exit', () => resolve()) })
   const uri = `qemu+unix:///system?socket=${folder}/libvirt-sock`
   const libvirt: Libvirt = {
-    uri, folder, runDir,
+    uri, folder, runDir, small: isSmall ? small : undefined,
     virsh: async (...words) => Buffer.from((await runProgram(
       'virsh', ['-q', '-c', uri, ...words], { signal })).stdout).toString(),
     open: (options = {}) => openLibvirtPlatform(
@@ -88,6 +96,7 @@ unix_sock_rw_perms = "0777"
     [Symbol.asyncDispose]: async () => {
       child.kill('SIGKILL')
       await ended
+      if (isSmall) spawnSync('umount', [small])
       await rm(folder, { recursive: true, force: true, maxRetries: 10 })
     },
   }

@@ -1,0 +1,135 @@
+/** `stillpoint backup` of a machine of libvirt, killed at each step. */
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { suite, test, type TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { systemClock as clock } from '../../../src/base/clock.ts'
+import { newRepository, PASSWORD } from '../rig.ts'
+import type { Shared } from './contract.ts'
+import { arm, heard, makeRelay, type HeardLine, type VirshStep } from './relay-virsh.ts'
+import { checkpoints, leftOvers, moreRows } from './rig.ts'
+
+const LIMITS = { timeout: 300_000 }
+const PROGRAM = fileURLToPath(new URL('../../../bin/stillpoint', import.meta.url))
+/** DESIGN §10: from the later of the kill and the agent's answer to the thaw's being issued. */
+const PROMISED_MS = 2_000
+
+interface Step extends Partial<VirshStep> {
+  readonly name: string
+  /** Killed by the test when the program has printed this. */
+  readonly printed?: string
+}
+
+const STEPS: readonly Step[] = [
+  { name: 'before the freeze', where: 'in', text: 'checkpoint-list', whom: 'requestor' },
+  { name: 'while the freeze is pending', where: 'in', text: 'guest-fsfreeze-freeze',
+    whom: 'requestor' },
+  { name: 'frozen', where: 'out', text: '{"return":2}', whom: 'requestor' },
+  { name: 'after the commit', where: 'out', text: 'Backup started', whom: 'requestor' },
+  { name: 'as the thaw is issued', where: 'in', text: 'guest-fsfreeze-thaw', whom: 'requestor' },
+  { name: 'in capture', printed: '"phase":"reading"' },
+  { name: 'the guardian, frozen', where: 'out', text: '{"return":2}', whom: 'guardian' },
+]
+
+interface Scene extends Shared {
+  readonly folder: string
+  readonly repositoryPath: string
+}
+
+interface Ended {
+  readonly code: number | null
+  readonly output: string
+  readonly lines: readonly HeardLine[]
+}
+
+export function libvirtKilled(start: () => Promise<Shared>): void {
+  suite('killed at any step', () => {
+    test('a run leaves a guest that works, and the next one nothing else', LIMITS, async (t) => {
+      const scene = await makeScene(t, await start())
+      const { libvirt, guest } = scene
+      const first = await run(t, scene)
+      assert.equal(first.code, 0, first.output)
+      for (const step of STEPS) {
+        await t.test(step.name, async (t) => {
+          const killed = await run(t, scene, step)
+          if (step.whom === 'guardian') assert.doesNotMatch(killed.output, /"grade":"filesystem"/)
+          else assert.equal(killed.code, null, killed.output)
+          await moreRows(guest)
+          checkThaw(t, await heard(scene.folder))
+          // The guardian of a dead requestor ends the job, soon.
+          while ((await leftOvers(libvirt, guest)).includes('a job')) {
+            await clock.sleep(100, t.signal)
+          }
+          const next = await run(t, scene)
+          assert.equal(next.code, 0, next.output)
+          assert.match(next.output, /"grade":"filesystem"/)
+          assert.match(next.output, /"mode":"incremental"/)
+          assert.deepEqual(await leftOvers(libvirt, guest), [])
+          const pointId = /"point":"([0-9a-f-]{36})"/.exec(next.output)?.[1]
+          assert.deepEqual((await checkpoints(libvirt, guest)).map((name) =>
+            name.split('.').slice(2).join()), [pointId])
+        })
+      }
+    })
+  })
+}
+
+/** From the later of the kill and the answer to the freeze, the thaw is issued in time. */
+function checkThaw(t: TestContext, lines: readonly HeardLine[]): void {
+  const at = (where: string, text: string): number =>
+    lines.find((line) => line.where === where && line.line.includes(text))?.atMs ?? NaN
+  const killedMs = at('kill', '')
+  const frozeMs = at('in', 'guest-fsfreeze-freeze')
+  const thawMs = at('in', 'guest-fsfreeze-thaw')
+  if (Number.isNaN(frozeMs) || Number.isNaN(killedMs)) return
+  const answeredMs = lines.find((line) =>
+    line.where === 'out' && line.atMs >= frozeMs && line.line.includes('"return"'))?.atMs ?? 0
+  const issuedMs = thawMs - Math.max(killedMs, answeredMs)
+  t.diagnostic(`the thaw was issued after ${issuedMs} ms`)
+  assert.ok(issuedMs < PROMISED_MS, `the thaw was issued only after ${issuedMs} ms`)
+}
+
+async function makeScene(t: TestContext, shared: Shared): Promise<Scene> {
+  const { libvirt, guest } = shared
+  const folder = join(libvirt.folder, 'relay')
+  await mkdir(folder)
+  await makeRelay(folder)
+  await writeFile(join(folder, 'stillpoint.yaml'), `
+platforms:
+  kvm:
+    type: libvirt
+    uri: '${libvirt.uri}'
+    socketDir: ${libvirt.folder}
+    runDir: ${libvirt.runDir}
+machines:
+  ${guest.name}: { platform: kvm, limits: { holdMs: 10000 } }
+`)
+  return { ...shared, folder, repositoryPath: await newRepository(t) }
+}
+
+/** Runs the program, and kills somebody at the step, if one is given. */
+async function run(t: TestContext, scene: Scene, step?: Step): Promise<Ended> {
+  const { folder, guest, repositoryPath } = scene
+  const { where, text, whom } = step ?? {}
+  await arm(folder, where === undefined || text === undefined || whom === undefined
+    ? undefined : { where, text, whom })
+  const child = spawn(PROGRAM,
+    ['backup', guest.name, '--json', '--config', join(folder, 'stillpoint.yaml')], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, PATH: `${folder}:${process.env['PATH']}`,
+        RESTIC_REPOSITORY: repositoryPath, RESTIC_PASSWORD: PASSWORD } })
+  await writeFile(join(folder, 'requestor'), String(child.pid))
+  t.signal.addEventListener('abort', () => child.kill('SIGKILL'), { once: true })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (data: Buffer) => {
+      output += data.toString()
+      if (step?.printed !== undefined && output.includes(step.printed)) child.kill('SIGKILL')
+    })
+  }
+  const code = await new Promise<number | null>((resolve) => { child.once('exit', resolve) })
+  return { code, output, lines: await heard(folder) }
+}
