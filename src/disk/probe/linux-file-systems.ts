@@ -73,8 +73,6 @@ const XFS_ACTIVITY: Readonly<Record<XfsLogState['state'], VolumeActivity>> = {
   clean: 'clean', frozen: 'frozen', active: 'active', unreadable: 'unknown',
 }
 
-const XFS_META_UUID = 0x20
-
 /** The log inside the volume; a block's number has its allocation group in the high bits. */
 function xfsLogPlace(superblock: Buffer, blockBytes: number): XfsLogPlace | undefined {
   const start = superblock.readBigUInt64BE(48)
@@ -82,14 +80,11 @@ function xfsLogPlace(superblock: Buffer, blockBytes: number): XfsLogPlace | unde
   const groupBits = BigInt(superblock.readUInt8(124) & 63)
   const group = Number(start >> groupBits)
   const within = Number(start & ((1n << groupBits) - 1n))
-  // With the feature META_UUID the log has the first UUID, which the visible one replaced.
-  const hasMetaUuid = (superblock.readUInt16BE(100) & 0xf) === 5 &&
-    (superblock.readUInt32BE(216) & XFS_META_UUID) !== 0
   return {
     offset: (group * superblock.readUInt32BE(84) + within) * blockBytes,
     blocks: Math.floor(superblock.readUInt32BE(96) * blockBytes / 512),
+    // Also where the feature META_UUID keeps the first one for all else.
     fsUuid: superblock.subarray(32, 48),
-    ...hasMetaUuid ? { fsUuid: superblock.subarray(248, 264) } : {},
   }
 }
 
