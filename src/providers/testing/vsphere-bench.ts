@@ -2,7 +2,7 @@
 
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { systemClock } from '../../base/clock.ts'
+import { systemClock, type Clock } from '../../base/clock.ts'
 import { silentLog, type Log } from '../../base/log.ts'
 import { systemRandom } from '../../base/random.ts'
 import { Secret } from '../../base/secret.ts'
@@ -84,9 +84,8 @@ export class VsphereBench implements AsyncDisposable {
   }
 
   /** Dispose it. */
-  open(log: Log = silentLog): Promise<Platform> {
-    return openVspherePlatform(
-      this.options, { clock: systemClock, random: systemRandom, log }, signal)
+  open(log: Log = silentLog, clock: Clock = systemClock): Promise<Platform> {
+    return openVspherePlatform(this.options, { clock, random: systemRandom, log }, signal)
   }
 
   /** Puts a file beside those of the machine. */

@@ -16,9 +16,8 @@ import type { VimMachine } from './machine.ts'
 import { assessQuiesce, type ManifestFile } from './quiesce.ts'
 import { bestLevel, isWindows } from './remarks.ts'
 import {
-  enableTracking, finishSnapshot, nameFor, readMachine, removeSnapshot, snapshotHardware,
-  startSnapshot,
-  type Quiescing,
+  enableTracking, finishSnapshot, markActive, nameFor, readMachine, removeSnapshot,
+  snapshotHardware, startSnapshot, type Quiescing,
 } from './snapshots.ts'
 import type { VsphereTracking } from './tracking.ts'
 import type { VimClient } from './vim/client.ts'
@@ -27,6 +26,8 @@ import type { Moref } from './vim/soap.ts'
 /** For the release; what is still at work at the server then goes on there. */
 const RELEASE_LIMIT_MS = 35 * 60_000
 const RELEASE_PAUSES_MS: readonly number[] = [1_000, 5_000, 15_000]
+/** A server that did not answer may still be about to begin what it was asked for. */
+const UNKNOWN_PAUSE_MS = 10_000
 /** Documents of all writers of a large server. */
 const MAX_MANIFEST_BYTES = 16 * 1024 * 1024
 
@@ -50,13 +51,18 @@ export class VsphereSet implements PlatformHeldSet {
   readonly power: PowerState
   readonly tracking?: SetTracking
   readonly #parts: SetParts
+  /** Until it is disposed, its snapshots are no orphans. */
+  readonly #active: Disposable
   /** From the moment on at which a snapshot of ours may exist. */
   #mayExist = false
   /** What makes a snapshot, until it has ended. */
   #making: Moref | undefined
+  /** A snapshot was asked for, and the answer is not known. */
+  #isUnknown = false
 
   constructor(parts: SetParts) {
     this.#parts = parts
+    this.#active = markActive(parts.pointId)
     this.expected = bestLevel(parts.machine, parts.disks)
     this.disks = parts.disks.map(({ id, sizeBytes }) => ({ id, sizeBytes }))
     this.leftOut = parts.leftOut
@@ -113,13 +119,18 @@ export class VsphereSet implements PlatformHeldSet {
 
   async #make(quiescing: Quiescing, signal: AbortSignal): Promise<Moref> {
     const { client, machine, pointId } = this.#parts
-    this.#making = await startSnapshot(client, machine.ref, pointId, quiescing, signal)
+    throwIfAborted(signal)
     try {
-      return await finishSnapshot(client, this.#making, signal)
-    } finally {
-      // What was only given up goes on, and its snapshot appears later.
-      if (!signal.aborted) this.#making = undefined
+      // Not to be aborted: who asked for a snapshot must learn of the task that makes it.
+      this.#making = await startSnapshot(
+        client, machine.ref, pointId, quiescing, new AbortController().signal)
+    } catch (error) {
+      this.#isUnknown = isFault(error, 'platform-unreachable', 'platform-protocol', 'timed-out')
+      throw error
     }
+    const snapshot = await finishSnapshot(client, this.#making, signal)
+    this.#making = undefined // else it may go on, and its snapshot appear later
+    return snapshot
   }
 
   /** The files that hold the instant, by disk id. Fault: `chain-not-flat`, `disk-unreadable`. */
@@ -193,6 +204,7 @@ export class VsphereSet implements PlatformHeldSet {
   /** All snapshots of this run, by its name: also one whose making was cut off. */
   async #removeAll(signal: AbortSignal): Promise<void> {
     const { client, machine, pointId } = this.#parts
+    if (this.#isUnknown) await client.clock.sleep(UNKNOWN_PAUSE_MS, signal)
     if (this.#making !== undefined) {
       await finishSnapshot(client, this.#making, signal).catch((error: unknown) => {
         throwIfAborted(signal)
@@ -226,7 +238,11 @@ export class VsphereSet implements PlatformHeldSet {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#parts.tracking?.settle()
-    if (!this.#mayExist) return
+    if (this.#mayExist) await this.#release()
+    this.#active[Symbol.dispose]()
+  }
+
+  async #release(): Promise<void> {
     const { client, machine, pointId } = this.#parts
     using limit = deadline(client.clock, RELEASE_LIMIT_MS, 'the release of the snapshot')
     for (let attempt = 0; ; attempt++) {

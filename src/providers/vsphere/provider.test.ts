@@ -8,7 +8,7 @@ import { commitSet, providerContract } from '../../consistency/testing/mod.ts'
 import { soapAnswer, soapFaultAnswer, type FrontHandler } from '../testing/soap-front.ts'
 import { vcsimMissing } from '../testing/vcsim.ts'
 import { VsphereBench } from '../testing/vsphere-bench.ts'
-import { descriptionFor, nameFor, standingOf, thisOwner } from './snapshots.ts'
+import { descriptionFor, markActive, nameFor, standingOf, thisOwner } from './snapshots.ts'
 
 const skip = vcsimMissing() ?? false
 const { signal } = new AbortController()
@@ -92,13 +92,29 @@ suite('the provider on vcsim', { skip }, () => {
   test('a run that lives, and one of another host, are not disturbed', async () => {
     await using bench = await started()
     await bench.snapshot(nameFor(DEAD_POINT), descriptionFor(thisOwner()))
+    using _ = markActive(DEAD_POINT)
     await assert.rejects(withSet(bench, async () => {}), {
       code: 'machine-busy', message: /another backup of DC0_H0_VM0 is at work/ })
     assert.equal((await namesLeft(bench)).length, 1)
-    const elsewhere = { ...thisOwner(), host: '0123456789abcdef' }
-    assert.equal(standingOf(
-      { name: nameFor(DEAD_POINT), description: descriptionFor(elsewhere) }, thisOwner()),
-    'of-another-host')
+  })
+
+  test('whose a snapshot is, by its name and its description', () => {
+    const us = { host: '0123456789abcdef', boot: POINT_ID, pid: 7, start: '70' }
+    const starts: Readonly<Record<number, string>> = { 7: '70', 8: '80' }
+    const standing = (owner: object, name = nameFor(DEAD_POINT)): string => standingOf(
+      { name, description: descriptionFor({ ...us, ...owner }) }, us,
+      { startOfProcess: (pid) => starts[pid] ?? '', isActive: (id) => id === POINT_ID })
+    assert.equal(standing({}, nameFor(POINT_ID)), 'in-use')
+    assert.equal(standing({}), 'orphan')
+    assert.equal(standing({ pid: 8, start: '80' }), 'in-use')
+    assert.equal(standing({ pid: 8, start: '81' }), 'orphan')
+    assert.equal(standing({ pid: 9, start: '' }), 'foreign')
+    assert.equal(standing({ pid: 9, start: '90' }), 'orphan')
+    assert.equal(standing({ pid: 8, start: '80', boot: DEAD_POINT }), 'orphan')
+    assert.equal(standing({ host: 'fedcba9876543210' }), 'of-another-host')
+    assert.equal(standing({}, 'Stillpoint'), 'foreign')
+    assert.equal(standing({}, `${nameFor(DEAD_POINT)} kept`), 'foreign')
+    assert.equal(standingOf({ name: nameFor(DEAD_POINT), description: '' }, us), 'foreign')
   })
 
   test('an instant whose snapshot somebody removes is broken', async () => {
@@ -131,14 +147,14 @@ suite('the provider on vcsim', { skip }, () => {
   })
 
   test('[front of ours] reads that fail are tried again, refusals are not', async () => {
-    let answers: readonly (readonly [number, string])[] = []
+    let answers: readonly (readonly [number, string, number?])[] = []
     let asked = 0
     await using bench = await started(({ path }, response) => {
       const answer = path.startsWith('/folder/') ? answers[asked++] : undefined
       if (answer === undefined) return false
-      const [status, body] = answer
+      const [status, body, first = 0] = answer
       response.writeHead(status, status === 206
-        ? { 'content-range': `bytes 0-${MIB - 1}/${MIB}` } : {}).end(body)
+        ? { 'content-range': `bytes ${first}-${MIB - 1}/${MIB}` } : {}).end(body)
       return true
     })
     await withSet(bench, async (set) => {
@@ -153,6 +169,8 @@ suite('the provider on vcsim', { skip }, () => {
       await assert.rejects(read([404, '']), { code: 'disk-unreadable' })
       await assert.rejects(read([200, 'all of it']), {
         code: 'disk-unreadable', message: /serves no ranges/ })
+      await assert.rejects(read([206, 'x'.repeat(MIB), 512]), {
+        code: 'platform-protocol', message: /another range/ })
       await assert.rejects(read([206, 'x'.repeat(MIB + 1)]), { code: 'platform-protocol' })
       answers = []
     })

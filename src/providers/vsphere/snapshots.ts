@@ -71,18 +71,29 @@ export function descriptionFor({ host, boot, pid, start }: SnapshotOwner): strin
     `stillpoint-owner host=${host} boot=${boot} pid=${pid} start=${start}`
 }
 
+/** Points whose runs in this process have not ended. */
+const active = new Set<string>()
+
+/** Says that a run for the point is at work in this process, until it is disposed. */
+export function markActive(pointId: string): Disposable {
+  active.add(pointId)
+  return { [Symbol.dispose]: () => { active.delete(pointId) } }
+}
+
 export type Standing = 'foreign' | 'orphan' | 'in-use' | 'of-another-host'
 
 /** Whether a snapshot is one of ours, and whether its run still lives. */
 export function standingOf(
   { name, description }: Pick<VimSnapshot, 'name' | 'description'>, us: SnapshotOwner,
-  startOfProcess: (pid: number) => string = processStart,
+  { startOfProcess = processStart, isActive = (pointId: string) => active.has(pointId) } = {},
 ): Standing {
   const [, host, boot, pid, start] = OWNER.exec(description) ?? []
-  if (!NAME.test(name) || host === undefined) return 'foreign'
+  const [, pointId] = NAME.exec(name) ?? []
+  if (pointId === undefined || host === undefined) return 'foreign'
   if (host !== us.host) return 'of-another-host'
   const lives = boot === us.boot && startOfProcess(Number(pid)) === start
-  return lives ? 'in-use' : 'orphan'
+  const isOurs = Number(pid) === us.pid
+  return lives && (!isOurs || isActive(pointId)) ? 'in-use' : 'orphan'
 }
 
 export type Quiescing = 'windows' | 'linux' | 'none'
