@@ -13,6 +13,8 @@ import { LineSplitter } from '../../base/lines.ts'
 import { connectUnix } from '../../base/unix-socket.ts'
 import { faultOf, isNonce, plainFault } from '../../channel/mod.ts'
 
+export const HOOK_SOCKET = '/run/stillpoint/agent.sock'
+
 export type HookQuestion =
   | { readonly do: 'discover' | 'freeze' | 'thaw' }
   | { readonly do: 'announce' | 'forget'; readonly nonce: string }

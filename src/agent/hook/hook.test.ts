@@ -36,7 +36,7 @@ function script(name: string, text: string): void {
 
 async function run(...args: readonly string[]): Promise<{
   readonly code: number | null; readonly said: string; readonly warned: string }> {
-  const child = spawn(process.execPath, [MAIN, '--root', folder, 'hook', ...args],
+  const child = spawn(process.execPath, [MAIN, 'hook', ...args, '--root', folder],
     { stdio: ['ignore', 'pipe', 'pipe'] })
   const texts = { said: '', warned: '' }
   child.stdout.on('data', (part: Buffer) => { texts.said += part.toString() })

@@ -6,7 +6,7 @@ import type { Clock } from '../../base/clock.ts'
 import { encodeAnnounced, HookDesk, TOKEN_FILE, type HookDiscovery } from '../../channel/mod.ts'
 import type { ApplicationHost } from '../../consistency/mod.ts'
 import { makeFolderOf, replaceFile } from '../install/replace-file.ts'
-import { serveHooks } from './hook-socket.ts'
+import { HOOK_SOCKET, serveHooks } from './hook-socket.ts'
 import { hookStandings } from './hook-standing.ts'
 
 export interface DeskParts {
@@ -16,10 +16,6 @@ export interface DeskParts {
   readonly clock: Clock
   /** What is held for requestors of any channel. */
   readonly holds: Set<object>
-}
-
-export function hookSocketIn(root: string): string {
-  return join(root, 'run/stillpoint/agent.sock')
 }
 
 /** Serves until the signal aborts, then releases what is held. Faults: `io-error`. */
@@ -35,7 +31,7 @@ export async function serveDesk(
     },
   })
   try {
-    await serveHooks(hookSocketIn(root), async (question, gone) => {
+    await serveHooks(join(root, HOOK_SOCKET), async (question, gone) => {
       switch (question.do) {
         case 'discover': {
           const applications = await desk.discover(gone)
