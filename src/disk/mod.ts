@@ -7,9 +7,9 @@ export {
   alignOutward, alignedOutward, between, clip, complement, endOf, intersect, normalise, subtract,
   totalLength, union, type Extent, type ExtentKind, type Range,
 } from './extents.ts'
-export { ExtFileSystem, type FolderEntry } from './ext/ext-file-system.ts'
-export type { ImageFile } from './ext/image-file.ts'
-export type { Inode } from './ext/inode.ts'
+export { ExtFileSystem } from './files/ext-file-system.ts'
+export type { FileTree, FolderEntry, ImageFile, Inode } from './files/image-file.ts'
+export { XfsFileSystem } from './files/xfs-file-system.ts'
 export { NBD_LIMITS, type NbdLimits } from './nbd/limits.ts'
 export { NbdError, nbdErrorOf } from './nbd/nbd-error.ts'
 export { connectNbd, type NbdSource, type NbdTarget } from './nbd/nbd-source.ts'

@@ -37,10 +37,10 @@ export async function holdOf(writer: PreparedWriter): Promise<WriterEvidence> {
 
 /** A machine whose only disk, all of it mounted at `mountpoint`, has one application. */
 function evidenceOf(
-  { mountpoint, device = 'vda', incidental = {} }: Captured,
+  { mountpoint, type = 'ext4', device = 'vda', incidental = {} }: Captured,
   application: Partial<ApplicationEvidence>,
   { sizeBytes, probed }: { readonly sizeBytes: number; readonly probed: SetProbe }): Evidence {
-  const mounts = [{ mountpoint, type: 'ext4', device, diskIds: ['vda'] }]
+  const mounts = [{ mountpoint, type, device, diskIds: ['vda'] }]
   const listed = { state: 'listed', fileSystems: mounts } as const
   const sample = sampleEvidence()
   const freeze = { state: 'acknowledged', issuedMs: 1000, acknowledgedMs: 1020, count: 1 } as const
@@ -67,6 +67,8 @@ function evidenceOf(
 
 export interface Captured {
   readonly mountpoint: string
+  /** The guest's name for the type; default ext4. */
+  readonly type?: string
   /** The guest's name for the volume; default: all of its only disk. */
   readonly device?: string
   readonly application: Pick<ApplicationEvidence, 'name'> & { readonly writer: WriterEvidence }

@@ -1,7 +1,7 @@
 /** Files are found wherever the guest had them: in partitions, logical volumes, through links. */
 
 import assert from 'node:assert/strict'
-import { open, symlink, truncate, writeFile } from 'node:fs/promises'
+import { cp, open, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { systemClock } from '../../src/base/clock.ts'
@@ -13,6 +13,7 @@ import { ServerFolder, SqliteApp } from '../../src/writers/testing/mod.ts'
 import { testFolder } from '../system/rig.ts'
 import { checkImage, checksOn, holdOf, imageOf, type Captured } from './database-image.ts'
 import { FIRST_EXTENT, INACTIVE, withLvm } from './lvm-programs.ts'
+import { MountedImage } from './mounted-image.ts'
 
 const MIB = 2 ** 20
 const FS_MIB = 32
@@ -80,6 +81,20 @@ test('a database is found in a partition, in a logical volume and behind links',
     await layInto(lvm, plain, FIRST_EXTENT)
     assert.match(await answer(lvm, { device: 'dm-0' }), /^confirms its change counter/)
   })
+
+test('a database is read out of an XFS that was held', { skip }, async (t) => {
+  const folder = await ServerFolder.make('nobody')
+  t.after(() => folder[Symbol.asyncDispose]())
+  await using app = await SqliteApp.start(folder, join(await folder.mkdir('app'), 'it.db'))
+  await app.insert()
+  const captured = await holdApp(folder, app, t)
+  await using image = await MountedImage.create('xfs', ['-q'])
+  await cp(join(folder.path, 'app'), join(image.mountpoint, 'app'), { recursive: true })
+  const { answer, detail } = await checkImage(
+    await image.frozenCopy('frozen'), { ...captured, type: 'xfs' }, t)
+  assert.deepEqual([answer, /frame [1-9]\d*, as it stated in the hold/.test(detail)],
+    ['confirms', true], detail)
+})
 
 test('a database of Access is named, with whether it was open, and proves nothing', async (t) => {
   const folder = await ServerFolder.make('nobody')

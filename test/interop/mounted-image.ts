@@ -26,13 +26,13 @@ for (let i = 0; ; i++) {
 export class MountedImage implements AsyncDisposable {
   readonly path: string
   readonly #folder: string
-  readonly #mountpoint: string
+  readonly mountpoint: string
   #load: ChildProcess | undefined
 
   private constructor(folder: string) {
     this.#folder = folder
     this.path = join(folder, 'image')
-    this.#mountpoint = join(folder, 'mnt')
+    this.mountpoint = join(folder, 'mnt')
   }
 
   /** `makeArguments` come before the image's path. Needs root, and loop devices. */
@@ -40,15 +40,15 @@ export class MountedImage implements AsyncDisposable {
     const image = new MountedImage(await mkdtemp(join(tmpdir(), 'stillpoint-mounted-')))
     await writeFile(image.path, '')
     await truncate(image.path, 320 * MIB)
-    await mkdir(image.#mountpoint)
+    await mkdir(image.mountpoint)
     await run(`mkfs.${type}`, ...makeArguments, image.path)
-    await run('mount', '-o', 'loop', '-t', type, image.path, image.#mountpoint)
+    await run('mount', '-o', 'loop', '-t', type, image.path, image.mountpoint)
     return image
   }
 
   /** Resolves once the first files are written. */
   async startLoad(): Promise<void> {
-    const load = spawn(process.execPath, ['-e', LOAD, this.#mountpoint],
+    const load = spawn(process.execPath, ['-e', LOAD, this.mountpoint],
       { stdio: ['ignore', 'pipe', 'inherit'] })
     this.#load = load
     await once(load.stdout, 'data')
@@ -71,25 +71,25 @@ export class MountedImage implements AsyncDisposable {
 
   async frozenCopy(name: string): Promise<string> {
     // Opened before the freeze: what thaws must not be started in the frozen time.
-    const guard = spawn('sh', ['-c', `sleep ${THAW_S}; fsfreeze -u "$0"`, this.#mountpoint],
+    const guard = spawn('sh', ['-c', `sleep ${THAW_S}; fsfreeze -u "$0"`, this.mountpoint],
       { stdio: 'ignore' })
     try {
-      await run('fsfreeze', '-f', this.#mountpoint)
+      await run('fsfreeze', '-f', this.mountpoint)
       return await this.copy(name)
     } finally {
-      await run('fsfreeze', '-u', this.#mountpoint)
+      await run('fsfreeze', '-u', this.mountpoint)
       guard.kill('SIGKILL')
     }
   }
 
   async unmount(): Promise<void> {
     await this.stopLoad()
-    await run('umount', this.#mountpoint)
+    await run('umount', this.mountpoint)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stopLoad()
-    await runProgram('umount', [this.#mountpoint], { signal, okCodes: [0, 32] })
+    await runProgram('umount', [this.mountpoint], { signal, okCodes: [0, 32] })
     await rm(this.#folder, { recursive: true, force: true })
   }
 }

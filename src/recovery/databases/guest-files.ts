@@ -3,7 +3,9 @@
 import { Fault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
 import type { MountedVolume, VolumeEvidence } from '../../consistency/mod.ts'
-import { ExtFileSystem, type FolderEntry, type Inode, type Window } from '../../disk/mod.ts'
+import {
+  ExtFileSystem, XfsFileSystem, type FileTree, type FolderEntry, type Inode, type Window,
+} from '../../disk/mod.ts'
 
 /** As the kernel's own limit (path_resolution(7)). */
 const MAX_LINKS = 40
@@ -14,13 +16,13 @@ const MAX_READ_BYTES = 2 * 1024 ** 3
 
 interface Found {
   readonly inode: Inode
-  readonly fileSystem: ExtFileSystem
+  readonly fileSystem: FileTree
 }
 
 export class GuestFiles {
   readonly #mounts: readonly MountedVolume[]
   readonly #openVolume: (volume: VolumeEvidence) => Promise<Window>
-  readonly #opened = new Map<VolumeEvidence, Promise<ExtFileSystem>>()
+  readonly #opened = new Map<VolumeEvidence, Promise<FileTree>>()
   readonly #folders = new Map<string, Promise<ReadonlyMap<string, number>>>()
   #bytesRead = 0
 
@@ -87,10 +89,14 @@ export class GuestFiles {
     if (mount === undefined) throw unreadable(`it is not known which volume ${path} lies on`)
     const { mountpoint, type, volume, root = '/' } = mount
     if (volume === undefined) throw unreadable(`it is not known which volume ${mountpoint} is`)
-    if (volume.type !== 'ext') {
+    const openAs = OPENERS[volume.type]
+    if (openAs === undefined) {
       throw unreadable(`${mountpoint} is of the type ${type}, of which no files are read`)
     }
-    const fileSystem = await this.#open(volume)
+    if (volume.type === 'xfs' && volume.sign !== 'frozen' && volume.sign !== 'clean') {
+      throw unreadable(`${mountpoint} (xfs) would have to be replayed first: ${volume.detail}`)
+    }
+    const fileSystem = await this.#open(volume, openAs)
     let number = fileSystem.root
     for (const part of [...partsOf(root), ...partsOf(path).slice(partsOf(mountpoint).length)]) {
       const next = (await this.#folder(fileSystem, number, `${mountpoint} ${number}`)).get(part)
@@ -101,7 +107,7 @@ export class GuestFiles {
   }
 
   #folder(
-    fileSystem: ExtFileSystem, number: number, key: string,
+    fileSystem: FileTree, number: number, key: string,
   ): Promise<ReadonlyMap<string, number>> {
     const known = this.#folders.get(key)
     if (known !== undefined) return known
@@ -114,11 +120,11 @@ export class GuestFiles {
     return names
   }
 
-  #open(volume: VolumeEvidence): Promise<ExtFileSystem> {
+  #open(volume: VolumeEvidence, openAs: OpenTree): Promise<FileTree> {
     const known = this.#opened.get(volume)
     if (known !== undefined) return known
     const opening = this.#openVolume(volume).then((window) =>
-      ExtFileSystem.open({ length: window.length, read: (offset, length) => {
+      openAs({ length: window.length, read: (offset, length) => {
         this.#bytesRead += length
         if (this.#bytesRead > MAX_READ_BYTES) throw unreadable('more would have to be read of it')
         return window.read(offset, length)
@@ -126,6 +132,14 @@ export class GuestFiles {
     this.#opened.set(volume, opening)
     return opening
   }
+}
+
+type OpenTree = (window: Window) => Promise<FileTree>
+
+/** By the probe's names. The log of an XFS is not replayed: one that was held has nothing in it. */
+const OPENERS: Readonly<Record<string, OpenTree>> = {
+  ext: (window) => ExtFileSystem.open(window),
+  xfs: (window) => XfsFileSystem.open(window),
 }
 
 function partsOf(path: string): string[] {

@@ -1,20 +1,9 @@
 /** Inodes of ext4 and where their blocks lie ("Index Nodes", "Extent Tree" of its description). */
 
-import { fail, type ImageFile } from './image-file.ts'
+import { fail, type Inode, type InodeKind } from './image-file.ts'
+import { hole, readRuns, type Blocks, type Run } from './runs.ts'
 
-/** Reads a block of the file system, as it is once its journal is replayed. */
-export interface Blocks {
-  readonly blockBytes: number
-  readonly count: number
-  read(block: number, count: number): Promise<Buffer>
-}
-
-export type InodeKind = 'file' | 'folder' | 'link' | 'other'
-
-export interface Inode extends ImageFile {
-  readonly kind: InodeKind
-  /** What a symbolic link that is kept in the inode itself says. */
-  readonly inlineTarget: string | undefined
+export interface ExtInode extends Inode {
   /** The file system's block under a block of the file; undefined under a hole. */
   physical(block: number): Promise<number | undefined>
 }
@@ -25,13 +14,11 @@ const FLAG_EXTENTS = 0x80000
 const FLAG_INLINE = 0x10000000
 const MAGIC = 0xf30a
 const MAX_DEPTH = 5
-/** A file is read that much at once. */
-const RUN_BYTES = 512 * 1024
 /** More than the largest file has. */
 const MAX_SIZE = 2 ** 46
 
 /** Fault: `disk-unreadable`, if it is of a sort that is not read. */
-export function parseInode(bytes: Buffer, blocks: Blocks): Inode {
+export function parseInode(bytes: Buffer, blocks: Blocks): ExtInode {
   const kind = KINDS[bytes.readUInt16LE(0) >> 12] ?? 'other'
   const sizeBytes = bytes.readUInt32LE(4) + bytes.readUInt32LE(108) * 2 ** 32
   const flags = bytes.readUInt32LE(32)
@@ -50,35 +37,10 @@ export function parseInode(bytes: Buffer, blocks: Blocks): Inode {
     inlineTarget: isInline ? root.toString('utf8', 0, sizeBytes) : undefined,
     read: async (offset, length) => {
       if (kind === 'other' || isInline) fail('something in it that has no contents is read')
-      return readExtents(root, { sizeBytes, offset, length }, blocks)
+      return readRuns(
+        (block) => findRun(root, block, blocks), { sizeBytes, offset, length }, blocks)
     },
   }
-}
-
-/** A run of a file's blocks; without `physical` it is a hole, which reads as zeros. */
-interface Run {
-  readonly physical: number | undefined
-  readonly blocks: number
-}
-
-async function readExtents(
-  root: Buffer, { sizeBytes, offset, length }: Record<'sizeBytes' | 'offset' | 'length', number>,
-  blocks: Blocks): Promise<Buffer> {
-  const { blockBytes } = blocks
-  const result = Buffer.alloc(Math.max(0, Math.min(length, sizeBytes - offset)))
-  for (let done = 0; done < result.length;) {
-    const at = offset + done
-    const within = at % blockBytes
-    const wanted = Math.ceil(Math.min(result.length - done + within, RUN_BYTES) / blockBytes)
-    const run = await findRun(root, Math.floor(at / blockBytes), blocks)
-    const count = Math.min(run.blocks, wanted)
-    if (run.physical !== undefined) {
-      const bytes = await blocks.read(run.physical, count)
-      bytes.copy(result, done, within)
-    }
-    done += count * blockBytes - within
-  }
-  return result
 }
 
 /** The extent that block `wanted` of the file lies in, from there on, or the hole. */
@@ -124,8 +86,4 @@ function runOf(extent: Buffer, wanted: number, end: number): Run {
   const within = wanted - first
   if (within >= length) return hole(wanted, end)
   return { physical: isUnwritten ? undefined : start + within, blocks: length - within }
-}
-
-function hole(wanted: number, end: number): Run {
-  return { physical: undefined, blocks: Math.max(1, end - wanted) }
 }

@@ -5,8 +5,9 @@
  */
 
 import { rawCrc32c } from '../probe/crc32c.ts'
+import type { ExtInode } from './ext-inode.ts'
 import { fail } from './image-file.ts'
-import type { Blocks, Inode } from './inode.ts'
+import type { Blocks } from './runs.ts'
 
 /** Blocks of the file system that the journal has newer contents of. */
 export interface Replayed {
@@ -45,7 +46,7 @@ interface Logged {
 }
 
 /** Fault: `disk-unreadable` if what it says was written is not there, or in an unread format. */
-export async function readJournal(inode: Inode, blocks: Blocks): Promise<Replayed> {
+export async function readJournal(inode: ExtInode, blocks: Blocks): Promise<Replayed> {
   const journal = parseJournal(await inode.read(0, 1024), inode, blocks)
   const log = new LogReader(journal, inode, blocks)
   const logged = journal.start === 0 ? new Map<number, Logged>() : await log.replay()
@@ -58,7 +59,7 @@ export async function readJournal(inode: Inode, blocks: Blocks): Promise<Replaye
   }
 }
 
-function parseJournal(bytes: Buffer, inode: Inode, { blockBytes }: Blocks): Journal {
+function parseJournal(bytes: Buffer, inode: ExtInode, { blockBytes }: Blocks): Journal {
   if (bytes.length < 1024 || bytes.readUInt32BE(0) !== MAGIC ||
     bytes.readUInt32BE(4) !== SUPERBLOCK_V2) fail('its journal has no superblock')
   const incompat = bytes.readUInt32BE(40)
@@ -86,13 +87,13 @@ function parseJournal(bytes: Buffer, inode: Inode, { blockBytes }: Blocks): Jour
 
 class LogReader {
   readonly #journal: Journal
-  readonly #inode: Inode
+  readonly #inode: ExtInode
   readonly #blocks: Blocks
   readonly #logged = new Map<number, Logged>()
   /** Blocks that were freed: what earlier transactions wrote into them counts no more. */
   readonly #revoked = new Map<number, number>()
 
-  constructor(journal: Journal, inode: Inode, blocks: Blocks) {
+  constructor(journal: Journal, inode: ExtInode, blocks: Blocks) {
     this.#journal = journal
     this.#inode = inode
     this.#blocks = blocks

@@ -1,24 +1,20 @@
 /** Files out of an ext4 file system without mounting it; its journal is replayed in memory. */
 
 import type { Window } from '../probe/window.ts'
-import { fail, readWindow } from './image-file.ts'
-import { parseInode, type Blocks, type Inode } from './inode.ts'
-import { readJournal } from './journal.ts'
+import { parseInode, type ExtInode } from './ext-inode.ts'
+import { readJournal } from './ext-journal.ts'
 import {
   parseSuperblock, SUPERBLOCK_BYTES, SUPERBLOCK_OFFSET, type ExtLayout,
-} from './superblock.ts'
-
-export interface FolderEntry {
-  readonly name: string
-  readonly inode: number
-}
+} from './ext-superblock.ts'
+import {
+  fail, MAX_FOLDER_BYTES, readWindow, type FileTree, type FolderEntry, type Inode,
+} from './image-file.ts'
+import type { Blocks } from './runs.ts'
 
 const ROOT_INODE = 2
-/** Of one folder: more than a hundred thousand files. */
-const MAX_FOLDER_BYTES = 16 * 1024 * 1024
 const PIECE_BYTES = 1024 * 1024
 
-export class ExtFileSystem {
+export class ExtFileSystem implements FileTree {
   readonly root = ROOT_INODE
   /** Whether there was anything in the journal that had to be put in its place. */
   readonly wasReplayed: boolean
@@ -55,7 +51,7 @@ export class ExtFileSystem {
   }
 
   /** Fault: `disk-unreadable`. */
-  async inode(number: number): Promise<Inode> {
+  async inode(number: number): Promise<ExtInode> {
     const { inodes, inodesPerGroup, inodeBytes, descriptorBytes, blockBytes, firstBlock } =
       this.#layout
     if (number < 1 || number > inodes) fail(`it has no inode ${number}`)
@@ -96,7 +92,7 @@ export class ExtFileSystem {
 
 function blocksOf(window: Window, { blockBytes, blocks }: ExtLayout): Blocks {
   return {
-    blockBytes, count: blocks,
+    blockBytes,
     read: (block, count) => block + count > blocks
       ? fail(`it points at block ${block}, which it does not have`)
       : readWindow(window, block * blockBytes, count * blockBytes),

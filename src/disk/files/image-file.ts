@@ -13,6 +13,31 @@ export interface ImageFile {
   read(offset: number, length: number): Promise<Buffer>
 }
 
+export type InodeKind = 'file' | 'folder' | 'link' | 'other'
+
+export interface Inode extends ImageFile {
+  readonly kind: InodeKind
+  /** What a symbolic link that is kept in the inode itself says. */
+  readonly inlineTarget: string | undefined
+}
+
+export interface FolderEntry {
+  readonly name: string
+  readonly inode: number
+}
+
+/** A file system's files. Faults of all: `disk-unreadable`, and those of reading. */
+export interface FileTree {
+  /** The number of its root folder. */
+  readonly root: number
+  inode(number: number): Promise<Inode>
+  /** What the folder holds, without `.` and `..`. */
+  list(folder: Inode): Promise<readonly FolderEntry[]>
+}
+
+/** Of one folder: more than a hundred thousand files. */
+export const MAX_FOLDER_BYTES = 16 * 1024 * 1024
+
 /** Bytes that must be there. Fault: `disk-unreadable`. */
 export async function readWindow(
   window: Window, offset: number, length: number): Promise<Buffer> {
