@@ -5,6 +5,7 @@ import { after, suite, test } from 'node:test'
 import { libvirtContracts, type Shared } from './libvirt/contract.ts'
 import { libvirtIncrements } from './libvirt/increments.ts'
 import { libvirtKilled } from './libvirt/killed.ts'
+import { libvirtMember } from './libvirt/member.ts'
 import { DISK_BYTES, libvirtMissing, startDomain, startLibvirt } from './libvirt/rig.ts'
 import { libvirtTroubles } from './libvirt/troubles.ts'
 
@@ -39,5 +40,6 @@ suite('libvirt', { skip: missing }, () => {
   libvirtContracts(start)
   libvirtIncrements(start)
   libvirtKilled(start)
+  libvirtMember(start)
   libvirtTroubles(start)
 })

@@ -10,7 +10,7 @@ import { Fault, isFault } from '../../base/fault.ts'
 import { childAt, childrenOf, escapeXml, parseXml } from '../../base/xml.ts'
 import type { LibvirtDisk } from './disks.ts'
 import { ownerOf, type FileOwner } from './names.ts'
-import type { Virsh } from './virsh.ts'
+import type { VirshCommands } from './virsh.ts'
 
 /** The name of the bitmap in each export that has one. */
 export const EXPORTED_BITMAP = 'changes'
@@ -60,7 +60,7 @@ export interface RunningJob {
 
 /** The machine's backup job; undefined if there is none. Faults: `platform-*`, `machine-lost`. */
 export async function findJob(
-  virsh: Virsh, uuid: string, signal: AbortSignal): Promise<RunningJob | undefined> {
+  virsh: VirshCommands, uuid: string, signal: AbortSignal): Promise<RunningJob | undefined> {
   let text: string
   try {
     text = await virsh.run(['backup-dumpxml', uuid], signal)
@@ -85,7 +85,8 @@ export async function findJob(
  * scratch files with it. True if there was one. Faults: `platform-*`, `timed-out`.
  */
 export async function endJob(
-  virsh: Virsh, uuid: string, run: string, clock: Clock, signal: AbortSignal): Promise<boolean> {
+  virsh: VirshCommands, uuid: string, run: string, clock: Clock, signal: AbortSignal,
+): Promise<boolean> {
   const isThere = async (): Promise<boolean> =>
     (await findJob(virsh, uuid, signal))?.owner?.run === run
   if (!await isThere()) return false
@@ -102,7 +103,7 @@ export async function endJob(
 
 /** Faults: `machine-busy` if anything is at work on the machine. */
 export async function checkNotBusy(
-  virsh: Virsh, uuid: string, signal: AbortSignal): Promise<void> {
+  virsh: VirshCommands, uuid: string, signal: AbortSignal): Promise<void> {
   const said = await virsh.run(['domjobinfo', uuid], signal)
   if (/^Job type:\s*None\s*$/m.test(said)) return
   const operation = /^Operation:\s*([\w -]{1,40}?)\s*$/m.exec(said)?.[1] ?? 'unknown'

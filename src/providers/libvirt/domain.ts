@@ -4,7 +4,7 @@ import { Fault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
 import { childAt, childrenOf, parseXml, type XmlElement } from '../../base/xml.ts'
 import type { PowerState } from '../../consistency/mod.ts'
-import type { Virsh } from './virsh.ts'
+import type { VirshCommands } from './virsh.ts'
 
 export interface Domain {
   readonly uuid: string
@@ -24,7 +24,8 @@ const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const MAX_DOMAINS = 10_000
 
 /** UUIDs of all machines, running or not. Faults: `platform-*`. */
-export async function listDomains(virsh: Virsh, signal: AbortSignal): Promise<readonly string[]> {
+export async function listDomains(
+  virsh: VirshCommands, signal: AbortSignal): Promise<readonly string[]> {
   const found = (await virsh.run(['list', '--all', '--uuid'], signal))
     .split('\n').map((line) => line.trim()).filter((line) => line !== '')
   if (found.length > MAX_DOMAINS || !found.every((line) => UUID.test(line))) throw nonsense()
@@ -33,7 +34,7 @@ export async function listDomains(virsh: Virsh, signal: AbortSignal): Promise<re
 
 /** The UUID of the machine of that name, or with that UUID. Faults: `machine-not-found`. */
 export async function findDomain(
-  virsh: Virsh, name: string, signal: AbortSignal): Promise<string> {
+  virsh: VirshCommands, name: string, signal: AbortSignal): Promise<string> {
   const uuid = UUID.test(name) ? name
     : (await virsh.run(['domuuid', '--domain', name], signal)).trim()
   if (!UUID.test(uuid)) throw nonsense()
@@ -42,7 +43,7 @@ export async function findDomain(
 
 /** Faults: `machine-not-found`, `platform-*`. */
 export async function readDomain(
-  virsh: Virsh, uuid: string, signal: AbortSignal): Promise<Domain> {
+  virsh: VirshCommands, uuid: string, signal: AbortSignal): Promise<Domain> {
   const xml = parseXml(await virsh.run(['dumpxml', uuid], signal), 'the definition of the machine',
     'platform-protocol')
   const stats = readStats(

@@ -5,13 +5,13 @@ import type { MachineDescription, PlatformDocument } from '../../catalog/mod.ts'
 import { withoutSecrets } from '../machine/secrets.ts'
 import { discoverDisks } from './disks.ts'
 import type { Domain } from './domain.ts'
-import type { Virsh } from './virsh.ts'
+import type { VirshCommands } from './virsh.ts'
 
 /** In characters, well below what is read back. */
 const MAX_DOCUMENT_LENGTH = 4 * 1024 * 1024
 
 /** The major version of the QEMU that libvirt starts; 0 if it does not tell. */
-export async function qemuMajor(virsh: Virsh, signal: AbortSignal): Promise<number> {
+export async function qemuMajor(virsh: VirshCommands, signal: AbortSignal): Promise<number> {
   const said = await virsh.run(['version'], signal)
   return Number(/^Running hypervisor: QEMU (\d{1,4})\./m.exec(said)?.[1] ?? 0)
 }
@@ -71,7 +71,7 @@ function memoryBytes(memory: XmlElement | undefined): number {
 
 /** The definition as libvirt keeps it, without secrets, and the versions that run. */
 export async function domainDocuments(
-  virsh: Virsh, uuid: string, signal: AbortSignal): Promise<readonly PlatformDocument[]> {
+  virsh: VirshCommands, uuid: string, signal: AbortSignal): Promise<readonly PlatformDocument[]> {
   const xml = parseXml(await virsh.run(['dumpxml', uuid, '--inactive'], signal),
     'the definition of the machine', 'platform-protocol')
   const documents = [

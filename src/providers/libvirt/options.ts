@@ -32,6 +32,11 @@ export function isRemote(uri: string): boolean {
   return host !== undefined && host !== ''
 }
 
+/** True for a libvirt of the user's own, whose machines run as the user. */
+export function isSession(uri: string): boolean {
+  return /\/session(?:$|\?)/.test(uri)
+}
+
 const KEYS: ReadonlyMap<string, 'scratchDir' | 'socketDir'> = new Map([
   ['scratch', 'scratchDir'], ['sockets', 'socketDir']])
 

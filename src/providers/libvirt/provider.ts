@@ -1,7 +1,7 @@
 /** The libvirt provider: prepares a machine of libvirt for being captured by us. */
 
 import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { throwIfAborted } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
@@ -18,7 +18,7 @@ import type { ProviderContext } from '../machine/context.ts'
 import type { DiskAddress } from '../machine/disk-addresses.ts'
 import { recoverHolds, releaseLeftHolds, type LeftHolds } from '../machine/left-holds.ts'
 import { ensureRunDir } from '../machine/run-dir.ts'
-import { checkScratchSpace, scratchFolder, scratchSpaces } from '../machine/scratch-space.ts'
+import { checkScratchSpace, scratchSpaces } from '../machine/scratch-space.ts'
 import { libvirtAgentAddress } from './agent-address.ts'
 import { backupXml, checkNotBusy, checkpointXml } from './backup-job.ts'
 import { discoverDisks, type LibvirtDisk } from './disks.ts'
@@ -27,11 +27,14 @@ import { readFirmwareState } from './firmware-state.ts'
 import { missingAgent } from './guest-agent.ts'
 import { endLeftJob, removeLeftFiles } from './leftovers.ts'
 import { jobNames, type JobNames } from './names.ts'
-import { isRemote, type LibvirtOptions } from './options.ts'
+import { isRemote, isSession, type LibvirtOptions } from './options.ts'
 import { LibvirtPreparedSet, releaseMachine } from './prepared-set.ts'
 import { socketFolder } from './socket-folder.ts'
 import { LibvirtTracking } from './tracking.ts'
 import type { Virsh } from './virsh.ts'
+
+/** Where libvirt keeps images unless told otherwise; QEMU may use what is made there. */
+const IMAGES = '/var/lib/libvirt/images'
 
 export interface LibvirtProviderParts {
   /** A name or UUID. */
@@ -79,10 +82,7 @@ export class LibvirtProvider implements Provider {
     undo.defer(() => releaseMachine({
       virsh, uuid, names, power, xmlFiles, tracking, guard, clock, log }))
     const freezer = await this.#freezer(domain, power, guard, addresses, unreleased)
-    const scratchFolders: string[] = []
-    for (const { file } of disks) {
-      scratchFolders.push(await scratchFolder(file ?? '', options.scratchDir))
-    }
+    const scratchFolders = disks.map((disk) => this.#scratchFolder(disk))
     const spaces = scratchSpaces(
       disks.map(({ sizeBytes }, index) => ({ folder: scratchFolders[index] ?? '/', sizeBytes })),
       options.leastScratchBytes)
@@ -122,9 +122,8 @@ export class LibvirtProvider implements Provider {
     const released = await recoverHolds(this.#leftHolds(uuid), signal)
     const ended = await endLeftJob({ virsh, uuid, clock }, true, signal)
     const { disks } = discoverDisks(await readDomain(virsh, uuid, signal), major)
-    const folders: string[] = []
-    for (const { file } of disks) folders.push(await scratchFolder(file ?? '', options.scratchDir))
-    const { removed, problems } = await removeLeftFiles([runDir, ...folders], uuid)
+    const { removed, problems } = await removeLeftFiles(
+      [runDir, ...disks.map((disk) => this.#scratchFolder(disk))], uuid)
     if (problems.length > 0) {
       throw new Fault('io-error', `not all could be removed: ${printable(problems.join('; '))}`)
     }
@@ -159,6 +158,16 @@ export class LibvirtProvider implements Provider {
     const { options: { uri, socketDir }, runDir } = this.#parts
     return socketFolder(domain, {
       uri, configured: socketDir, runDir, userId: process.getuid?.() ?? 0 })
+  }
+
+  /**
+   * libvirt makes the file, where QEMU may use it: beside an image that QEMU uses, as a rule large
+   * enough; a disk that is no file has no folder of its own.
+   */
+  #scratchFolder({ file }: LibvirtDisk): string {
+    const { options: { scratchDir, uri }, runDir } = this.#parts
+    if (scratchDir !== undefined) return scratchDir
+    return file !== undefined ? dirname(file) : isSession(uri) ? runDir : IMAGES
   }
 
   #leftHolds(uuid: string): LeftHolds {

@@ -11,6 +11,7 @@ import { Fault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
 import { childAt, childrenOf, type XmlElement } from '../../base/xml.ts'
 import type { Domain } from './domain.ts'
+import { isSession } from './options.ts'
 
 /** libvirt's folder for each machine that runs, `domain-ID-NAME`: QEMU's confinement allows it. */
 const LIBVIRT_QEMU = '/var/lib/libvirt/qemu'
@@ -33,7 +34,7 @@ export interface SocketFolderWishes {
 export async function socketFolder(domain: Domain, wishes: SocketFolderWishes): Promise<string> {
   const { uri, configured, runDir, userId } = wishes
   if (configured !== undefined) return checkFolder(configured, domain.xml, userId)
-  if (/\/session(?:$|\?)/.test(uri)) return runDir // QEMU runs as we do
+  if (isSession(uri)) return runDir // QEMU runs as we do
   return userId === 0 ? ownFolder(domain) : checkFolder(SHARED_FOLDER, domain.xml, userId)
 }
 

@@ -14,7 +14,7 @@ import { childAt, childrenOf, parseXml } from '../../base/xml.ts'
 import type { DiskBase, SetTracking, TrackingRequest } from '../../consistency/mod.ts'
 import { sourceName, type LibvirtDisk } from './disks.ts'
 import { checkpointName, parseCheckpoint } from './names.ts'
-import type { Virsh } from './virsh.ts'
+import type { VirshCommands } from './virsh.ts'
 
 /** Images that QEMU keeps bitmaps in over restarts, which libvirt demands. */
 const CAN_KEEP_BITMAPS = new Set(['qcow2'])
@@ -32,7 +32,7 @@ export class LibvirtTracking implements SetTracking {
   readonly tracked: readonly string[]
   readonly #request: TrackingRequest
   readonly #pointId: string
-  readonly #virsh: Virsh
+  readonly #virsh: VirshCommands
   readonly #uuid: string
   readonly #log: Log
   #isSealed = false
@@ -93,7 +93,7 @@ export class LibvirtTracking implements SetTracking {
 }
 
 export interface TrackingPlace {
-  readonly virsh: Virsh
+  readonly virsh: VirshCommands
   readonly uuid: string
   readonly log: Log
 }
@@ -104,7 +104,7 @@ function canBeTracked({ format }: LibvirtDisk): boolean {
 
 /** All checkpoints of ours, of whatever repository, and whether there are others' too. */
 async function listCheckpoints(
-  virsh: Virsh, uuid: string, signal: AbortSignal): Promise<readonly string[]> {
+  virsh: VirshCommands, uuid: string, signal: AbortSignal): Promise<readonly string[]> {
   return (await virsh.run(['checkpoint-list', uuid, '--name'], signal))
     .split('\n').map((line) => line.trim()).filter((line) => line !== '')
 }
@@ -181,7 +181,7 @@ function baseOf(
 
 /** For a guardian: deletes the checkpoint that a run began, whose requestor is gone. */
 export async function deleteCheckpointOf(
-  virsh: Virsh, uuid: string, run: string, signal: AbortSignal): Promise<void> {
+  virsh: VirshCommands, uuid: string, run: string, signal: AbortSignal): Promise<void> {
   for (const name of await listCheckpoints(virsh, uuid, signal)) {
     if (parseCheckpoint(name)?.pointId.startsWith(run) !== true) continue
     await virsh.run(['checkpoint-delete', uuid, name], signal)

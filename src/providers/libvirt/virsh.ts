@@ -13,6 +13,7 @@ import { Fault } from '../../base/fault.ts'
 import { quietEnvironment } from '../../base/program.ts'
 import type { RandomBytes } from '../../base/random.ts'
 import { printable } from '../../base/text.ts'
+import { isSession } from './options.ts'
 
 /** For a command unless its caller says otherwise; with `-c` of ssh the connection is in it. */
 const COMMAND_MS = 30_000
@@ -35,6 +36,9 @@ interface Waiting {
 export interface RunOptions {
   readonly limitMs?: number
 }
+
+/** What most of this folder needs of it. */
+export type VirshCommands = Pick<Virsh, 'run'>
 
 export class Virsh implements AsyncDisposable {
   readonly uri: string
@@ -226,10 +230,10 @@ const SESSION = ['XDG_RUNTIME_DIR', 'XDG_CONFIG_HOME', 'XDG_CACHE_HOME']
 
 /** Plain messages, what ssh needs, and no history: commands hold what is written in guests. */
 function environment(uri: string): Record<string, string> {
-  const isSession = /\/session(?:$|\?)/.test(uri)
+  const isOwn = isSession(uri)
   return {
-    ...quietEnvironment(isSession ? SESSION : ['SSH_AUTH_SOCK']),
-    ...(isSession ? {} : { XDG_CACHE_HOME: '/dev/null' }),
+    ...quietEnvironment(isOwn ? SESSION : ['SSH_AUTH_SOCK']),
+    ...(isOwn ? {} : { XDG_CACHE_HOME: '/dev/null' }),
     LC_ALL: 'C.UTF-8', TERM: 'dumb', INPUTRC: '/dev/null',
   }
 }
