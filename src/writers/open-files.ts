@@ -17,16 +17,19 @@ const MAX_DESCRIPTORS = 200_000
 const MAX_STATUS_BYTES = 64 * 1024
 
 /**
- * Every file, by process. What may not be looked at, or ends meanwhile, is left out. Fault:
- * `writer-failed` if there are more than can be looked through.
+ * Every file, by process. A process that ends meanwhile is left out; of one that may not be looked
+ * at `onHidden` is told: only root may look at those of other accounts. Fault: `writer-failed` if
+ * there are more than can be looked through.
  */
-export async function* openFiles(procRoot: string, signal: AbortSignal): AsyncGenerator<OpenFile> {
+export async function* openFiles(
+  procRoot: string, signal: AbortSignal, onHidden: (pid: number) => void = () => {},
+): AsyncGenerator<OpenFile> {
   const pids = (await readdir(procRoot)).filter((name) => /^\d{1,10}$/.test(name)).map(Number)
   let count = 0
   for (const pid of pids.toSorted((a, b) => a - b)) {
     throwIfAborted(signal)
     const folder = `${procRoot}/${pid}/fd`
-    const descriptors = readDescriptors(folder)
+    const descriptors = readDescriptors(folder, () => onHidden(pid))
     count += descriptors.length
     if (count > MAX_DESCRIPTORS) {
       throw new Fault('writer-failed', `more than ${MAX_DESCRIPTORS} files are open`, {
@@ -43,10 +46,12 @@ export async function* openFiles(procRoot: string, signal: AbortSignal): AsyncGe
 }
 
 /** Not asynchronous, as `readComm`: the kernel answers at once, of what it has in memory. */
-function readDescriptors(folder: string): readonly string[] {
+function readDescriptors(folder: string, onHidden: () => void): readonly string[] {
   try {
     return readdirSync(folder)
-  } catch {
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code !== 'ENOENT' && code !== 'ESRCH') onHidden()
     return []
   }
 }

@@ -28,16 +28,25 @@ export interface FindOptions {
   readonly isHeld: (id: FileId) => boolean
 }
 
-/** By path. Fault: `writer-failed` if there are more than can be held at once. */
+export interface FoundDatabases {
+  /** By path. */
+  readonly databases: readonly Database[]
+  /** Services that may not be looked at: nobody knows what they have open. */
+  readonly hidden: readonly number[]
+}
+
+/** Fault: `writer-failed` if there are more than can be held at once. */
 export async function findDatabases(
-  options: FindOptions, signal: AbortSignal): Promise<readonly Database[]> {
+  options: FindOptions, signal: AbortSignal): Promise<FoundDatabases> {
   const found = new Map<string, Database>()
   for (const path of options.named) {
     const database = await namedDatabase(path, options)
     found.set(database.path, database)
   }
   const services = new Map<number, boolean>()
-  for await (const { pid, path } of openFiles(options.procRoot, signal)) {
+  const others: number[] = []
+  const files = openFiles(options.procRoot, signal, (pid) => others.push(pid))
+  for await (const { pid, path } of files) {
     const base = path.replace(/-(wal|shm|journal)$/, '')
     if (pid === process.pid || found.has(base)) continue
     if (!await looksLikeOne(`${options.procRoot}/${pid}/root`, base, path)) continue
@@ -50,7 +59,9 @@ export async function findDatabases(
         advice: 'Hold their applications by a script.' })
     }
   }
-  return [...found.values()]
+  const hidden: number[] = []
+  for (const pid of others) if (await isService(options.procRoot, pid)) hidden.push(pid)
+  return { databases: [...found.values()], hidden }
 }
 
 /** By its name, or by what lies beside it. */

@@ -12,6 +12,7 @@ import { after, before, suite, test } from 'node:test'
 import { systemClock } from '../../base/clock.ts'
 import type { PreparedWriter, Writer } from '../../consistency/mod.ts'
 import { writerContract } from '../../consistency/testing/mod.ts'
+import { FakeHost } from '../testing/fake-process.ts'
 import { ServerFolder } from '../testing/server-folder.ts'
 import { SqliteApp } from '../testing/sqlite-app.ts'
 import { sqliteWriter, type SqliteOptions } from './writer.ts'
@@ -221,6 +222,20 @@ suite('databases that cannot be held', () => {
 })
 
 suite('databases of services', () => {
+  test('what a service of another account has open is said to be unknown', async () => {
+    await using host = await FakeHost.make()
+    for (const [pid, group] of [[7, 'system.slice/app.service'], [8, 'user.slice/x']] as const) {
+      await host.add({ pid, program: 'app', cwd: host.path })
+      writeFileSync(`${host.procRoot}/${pid}/cgroup`, `0::/${group}\n`)
+      writeFileSync(`${host.procRoot}/${pid}/fd`, '') // no folder: it cannot be looked through
+    }
+    await host.add({ pid: 9, program: 'gone', cwd: host.path })
+    const writer = sqliteWriter({ clock: systemClock, procRoot: host.procRoot })
+    assert.deepEqual(await writer.discover(never), [{
+      name: 'sqlite in processes of others', kind: 'protected', recovery: 'unknown',
+      data: { state: 'unknown', detail: 'process 7 may not be looked at' } }])
+  })
+
   test('are found by who has them open; a person\'s are not', async () => {
     await using it = await app()
     const found = async (groups: string): Promise<readonly string[]> => {

@@ -70,9 +70,12 @@ export function sqliteWriter(options: SqliteOptions): Writer {
     findDatabases({ procRoot, named: databases, isHeld: (id) => held.has(id) }, signal)
   return {
     name: 'sqlite',
-    discover: async (signal) => (await find(signal)).map(({ application }) => application),
+    async discover(signal) {
+      const { databases, hidden } = await find(signal)
+      return [...databases.map(({ application }) => application), ...othersThan(hidden)]
+    },
     async prepare(application, signal) {
-      const database = (await find(signal))
+      const database = (await find(signal)).databases
         .find((it) => it.application.name === application.name)
       if (database === undefined) {
         throw new Fault('writer-failed', `nobody has ${printable(application.name)} open any more`)
@@ -83,6 +86,15 @@ export function sqliteWriter(options: SqliteOptions): Writer {
       return prepareDatabase(application, database.path, context, signal)
     },
   }
+}
+
+/** What an agent that is not root cannot know. */
+function othersThan(hidden: readonly number[]): readonly DiscoveredApplication[] {
+  const [first] = hidden
+  if (first === undefined) return []
+  const more = hidden.length === 1 ? '' : `, nor may ${hidden.length - 1} more`
+  return [{ name: 'sqlite in processes of others', kind: 'protected', recovery: 'unknown', data: {
+    state: 'unknown', detail: `process ${first} may not be looked at${more}` } }]
 }
 
 async function prepareDatabase(
