@@ -33,7 +33,7 @@ export const ADMINISTRATOR = {
 
 /** Runs a script in the guest as root, to its end; returns what it printed. Not while frozen. */
 export async function inGuest(
-  guest: RunningGuest, script: string, t: TestContext): Promise<string> {
+  guest: RunningGuest, script: string, t: Pick<TestContext, 'signal'>): Promise<string> {
   assert.ok(guest.agentSocket !== undefined)
   using agent = await connectGuestAgent(guest.agentSocket, t.signal)
   const { pid } = await agent.call('guest-exec', {
