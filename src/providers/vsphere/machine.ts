@@ -1,8 +1,11 @@
 /** A virtual machine as vSphere describes it. All strings are foreign. */
 
+import { Fault } from '../../base/fault.ts'
+import { printable } from '../../base/text.ts'
 import type { MachineNic, MachineSummary } from '../../catalog/mod.ts'
 import type { PowerState } from '../../consistency/mod.ts'
 import { parseDevices, type VimController, type VimDisk } from './devices.ts'
+import { faultFrom } from './vim/faults.ts'
 import type { ObjectProperties } from './vim/properties.ts'
 import { morefOf, type Moref } from './vim/soap.ts'
 import { at, childOf, childrenOf, numberOf, textAt, type XmlElement } from './vim/xml.ts'
@@ -87,9 +90,19 @@ export function parseSummary({ values }: ObjectProperties): MachineSummary | und
   }
 }
 
-/** Fault: `platform-protocol`. */
-export function parseMachine({ ref, values }: ObjectProperties): VimMachine {
+/**
+ * Faults: `platform-protocol`; `platform-refused` where the account may not look,
+ * `machine-not-ready` where vSphere itself knows nothing of the machine.
+ */
+export function parseMachine({ ref, values, missing }: ObjectProperties): VimMachine {
   const config = values.get('config')
+  if (config === undefined) {
+    const refusal = missing.get('config') ?? missing.get('name')
+    if (refusal !== undefined) throw faultFrom(refusal, `to describe ${printable(ref.id, 40)}`)
+    throw new Fault('machine-not-ready',
+      `vSphere has no description of ${printable(values.get('name')?.text ?? ref.id, 100)}`, {
+        retry: 'later', advice: 'See whether its files are accessible to its host.' })
+  }
   const hardware = childOf(config, 'hardware')
   const stated = (path: string): string | undefined => values.get(path)?.text
   return {

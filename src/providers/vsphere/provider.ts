@@ -58,7 +58,9 @@ export class VsphereProvider implements Provider {
       const why = whyNotReadable(disk)
       if (why !== undefined) throw why
     }
-    const reader = new DatastoreReader(client, await datacenterPath(client, machine.ref, signal))
+    // A machine in a vApp has no folder above it; its datastores do.
+    const [inDatacenter = machine.ref] = machine.datastores
+    const reader = new DatastoreReader(client, await datacenterPath(client, inDatacenter, signal))
     const { pointId, tracking: wanted } = request
     const tracking = wanted === undefined ? undefined : await VsphereTracking.begin({
       client, machine, disks, pointId, request: wanted, stateDir: this.#stateDir })

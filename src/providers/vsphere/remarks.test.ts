@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { chooseDisks } from './devices.ts'
 import { parseMachine, type VimMachine } from './machine.ts'
 import { bestLevel, remarksOn } from './remarks.ts'
+import { localizedFault } from './vim/soap.ts'
 import { parseXml, type XmlElement } from './vim/xml.ts'
 
 const XSI = 'xmlns:x="http://www.w3.org/2001/XMLSchema-instance"'
@@ -127,6 +128,17 @@ test('disks that no snapshot captures are left out and said, the others chosen',
   const shared = CONTROLLER.replace('noSharing', 'physicalSharing')
   assert.deepEqual(machine({ devices: shared + disk(0) }).disks.map((it) => it.leftOut?.reason),
     ['shared'])
+})
+
+test('a machine of which nothing is told is a fault that says why', () => {
+  const ref = { type: 'VirtualMachine', id: 'vm-1' }
+  assert.throws(() => parseMachine({ ref, values: new Map(), missing: new Map() }),
+    { code: 'machine-not-ready' })
+  const refusal = localizedFault(element('fault', '<fault x:type="NoPermission">' +
+    '<privilegeId>System.Read</privilegeId></fault>'))
+  assert.throws(
+    () => parseMachine({ ref, values: new Map(), missing: new Map([['config', refusal]]) }),
+    { code: 'platform-refused', message: /lacks the privilege System\.Read$/ })
 })
 
 test('disks in one place are told apart, and a size must be a number', () => {

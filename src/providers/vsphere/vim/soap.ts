@@ -12,8 +12,8 @@ export interface Moref {
 
 const NAME = /^[A-Za-z][A-Za-z0-9_]{0,63}$/
 
-/** The version of the interface that is spoken; newer servers answer older versions. */
-export const SOAP_ACTION = 'urn:vim25/6.7'
+/** The version of the interface that is spoken: newer servers answer older ones, not the reverse. */
+export const SOAP_ACTION = 'urn:vim25/6.5'
 
 /** `<name>text</name>`; nothing for undefined. */
 export function textElement(name: string, text: string | number | boolean | undefined): string {
