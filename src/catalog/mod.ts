@@ -12,7 +12,7 @@ export { encodeStoredMachine, parseStoredMachine, PART_NAME } from './machine.ts
 export type {
   DiskCut, MachineDescription, MachineDisk, MachineNic, PlatformDocument, StoredMachine,
 } from './machine.ts'
-export type { MachineSummary, Platform } from './platform.ts'
+export type { MachineInMaking, MachineSummary, Platform } from './platform.ts'
 export {
   isForeign, NO_PINS, subjectsOf, type Pins, type SealedEvidence, type SealedParts,
 } from './point-seal.ts'

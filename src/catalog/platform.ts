@@ -1,6 +1,7 @@
 /** The platform SPI: where machines live, and what they are. */
 
 import type { PowerState, Provider } from '../consistency/mod.ts'
+import type { BlockSource } from '../disk/mod.ts'
 import type { GuestAccess } from './guest-access.ts'
 import type { MachineDescription, PlatformDocument } from './machine.ts'
 
@@ -29,4 +30,26 @@ export interface Platform extends AsyncDisposable {
    * `machine-not-found`, `machine-not-ready`, `platform-*`, `agent-*`.
    */
   openGuest?(name: string, signal: AbortSignal): Promise<GuestAccess>
+  /**
+   * Begins a machine of that name, off and without content, where the platform can. Faults:
+   * `already-exists`, `usage` where it is not said into which place, `unsupported`, `platform-*`.
+   */
+  makeMachine?(
+    name: string, description: MachineDescription, signal: AbortSignal): Promise<MachineInMaking>
+}
+
+/**
+ * A machine that is being made. It bears its name only from `finish` on; disposed before, it is
+ * removed with all that was written.
+ */
+export interface MachineInMaking extends AsyncDisposable {
+  /**
+   * Fills a disk from its first byte to its last, and tells the bytes written so far. Faults: those
+   * of reading `source`, `no-space`, `platform-*`, `disk-lost`.
+   */
+  fill(
+    diskId: string, source: BlockSource, onWritten: (bytes: number) => void, signal: AbortSignal,
+  ): Promise<void>
+  /** Call it once, last. */
+  finish(signal: AbortSignal): Promise<void>
 }

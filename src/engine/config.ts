@@ -107,6 +107,8 @@ const vsphereSchema = z.strictObject({
     return digits
   }).optional(),
   stateDir: path.optional(),
+  datastore: z.string().min(1).max(256).optional(),
+  cluster: z.string().min(1).max(256).optional(),
 })
 
 const platformSchema = z.discriminatedUnion('type', [qemuSchema, libvirtSchema, vsphereSchema], {

@@ -152,10 +152,10 @@ function placeOf(
     }
   }
   if (platform.type === 'vsphere') {
-    const { type, fingerprint, stateDir, ...options } = platform
+    const { type, url, user, passwordFile, ...rest } = platform
     return {
       platformName: key, machineName: machine, settings,
-      target: { type, options: { ...options, ...withoutUndefined({ fingerprint, stateDir }) } },
+      target: { type, options: { url, user, passwordFile, ...withoutUndefined(rest) } },
     }
   }
   // QEMU may have any name or none: what the configuration calls the machine counts.

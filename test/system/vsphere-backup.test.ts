@@ -138,6 +138,11 @@ async function until(what: string, isSo: () => boolean | Promise<boolean>): Prom
   assert.fail(`${what} did not come`)
 }
 
+async function names({ bench }: Round): Promise<readonly string[]> {
+  await using platform = await bench.open()
+  return (await platform.machines(new AbortController().signal)).map(({ name }) => name)
+}
+
 suite('backups of a machine on vcsim', { skip }, () => {
   test('a running machine without Tools is crash, restores to the byte, and keeps no snapshot',
     async () => {
@@ -212,6 +217,44 @@ suite('backups of a machine on vcsim', { skip }, () => {
     assert.deepEqual([backup.code, backup.coverage.kind, backup.stored], [3, 'partial', true])
     assert.deepEqual(backup.coverage.leftOut.map(({ reason }) => reason), ['independent'])
   })
+
+  test('a point becomes a new machine, off, with the same bytes; one that exists is left alone',
+    async () => {
+      let isHeld = false
+      await using round = await Round.start(async ({ path, headers }) => {
+        const isPut = path.startsWith('/folder/') && Number(headers['content-length']) > 0
+        if (isPut && isHeld) await new Promise(() => {}) // until its connection is closed
+        return false
+      })
+      const { bench } = round
+      assert.equal((await round.backup()).code, 0)
+      const where = ['--config', 'stillpoint.yaml']
+      await writeFile(join(bench.folder, 'stillpoint.yaml'),
+        (await readFile(join(bench.folder, 'stillpoint.yaml'), 'utf8'))
+          .replace('    user: u', '    user: u\n    cluster: DC0_C0'))
+      const taken = await round.run('restore', 'latest', '--as', `vc/${bench.machine}`, ...where)
+      assert.match(taken.stderr, /there is a machine DC0_H0_VM0 already \(already-exists\)/)
+      const made = await round.run('restore', 'latest', '--as', 'vc/back again', ...where)
+      assert.equal(made.code, 0, made.stderr)
+      assert.match(made.stdout, /^made back again, which is off and has no network/)
+      const { stdout } = await round.run('machines', ...where)
+      assert.match(stdout, /^back again +vc +off +.*scsi0-0 16 MiB$/m)
+      assert.ok(Buffer.compare(await bench.diskOf('back again'), round.image) === 0)
+      // Killed while it writes: what is there says that it is not finished.
+      isHeld = true
+      const child = round.spawn('restore', 'latest', '--as', 'vc/third', ...where)
+      await until('the machine', async () => (await names(round)).includes('third (unfinished)'))
+      child.kill('SIGKILL')
+      await once(child, 'close')
+      assert.ok(!(await names(round)).includes('third'))
+      // Interrupted, it is removed.
+      const other = round.spawn('restore', 'latest', '--as', 'vc/fourth', ...where)
+      await until('the machine', async () => (await names(round)).includes('fourth (unfinished)'))
+      other.kill('SIGINT')
+      const [code] = await once(other, 'close') as [number | null]
+      assert.equal(code, 130)
+      assert.ok((await names(round)).every((name) => !name.startsWith('fourth')))
+    })
 
   test('[front of ours] increments read what changed alone, and a lie about it is caught',
     async () => {

@@ -8,7 +8,8 @@ import type {
   ApplicationGrade, CoverageResult, GradeReason, GradeResult, Verdict, VerdictStatement,
 } from '../../consistency/mod.ts'
 import type {
-  CheckedRepository, Diagnosis, PlatformListing, PointListing, Proved, RestoredPoint, ShownPoint,
+  CheckedRepository, Diagnosis, MadeMachine, PlatformListing, PointListing, Proved, RestoredPoint,
+  ShownPoint,
 } from '../../engine/mod.ts'
 import type { JsonFields } from '../output.ts'
 import { adviceFor } from './application-report.ts'
@@ -150,6 +151,19 @@ export function restoreJson({ point, restored, durationMs }: RestoredPoint): Jso
     documentPaths: restored.documentPaths,
     domainPath: restored.domainPath ?? null,
     bytesWritten: restored.writtenBytes,
+    durationMs: Math.round(durationMs),
+  }
+}
+
+export function madeMachineJson(
+  { point, name, writtenBytes, durationMs }: MadeMachine): JsonFields {
+  return {
+    point: point.pointId,
+    snapshot: point.snapshotId,
+    machine: point.machine.name,
+    grade: point.result.grade,
+    made: name,
+    bytesWritten: writtenBytes,
     durationMs: Math.round(durationMs),
   }
 }

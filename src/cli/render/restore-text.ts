@@ -1,11 +1,26 @@
 /** What a person sees after a restore. */
 
 import { formatBytes, formatMs, printable } from '../../base/text.ts'
-import type { RestoredPoint } from '../../engine/mod.ts'
+import type { MadeMachine, RestoredPoint } from '../../engine/mod.ts'
 import { qemuCommandFor, shellLine } from '../../recovery/mod.ts'
 import { noPaint, type Paint } from '../paint.ts'
 import { renderPairs } from './table.ts'
 import { brokenSeal, GRADE_COLOUR, GRADE_MEANING, shortId, wallTime } from './words.ts'
+
+/** After a machine was made of a point. */
+export function renderMadeMachine(
+  { point, name, writtenBytes, durationMs }: MadeMachine, paint: Paint = noPaint): string {
+  const { grade } = point.result
+  const broken = brokenSeal(point.result)
+  return [
+    `made ${printable(name, 64)}, which is off and has no network, of ${
+      printable(point.machine.name, 64)} as it was at ${wallTime(point.timeMs)} UTC (point ${
+      shortId(point.pointId)})`,
+    ...renderPairs([['written', `${formatBytes(writtenBytes)} in ${formatMs(durationMs)}`]], '  '),
+    `grade: ${paint(GRADE_COLOUR[grade], grade)} (${GRADE_MEANING[grade]})`,
+    ...broken === undefined ? [] : [`NOT TO BE RELIED ON: ${broken.sentence}`],
+  ].join('\n')
+}
 
 export function renderRestore(
   { point, restored, durationMs }: RestoredPoint, paint: Paint = noPaint): string {

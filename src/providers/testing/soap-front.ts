@@ -21,7 +21,8 @@ export interface FrontCall {
 export type FrontHandler = (
   call: FrontCall, response: ServerResponse) => boolean | Promise<boolean>
 
-const MAX_CALL_BYTES = 4 * 1024 * 1024
+/** A small disk that is uploaded. */
+const MAX_CALL_BYTES = 64 * 1024 * 1024
 
 export class SoapFront implements AsyncDisposable {
   /** `https://127.0.0.1:PORT/sdk` */

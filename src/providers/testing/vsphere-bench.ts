@@ -1,6 +1,6 @@
 /** One machine of vcsim with disks of known content, and what tests stage there. */
 
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemClock, type Clock } from '../../base/clock.ts'
 import { silentLog, type Log } from '../../base/log.ts'
@@ -109,6 +109,17 @@ export class VsphereBench implements AsyncDisposable {
       `${backing === '' ? '<diskMode>persistent</diskMode>' : backing}</backing>` +
       '<controllerKey>202</controllerKey><unitNumber>0</unitNumber>' +
       `${textElement('capacityInKB', sizeBytes / 1024)}</device></deviceChange></spec>`)
+  }
+
+  /** What vcsim keeps of the first disk of the machine of that name. */
+  async diskOf(name: string): Promise<Buffer> {
+    const all = await allProperties(
+      this.client, this.client.services.rootFolder, 'VirtualMachine', ['name'], signal)
+    const found = all.find(({ values }) => values.get('name')?.text === name)
+    if (found === undefined) throw new Error(`there is no machine ${name}`)
+    const [disk] = (await readMachine(this.client, found.ref, signal)).disks
+    const file = disk?.backing.fileName.replace(/^\[.*\] /, '') ?? ''
+    return readFile(join(this.datastoreDir, file.replace(/\.vmdk$/, '-flat.vmdk')))
   }
 
   /** As vSphere would have it now. */

@@ -36,21 +36,27 @@ export function fileIn({ datastore, path }: DatastorePath, name: string): Datast
   return { datastore, path: path === '' ? name : `${path.replace(/\/$/, '')}/${name}` }
 }
 
-/** The inventory path of the datacenter that holds `ref`: `DC0`, `Folder/DC0`. */
-export async function datacenterPath(
-  client: VimClient, ref: Moref, signal: AbortSignal): Promise<string> {
+export interface Datacenter {
+  readonly ref: Moref
+  /** Its inventory path: `DC0`, `Folder/DC0`. */
+  readonly path: string
+}
+
+/** The datacenter that holds `ref`. Fault: `platform-protocol`. */
+export async function datacenterOf(
+  client: VimClient, ref: Moref, signal: AbortSignal): Promise<Datacenter> {
   const names: string[] = []
   let at: Moref | undefined = ref
-  let isInside = false
+  let found: Moref | undefined
   for (let step = 0; at !== undefined && step < MAX_FOLDERS; step++) {
     const { values } = await propertiesOf(client, at, ['name', 'parent'], signal)
-    isInside ||= at.type === 'Datacenter'
+    if (at.type === 'Datacenter') found ??= at
     const parent = values.get('parent')
     // The root folder has no name in paths.
-    if (isInside && parent !== undefined) names.unshift(values.get('name')?.text ?? '')
+    if (found !== undefined && parent !== undefined) names.unshift(values.get('name')?.text ?? '')
     at = parent === undefined ? undefined : morefOf(parent, 'a parent folder')
   }
-  if (names.length > 0) return names.join('/')
+  if (found !== undefined && names.length > 0) return { ref: found, path: names.join('/') }
   throw new Fault('platform-protocol', `${ref.type} ${ref.id} is in no datacenter`)
 }
 
@@ -58,7 +64,7 @@ export class DatastoreReader {
   readonly client: VimClient
   readonly #datacenter: string
 
-  /** `datacenter`: as `datacenterPath` gives it. */
+  /** `datacenter`: its path. */
   constructor(client: VimClient, datacenter: string) {
     this.client = client
     this.#datacenter = datacenter
@@ -102,6 +108,52 @@ export class DatastoreReader {
     return `/folder/${path.split('/').map(encodeURIComponent).join('/')}?${query.toString()}`
   }
 
+  /**
+   * Writes a file from its first byte to its last, replacing what is there. `chunks` must come to
+   * `sizeBytes`, and tell by coming that they are alive: the pause between two has a limit.
+   * Faults: those of `chunks`, `platform-*`, `timed-out`.
+   */
+  async put(
+    file: DatastorePath, sizeBytes: number, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal,
+  ): Promise<void> {
+    const { port, clock } = this.client
+    const stalled = new AbortController()
+    const name = printable(file.path, 100)
+    let limit = noLimit()
+    const beginLimit = (): void => {
+      limit[Symbol.dispose]()
+      limit = clock.after(CALL_LIMIT_MS, () => {
+        stalled.abort(new Fault('timed-out', `writing ${name} stood still`, { retry: 'later' }))
+      })
+    }
+    const watched = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
+      for await (const chunk of chunks) {
+        beginLimit()
+        yield chunk
+      }
+    }
+    beginLimit()
+    const both = AbortSignal.any([signal, stalled.signal])
+    try {
+      const answer = await port.http.call({
+        method: 'PUT', path: this.#urlOf(file), changes: true,
+        headers: { ...port.cookieHeader, 'content-type': 'application/octet-stream' },
+        body: { sizeBytes, chunks: watched() },
+      }, both)
+      answer.destroy()
+      const status = answer.statusCode ?? 0
+      if (status === 401 || status === 403 || status < 200 || status > 299) {
+        throw new Fault('platform-refused', `the server answered ${status} to writing ${name}`, {
+          advice: 'Give the account Datastore.FileManagement, and room in the datastore.' })
+      }
+    } catch (error) {
+      throwIfAborted(both)
+      throw error
+    } finally {
+      limit[Symbol.dispose]()
+    }
+  }
+
   /** All of a small file; undefined if there is none. Faults: as `get`, `platform-protocol`. */
   async small(
     file: DatastorePath, maxBytes: number, signal: AbortSignal,
@@ -113,6 +165,10 @@ export class DatastoreReader {
       throw error
     }
   }
+}
+
+function noLimit(): Disposable {
+  return { [Symbol.dispose]: () => {} }
 }
 
 class FileMissing extends Fault {}

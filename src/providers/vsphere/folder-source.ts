@@ -1,6 +1,7 @@
 /** A flat disk file of a datastore as a block source: ranges over HTTPS. */
 
 import type { IncomingMessage } from 'node:http'
+import { finished } from 'node:stream/promises'
 import { throwIfAborted } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
@@ -85,14 +86,16 @@ class FolderSource implements BlockSource {
   async #collect(answer: IncomingMessage, length: number): Promise<Uint8Array<ArrayBuffer>> {
     const bytes = new Uint8Array(length)
     let at = 0
+    // By events: TLS hands out 16 KiB at a time, and an iterator makes a promise for each.
+    answer.on('data', (chunk: Buffer) => {
+      if (at + chunk.length > length) {
+        answer.destroy(
+          new Fault('platform-protocol', `the server sent too much of ${this.name}`))
+      } else bytes.set(chunk, at)
+      at += chunk.length
+    })
     try {
-      for await (const chunk of answer as AsyncIterable<Buffer>) {
-        if (at + chunk.length > length) {
-          throw new Fault('platform-protocol', `the server sent too much of ${this.name}`)
-        }
-        bytes.set(chunk, at)
-        at += chunk.length
-      }
+      await finished(answer)
     } catch (cause) {
       if (isFault(cause)) throw cause
       throw new Fault('platform-unreachable', `an answer for ${this.name} broke off`, {

@@ -18,12 +18,19 @@ export interface VsphereOptions {
   readonly fingerprint?: CertificateFingerprint
   /** Where it is kept since when changes are known; default `defaultStateDir`. */
   readonly stateDir?: string
+  /** Where machines are restored to; may be left out where there is only one. */
+  readonly datastore?: string
+  /** The cluster or host that machines are restored to, as above. */
+  readonly cluster?: string
 }
 
 /** `/var/lib/stillpoint` for root, else the user's own: it outlives a restart (FHS 5.8). */
 export function defaultStateDir(userId: number): string {
   return userId === 0 ? '/var/lib/stillpoint' : join(homedir(), '.local/state/stillpoint')
 }
+
+const KEYS: readonly string[] = [
+  'user', 'password-file', 'fingerprint', 'state', 'datastore', 'cluster']
 
 /** A password is a line; more is another file. */
 const MAX_PASSWORD_BYTES = 4096
@@ -45,8 +52,8 @@ export function checkSdkUrl(text: string): string {
 }
 
 /**
- * Parses what follows `vsphere:`: `URL,user=NAME,password-file=PATH[,fingerprint=HEX][,state=DIR]`.
- * A comma inside a value is written twice. Faults: `usage`.
+ * Parses what follows `vsphere:`: `URL,user=NAME,password-file=PATH[,fingerprint=HEX][,state=DIR]
+ * [,datastore=NAME][,cluster=NAME]`. A comma inside a value is written twice. Faults: `usage`.
  */
 export function parseVsphereTarget(text: string): VsphereOptions {
   const [address = '', ...parts] = text.replaceAll(',,', '\u0000').split(',')
@@ -54,7 +61,7 @@ export function parseVsphereTarget(text: string): VsphereOptions {
   const found = new Map<string, string>()
   for (const part of parts) {
     const [key = '', ...rest] = part.split('=')
-    if (!['user', 'password-file', 'fingerprint', 'state'].includes(key) || rest.join('=') === '') {
+    if (!KEYS.includes(key) || rest.join('=') === '') {
       throw usage(`"${printable(key, 64)}" is not understood`)
     }
     if (found.has(key)) throw usage(`${key}= is given twice`)
@@ -64,10 +71,13 @@ export function parseVsphereTarget(text: string): VsphereOptions {
   const passwordFile = found.get('password-file')
   if (user === undefined) throw usage('user= is missing')
   if (passwordFile === undefined) throw usage('password-file= is missing')
-  const stateDir = found.get('state')
+  const [stateDir, datastore, cluster] =
+    [found.get('state'), found.get('datastore'), found.get('cluster')]
   return {
     url: urlOf(address), user, passwordFile, ...pinOf(found.get('fingerprint')),
     ...stateDir === undefined ? {} : { stateDir },
+    ...datastore === undefined ? {} : { datastore },
+    ...cluster === undefined ? {} : { cluster },
   }
 }
 

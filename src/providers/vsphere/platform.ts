@@ -3,13 +3,17 @@
 import { canonicalJson } from '../../base/canonical-json.ts'
 import { Fault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
-import type { MachineDescription, MachineSummary, Platform } from '../../catalog/mod.ts'
+import type {
+  MachineDescription, MachineInMaking, MachineSummary, Platform,
+} from '../../catalog/mod.ts'
 import type { Provider } from '../../consistency/mod.ts'
 import type { ProviderContext } from '../machine/context.ts'
 import {
   MACHINE_PATHS, parseMachine, parseSummary, SUMMARY_PATHS, type VimMachine,
 } from './machine.ts'
+import { makeMachine, unfinished } from './machine-in-making.ts'
 import { defaultStateDir, readPassword, type VsphereOptions } from './options.ts'
+import type { PlaceNames } from './place.ts'
 import { VsphereProvider } from './provider.ts'
 import { VimClient } from './vim/client.ts'
 import { HttpsClient } from './vim/https.ts'
@@ -27,19 +31,20 @@ export async function openVspherePlatform(
   await using stack = new AsyncDisposableStack()
   const http = stack.use(new HttpsClient(new URL(options.url), options.fingerprint))
   const client = stack.use(await VimClient.connect({ http, account, clock, log }, signal))
-  const { stateDir = defaultStateDir(process.getuid?.() ?? 0) } = options
-  return new VspherePlatform(client, stateDir, stack.move())
+  return new VspherePlatform(client, options, stack.move())
 }
 
 class VspherePlatform implements Platform {
   readonly kind = 'vsphere'
   readonly #client: VimClient
   readonly #stateDir: string
+  readonly #places: PlaceNames
   readonly #resources: AsyncDisposableStack
 
-  constructor(client: VimClient, stateDir: string, resources: AsyncDisposableStack) {
+  constructor(client: VimClient, options: VsphereOptions, resources: AsyncDisposableStack) {
     this.#client = client
-    this.#stateDir = stateDir
+    this.#stateDir = options.stateDir ?? defaultStateDir(process.getuid?.() ?? 0)
+    this.#places = options
     this.#resources = resources
   }
 
@@ -60,6 +65,19 @@ class VspherePlatform implements Platform {
       machine: describe(machine),
       documents: [{ name: 'vsphere.json', text: canonicalJson(definitionOf(machine)) }],
     }
+  }
+
+  async makeMachine(
+    name: string, description: MachineDescription, signal: AbortSignal): Promise<MachineInMaking> {
+    const all = await this.#all(['name'], signal)
+    const taken = all.find(({ values }) =>
+      [name, unfinished(name)].includes(values.get('name')?.text ?? ''))
+    if (taken !== undefined) {
+      throw new Fault('already-exists',
+        `there is a machine ${printable(taken.values.get('name')?.text ?? '', 100)} already`, {
+          advice: 'Choose another name, or delete that machine in vSphere first.' })
+    }
+    return makeMachine(this.#client, this.#places, name, description, signal)
   }
 
   provider(name: string): Provider {

@@ -5,7 +5,7 @@ import { printable } from '../../base/text.ts'
 import type {
   PreparedSet, PrepareRequest, Provider, ProviderSurvey,
 } from '../../consistency/mod.ts'
-import { datacenterPath, DatastoreReader } from './datastore.ts'
+import { datacenterOf, DatastoreReader } from './datastore.ts'
 import { chooseDisks } from './devices.ts'
 import { whyNotReadable } from './flat-disk.ts'
 import type { VimMachine } from './machine.ts'
@@ -60,7 +60,8 @@ export class VsphereProvider implements Provider {
     }
     // A machine in a vApp has no folder above it; its datastores do.
     const [inDatacenter = machine.ref] = machine.datastores
-    const reader = new DatastoreReader(client, await datacenterPath(client, inDatacenter, signal))
+    const { path } = await datacenterOf(client, inDatacenter, signal)
+    const reader = new DatastoreReader(client, path)
     const { pointId, tracking: wanted } = request
     const tracking = wanted === undefined ? undefined : await VsphereTracking.begin({
       client, machine, disks, pointId, request: wanted, stateDir: this.#stateDir })

@@ -8,6 +8,7 @@
 import { Agent, request, type RequestOptions } from 'node:https'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { connect } from 'node:tls'
 import { reasonOf, throwIfAborted } from '../../../base/clock.ts'
 import { Fault, isFault } from '../../../base/fault.ts'
@@ -22,12 +23,18 @@ export function parseCertificateFingerprint(text: string): CertificateFingerprin
   return /^[0-9a-f]{64}$/.test(digits) ? digits : undefined
 }
 
+/** A body that is sent as it comes; such a call `changes`. */
+export interface SizedStream {
+  readonly sizeBytes: number
+  readonly chunks: AsyncIterable<Uint8Array>
+}
+
 export interface HttpCall {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT'
   /** With its query. */
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
-  readonly body?: Uint8Array | string
+  readonly body?: Uint8Array | string | SizedStream
   /** Changes something: never sent a second time, and on a connection of its own. */
   readonly changes?: boolean
 }
@@ -80,7 +87,8 @@ export class HttpsClient implements Disposable {
     return new Promise((resolve, reject) => {
       const sent = request({
         host: this.url.hostname.replace(/^\[|\]$/g, ''), port: this.url.port || 443, method, path,
-        headers: { ...headers, 'content-length': String(Buffer.byteLength(body)) },
+        headers: { ...headers, 'content-length': String(
+          isStream(body) ? body.sizeBytes : Buffer.byteLength(body)) },
         agent: call.changes === true ? this.#changing : this.#reading,
       })
       let answer: IncomingMessage | undefined
@@ -103,7 +111,12 @@ export class HttpsClient implements Disposable {
           ? new StaleConnection('the connection was closed', { cause })
           : signal.aborted ? reasonOf(signal) : unreachable(this.url, cause))
       })
-      sent.end(body)
+      if (!isStream(body)) sent.end(body)
+      // What breaks is told by the request; an answer before the end is looked at by the caller.
+      else pipeline(body.chunks, sent).catch((cause: unknown) => {
+        if (!signal.aborted && isFault(cause)) reject(cause)
+        sent.destroy(cause instanceof Error ? cause : new Error(String(cause)))
+      })
     })
   }
 
@@ -111,6 +124,10 @@ export class HttpsClient implements Disposable {
     this.#reading.destroy()
     this.#changing.destroy()
   }
+}
+
+function isStream(body: NonNullable<HttpCall['body']>): body is SizedStream {
+  return typeof body === 'object' && 'chunks' in body
 }
 
 class StaleConnection extends Error {}

@@ -12,7 +12,7 @@ export interface Moref {
 
 const NAME = /^[A-Za-z][A-Za-z0-9_]{0,63}$/
 
-/** The version of the interface that is spoken: newer servers answer older ones, not the reverse. */
+/** The version of the interface that is spoken: newer servers answer older ones. */
 export const SOAP_ACTION = 'urn:vim25/6.5'
 
 /** `<name>text</name>`; nothing for undefined. */

@@ -18,7 +18,7 @@ export interface XmlLimits {
 
 /** An inventory of a thousand machines has 10 MB and 200,000 elements. */
 export const XML_LIMITS: XmlLimits = {
-  maxBytes: 48 * 1024 * 1024, maxDepth: 64, maxNodes: 1_000_000,
+  maxBytes: 32 * 1024 * 1024, maxDepth: 64, maxNodes: 1_000_000,
 }
 
 export interface XmlElement {

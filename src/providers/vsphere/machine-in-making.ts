@@ -1,0 +1,151 @@
+/**
+ * A machine that is made anew in vSphere from a portable description, its disks filled over HTTPS.
+ *
+ * It is called `NAME (unfinished)` until all of it is written, so that nothing half-written looks
+ * complete, and has no network: an address of the machine it was may be in use.
+ */
+
+import { deadline, throwIfAborted } from '../../base/clock.ts'
+import { mapBounded } from '../../base/bounded.ts'
+import { Fault } from '../../base/fault.ts'
+import { printable } from '../../base/text.ts'
+import type { MachineDescription, MachineInMaking } from '../../catalog/mod.ts'
+import type { BlockSource } from '../../disk/mod.ts'
+import { DatastoreReader } from './datastore.ts'
+import type { VimDisk } from './devices.ts'
+import { flatFileOf } from './flat-disk.ts'
+import { openFolderSource } from './folder-source.ts'
+import { diskPlaces, machineSpec } from './machine-spec.ts'
+import { findPlace, type PlaceNames } from './place.ts'
+import { readMachine } from './snapshots.ts'
+import type { VimClient } from './vim/client.ts'
+import { morefElement, morefOf, textElement, type Moref } from './vim/soap.ts'
+import { taskResult } from './vim/tasks.ts'
+import { childOf, type XmlElement } from './vim/xml.ts'
+
+const TASK_LIMIT_MS = 30 * 60_000
+const REMOVE_LIMIT_MS = 5 * 60_000
+const RUN_BYTES = 4 * 1024 * 1024
+const RUNS_IN_FLIGHT = 4
+
+/** Faults: `usage`, `platform-*`, `no-space`. The caller has seen that the name is free. */
+export async function makeMachine(
+  client: VimClient, names: PlaceNames, name: string, description: MachineDescription,
+  signal: AbortSignal,
+): Promise<MachineInMaking> {
+  const place = await findPlace(client, names, signal)
+  throwIfAborted(signal)
+  const created = await run(client, 'CreateVM_Task', place.folder,
+    `<config>${machineSpec(unfinished(name), place.datastore, description)}</config>` +
+    morefElement('pool', place.pool), TASK_LIMIT_MS, new AbortController().signal)
+  const ref = morefOf(created, 'the new machine')
+  const reader = new DatastoreReader(client, place.datacenter)
+  const making = new VsphereMachineInMaking(client, reader, ref, name)
+  try {
+    await making.findDisks(description, signal)
+    return making
+  } catch (error) {
+    await making[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+export function unfinished(name: string): string {
+  return `${name} (unfinished)`
+}
+
+class VsphereMachineInMaking implements MachineInMaking {
+  readonly #client: VimClient
+  readonly #reader: DatastoreReader
+  readonly #ref: Moref
+  readonly #name: string
+  readonly #disks = new Map<string, VimDisk>()
+  #isFinished = false
+
+  constructor(client: VimClient, reader: DatastoreReader, ref: Moref, name: string) {
+    this.#client = client
+    this.#reader = reader
+    this.#ref = ref
+    this.#name = name
+  }
+
+  /** Which of the new disks is which of the description. Fault: `platform-protocol`. */
+  async findDisks(description: MachineDescription, signal: AbortSignal): Promise<void> {
+    const { disks } = await readMachine(this.#client, this.#ref, signal)
+    for (const [id, place] of diskPlaces(description.disks)) {
+      const found = disks.find((disk) => disk.id === `${place.bus}0-${place.unit}`)
+      if (found === undefined) {
+        throw new Fault('platform-protocol', `vSphere made no disk for ${printable(id, 64)}`)
+      }
+      this.#disks.set(id, found)
+    }
+  }
+
+  async fill(
+    diskId: string, source: BlockSource, onWritten: (bytes: number) => void, signal: AbortSignal,
+  ): Promise<void> {
+    const disk = this.#disks.get(diskId)
+    if (disk === undefined) throw new Fault('not-found', `the new machine has no disk ${diskId}`)
+    const file = flatFileOf(disk)
+    await this.#reader.put(
+      file, disk.sizeBytes, contentOf(source, disk.sizeBytes, onWritten, signal), signal)
+    await using written = await openFolderSource(this.#reader, file, disk.sizeBytes, signal)
+    await compareEnds(source, written, signal)
+  }
+
+  async finish(signal: AbortSignal): Promise<void> {
+    await run(this.#client, 'Rename_Task', this.#ref, textElement('newName', this.#name),
+      TASK_LIMIT_MS, signal)
+    this.#isFinished = true
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isFinished) return
+    this.#isFinished = true
+    using limit = deadline(this.#client.clock, REMOVE_LIMIT_MS, 'the removal of the machine')
+    await run(this.#client, 'Destroy_Task', this.#ref, '', REMOVE_LIMIT_MS, limit.signal)
+      .catch((error: unknown) => this.#client.log.error('vsphere-machine-left', {
+        machine: unfinished(this.#name),
+        message: error instanceof Error ? error.message : String(error),
+        advice: 'Delete it from disk in vSphere.' }))
+  }
+}
+
+/** All of the disk in order, and zeros up to the size that vSphere made of it. */
+async function* contentOf(
+  source: BlockSource, sizeBytes: number, onWritten: (bytes: number) => void, signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const count = Math.ceil(source.sizeBytes / RUN_BYTES)
+  const offsets = Array.from({ length: count }, (_, at) => at * RUN_BYTES)
+  let done = 0
+  for await (const bytes of mapBounded(offsets, { inFlight: RUNS_IN_FLIGHT }, (offset) =>
+    source.read(offset, Math.min(RUN_BYTES, source.sizeBytes - offset), signal))) {
+    yield bytes
+    done += bytes.length
+    onWritten(done)
+  }
+  if (sizeBytes > done) yield new Uint8Array(sizeBytes - done)
+}
+
+/** That the first and the last bytes are there: a server that cut or mixed files up is noticed. */
+async function compareEnds(
+  source: BlockSource, written: BlockSource, signal: AbortSignal): Promise<void> {
+  const length = Math.min(4096, source.sizeBytes)
+  for (const offset of [0, source.sizeBytes - length]) {
+    const [wanted, there] = [
+      await source.read(offset, length, signal), await written.read(offset, length, signal)]
+    if (Buffer.compare(wanted, there) !== 0) {
+      throw new Fault('disk-lost', `${written.name} does not hold what was written to it`)
+    }
+  }
+}
+
+async function run(
+  client: VimClient, method: string, self: Moref, args: string, limitMs: number,
+  signal: AbortSignal,
+): Promise<XmlElement | undefined> {
+  const doing = `${method.replace('_Task', '')} of the machine`
+  const answer = await client.call(method, self, args, { changes: true, doing }, signal)
+  return taskResult(client, morefOf(childOf(answer, 'returnval'), `the task of ${method}`),
+    { doing, limitMs }, signal)
+}
