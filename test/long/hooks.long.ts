@@ -9,7 +9,7 @@ import { readRestorePoints, type RestorePoint } from '../../src/catalog/mod.ts'
 import { parseToken } from '../../src/channel/mod.ts'
 import { restoreDisks } from '../../src/recovery/mod.ts'
 import {
-  HOOK_FAULTS, hookRound, showHookFault, showHooksIgnored, turnHooksOn,
+  HOOK_FAULTS, hookRound, showHookFault, showHooksIgnored, showThawThatNeverComes, turnHooksOn,
 } from '../system/hook-rounds.ts'
 import { newRepository, readyGuest, testFolder, withRepository } from '../system/rig.ts'
 
@@ -38,5 +38,6 @@ test('four databases held by the freeze hooks of qemu-ga', { timeout: 900_000 },
       assert.deepEqual([token.nonce, token.state], [pointId.replaceAll('-', ''), 'frozen'])
       assert.equal(token.applications.size, 4)
     })
+  await t.test('a thaw that never comes', (t) => showThawThatNeverComes(t, subject))
   for (const fault of HOOK_FAULTS) await t.test(fault.what, (t) => showHookFault(t, subject, fault))
 })

@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test'
 import type { BackupSummary } from '../../src/backup/mod.ts'
 import { deadline, systemClock as clock } from '../../src/base/clock.ts'
 import { runProgram } from '../../src/base/program.ts'
+import { parseToken, TOKEN_FILE } from '../../src/channel/mod.ts'
 import type { RunningGuest } from '../../src/demo/mod.ts'
 import { ADMINISTRATOR, inGuest, moreOfEach } from './full-guest.ts'
 import { backup, type BackupWishes } from './rig.ts'
@@ -123,6 +124,22 @@ chmod 755 ${HOOKS}/${name}`, t)
       `${code} of ${who}: ${JSON.stringify(summary.result.reasons)}`)
   }
   await moreOfEach(guest, 1, t) // nothing stays held
+}
+
+/** Told of a freeze and never of the thaw, the agent lets go by itself, and says so afterwards. */
+export async function showThawThatNeverComes(
+  t: TestContext, { guest }: HookSubject): Promise<void> {
+  const said = await inGuest(guest, `${AGENT} hook freeze`, t)
+  for (const name of ['postgres', 'mariadb', 'redis', 'sqlite']) assert.match(said, RegExp(name))
+  await moreOfEach(guest, 1, t) // waits for as long as anything is locked
+  await inGuest(guest, `${AGENT} hook thaw`, t)
+  const { state, applications } = parseToken(
+    Buffer.from(await inGuest(guest, `cat ${TOKEN_FILE}`, t)))
+  assert.equal(state, 'thawed')
+  const early = [...applications].flatMap(([name, { thawed }]) =>
+    thawed?.state === 'thawed' && !thawed.heldThroughout ? [name.replace(/ .*/s, '')] : [])
+  t.diagnostic(`released before they were asked: ${early.join(', ')}`)
+  for (const name of ['mariadb', 'redis', 'sqlite']) assert.ok(early.includes(name), name)
 }
 
 /** qemu-ga as Debian starts it: it runs no hook, which is known before, and said with the cure. */

@@ -69,6 +69,20 @@ test('says what is there, what is missing, and what is wrong', async () => {
     '               mariadb: access denied\\x1b[1m',
   ])
 
+  // Without the port, a hook that is run leads to it as well.
+  mkdirSync(join(root, 'proc/13'))
+  symlinkSync('/usr/sbin/qemu-ga', join(root, 'proc/13/exe'))
+  writeFileSync(join(root, 'proc/13/cmdline'), 'qemu-ga\0')
+  const ignored = await agentStatus(parts, never)
+  assert.equal(isWell(ignored), false)
+  assert.equal(statusLines(ignored, places, 'a.port')[3],
+    'hooks          qemu-ga runs without -F: hooks are ignored; run install')
+  writeFileSync(join(root, 'proc/13/cmdline'), 'qemu-ga\0-F/hook\0')
+  writeFileSync(join(root, 'hook'), 'stillpoint-agent hook $1')
+  const heard = await agentStatus(parts, never)
+  assert.equal(isWell(heard), true)
+  assert.equal(statusLines(heard, places, 'a.port')[3], 'hooks          qemu-ga runs the hook')
+
   writeFileSync(places.executable, 'y')
   const wrong = await agentStatus({ ...parts,
     loadConfig: async () => { throw new Fault('config-invalid', 'line 1: no') } }, never)
