@@ -6,13 +6,13 @@ import { dirname, join } from 'node:path'
 import { suite, test } from 'node:test'
 import { systemClock as clock } from '../../../src/base/clock.ts'
 import { checkRows, guestPorts, joinGuest } from '../../../src/demo/mod.ts'
-import { newRepository } from '../rig.ts'
+import { newRepository, withRepository } from '../rig.ts'
 import { basesOf } from '../bare-machine.ts'
 import {
   backupBesideCopy, backupDomain, digestsOf, DISKS, restorePoint, type DomainBackup,
 } from './backups.ts'
 import type { Shared } from './contract.ts'
-import { checkpoints, leftOvers, moreRows } from './rig.ts'
+import { leftOvers, moreRows, trackedPoints } from './rig.ts'
 
 const LIMITS = { timeout: 300_000 }
 
@@ -29,8 +29,8 @@ export function libvirtIncrements(start: () => Promise<Shared>): void {
         t.after(() => libvirt.virsh('checkpoint-delete', guest.name, 'foreign'))
         const second = await compared(t, wishes, pointId)
         const third = await compared(t, wishes, second)
-        const own = (await checkpoints(libvirt, guest)).filter((name) => name !== 'foreign')
-        assert.deepEqual(own.map((name) => name.split('.')[2]), [third])
+        const id = await withRepository(wishes.repositoryPath, t, async ({ id }) => id)
+        assert.deepEqual(await trackedPoints(libvirt, guest, id), [third])
         assert.match(await libvirt.virsh(
           'checkpoint-dumpxml', guest.name, 'foreign', '--size', '--no-domain'),
         /<disk name='vda' checkpoint='bitmap' bitmap='foreign' size='[1-9]\d*'\/>/)

@@ -7,12 +7,12 @@ import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { systemClock as clock } from '../../../src/base/clock.ts'
-import { newRepository, PASSWORD } from '../rig.ts'
+import { newRepository, PASSWORD, withRepository } from '../rig.ts'
 import type { Shared } from './contract.ts'
 import { arm, heard, makeRelay, type HeardLine, type VirshStep } from './relay-virsh.ts'
-import { checkpoints, leftOvers, moreRows } from './rig.ts'
+import { leftOvers, moreRows, trackedPoints } from './rig.ts'
 
-const LIMITS = { timeout: 300_000 }
+const LIMITS = { timeout: 600_000 }
 const PROGRAM = fileURLToPath(new URL('../../../bin/stillpoint', import.meta.url))
 /** DESIGN §10: from the later of the kill and the agent's answer to the thaw's being issued. */
 const PROMISED_MS = 2_000
@@ -22,6 +22,9 @@ interface Step extends Partial<VirshStep> {
   /** Killed by the test when the program has printed this. */
   readonly printed?: string
 }
+
+/** The ones that differ most; the long tests take all. */
+export const FEW_KILLS = ['while the freeze is pending', 'after the commit', 'the guardian, frozen']
 
 const STEPS: readonly Step[] = [
   { name: 'before the freeze', where: 'in', text: 'checkpoint-list', whom: 'requestor' },
@@ -34,6 +37,8 @@ const STEPS: readonly Step[] = [
   { name: 'the guardian, frozen', where: 'out', text: '{"return":2}', whom: 'guardian' },
 ]
 
+export const KILLS = STEPS.map(({ name }) => name)
+
 interface Scene extends Shared {
   readonly folder: string
   readonly repositoryPath: string
@@ -42,23 +47,24 @@ interface Scene extends Shared {
 interface Ended {
   readonly code: number | null
   readonly output: string
-  readonly lines: readonly HeardLine[]
 }
 
-export function libvirtKilled(start: () => Promise<Shared>): void {
+/** `kills` are names of `KILLS`. */
+export function libvirtKilled(start: () => Promise<Shared>, kills: readonly string[]): void {
   suite('killed at any step', () => {
     test('a run leaves a guest that works, and the next one nothing else', LIMITS, async (t) => {
       const scene = await makeScene(t, await start())
       const { libvirt, guest } = scene
+      const repositoryId = await withRepository(scene.repositoryPath, t, async ({ id }) => id)
       const first = await run(t, scene)
       assert.equal(first.code, 0, first.output)
-      for (const step of STEPS) {
+      for (const step of STEPS.filter(({ name }) => kills.includes(name))) {
         await t.test(step.name, async (t) => {
           const killed = await run(t, scene, step)
           if (step.whom === 'guardian') assert.doesNotMatch(killed.output, /"grade":"filesystem"/)
           else assert.equal(killed.code, null, killed.output)
           await moreRows(guest)
-          checkThaw(t, await heard(scene.folder))
+          checkThaw(t, step, await heard(scene.folder))
           // The guardian of a dead requestor ends the job, soon.
           while ((await leftOvers(libvirt, guest)).includes('a job')) {
             await clock.sleep(100, t.signal)
@@ -69,16 +75,18 @@ export function libvirtKilled(start: () => Promise<Shared>): void {
           assert.match(next.output, /"mode":"incremental"/)
           assert.deepEqual(await leftOvers(libvirt, guest), [])
           const pointId = /"point":"([0-9a-f-]{36})"/.exec(next.output)?.[1]
-          assert.deepEqual((await checkpoints(libvirt, guest)).map((name) =>
-            name.split('.').slice(2).join()), [pointId])
+          assert.deepEqual(await trackedPoints(libvirt, guest, repositoryId), [pointId])
         })
       }
     })
   })
 }
 
-/** From the later of the kill and the answer to the freeze, the thaw is issued in time. */
-function checkThaw(t: TestContext, lines: readonly HeardLine[]): void {
+/**
+ * From the later of the kill and the answer to the freeze, the thaw is issued in time; by another
+ * guardian, which has to be started first, without a promise of when.
+ */
+function checkThaw(t: TestContext, step: Step, lines: readonly HeardLine[]): void {
   const at = (where: string, text: string): number =>
     lines.find((line) => line.where === where && line.line.includes(text))?.atMs ?? NaN
   const killedMs = at('kill', '')
@@ -89,7 +97,8 @@ function checkThaw(t: TestContext, lines: readonly HeardLine[]): void {
     line.where === 'out' && line.atMs >= frozeMs && line.line.includes('"return"'))?.atMs ?? 0
   const issuedMs = thawMs - Math.max(killedMs, answeredMs)
   t.diagnostic(`the thaw was issued after ${issuedMs} ms`)
-  assert.ok(issuedMs < PROMISED_MS, `the thaw was issued only after ${issuedMs} ms`)
+  const isLate = issuedMs >= PROMISED_MS && step.whom !== 'guardian'
+  assert.ok(!isLate, `the thaw was issued only after ${issuedMs} ms`)
 }
 
 async function makeScene(t: TestContext, shared: Shared): Promise<Scene> {
@@ -131,5 +140,5 @@ async function run(t: TestContext, scene: Scene, step?: Step): Promise<Ended> {
     })
   }
   const code = await new Promise<number | null>((resolve) => { child.once('exit', resolve) })
-  return { code, output, lines: await heard(folder) }
+  return { code, output }
 }

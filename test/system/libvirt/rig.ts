@@ -129,10 +129,17 @@ export async function startDomain(
   await libvirt.virsh('define', xml)
   await libvirt.virsh('start', name)
   const joined = await joinGuest(domain.witnessPath, settings, clock, signal)
+  while (!await answers(libvirt, name)) await clock.sleep(100, signal)
   return {
     name, uuid, domain, witness: joined.witness,
     [Symbol.dispose]: () => joined[Symbol.dispose](),
   }
+}
+
+/** The agent is started when the guest is ready, and a busy host takes its time for it. */
+async function answers(libvirt: Libvirt, name: string): Promise<boolean> {
+  const ping = libvirt.virsh('qemu-agent-command', name, '{"execute":"guest-ping"}')
+  return ping.then(() => true, () => false)
 }
 
 /** The guest's newest row that is durable. */
@@ -158,6 +165,13 @@ export async function leftOvers(
     ...(state === 'running' ? [] : [`state ${state}`]),
     ...files.filter((file) => /stillpoint|\.hold/.test(file)).map((file) => `file ${file}`),
   ]
+}
+
+/** The points of a repository that the machine has checkpoints of. */
+export async function trackedPoints(
+  libvirt: Libvirt, guest: LibvirtGuest, repositoryId: string): Promise<readonly string[]> {
+  return (await checkpoints(libvirt, guest)).map((name) => name.split('.'))
+    .filter(([, id]) => id === repositoryId).map(([, , pointId = '']) => pointId)
 }
 
 /** Names of all checkpoints, in libvirt's order. */
