@@ -4,7 +4,7 @@
  */
 
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import { backupAll, moreOfEach } from '../system/full-guest.ts'
 import { proveApplications } from '../system/prove-applications.ts'
 import { backup, newRepository, readyGuest } from '../system/rig.ts'
@@ -13,7 +13,7 @@ const ROUNDS = Number(process.env['STILLPOINT_ROUNDS'] ?? 20)
 
 test('no capture of a guest with four databases is judged wrongly', async (t) => {
   const guest = await readyGuest(t, { kind: 'full' })
-  for (let round = 0; round < ROUNDS; round++) {
+  const judge = async (t: TestContext, round: number): Promise<void> => {
     const repositoryPath = await newRepository(t)
     await moreOfEach(guest, 5, t)
     await backup(t, {
@@ -23,5 +23,8 @@ test('no capture of a guest with four databases is judged wrongly', async (t) =>
       guest, repositoryPath, settings: { require: 'application', onWeaker: undefined } })
     assert.equal(result.grade, 'application', JSON.stringify(result.reasons))
     await proveApplications(t, repositoryPath, pointId)
+  }
+  for (let round = 0; round < ROUNDS; round++) {
+    await t.test(`round ${round + 1}`, (t) => judge(t, round))
   }
 })

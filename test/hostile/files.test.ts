@@ -1,0 +1,12 @@
+/** Damaged file systems, a hundred of each; `test/long` has more. */
+
+import { test } from 'node:test'
+import { missingProgram } from '../../src/disk/testing/mod.ts'
+import { damageAndRead, extWithFiles, xfsWithFiles } from './damage-files.ts'
+
+const skip = missingProgram('mke2fs', 'debugfs', 'mkfs.xfs')
+
+for (const [name, make] of [['ext4', extWithFiles], ['xfs', xfsWithFiles]] as const) {
+  test(`damage to an ${name} whose files are read is a fault, and never more`, { skip },
+    async (t) => damageAndRead(await make(t), 100, t))
+}
