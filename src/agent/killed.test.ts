@@ -6,8 +6,9 @@
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
+import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
@@ -34,9 +35,7 @@ async function startAgent(socketPath: string): Promise<Agent> {
   const child = spawn(process.execPath, [MAIN, '--socket', socketPath, '--config', config],
     { stdio: 'inherit' })
   const ended = once(child, 'exit')
-  while (!existsSync(socketPath)) await systemClock.sleep(20, never)
-  const role = { what: 'the socket', code: 'agent-unreachable' } as const
-  const channel = socketChannel(await connectUnix(socketPath, role, never))
+  const channel = socketChannel(await whenItListens(socketPath))
   const host = await connectRemoteHost(
     { channel, clock: systemClock, random: systemRandom }, never)
   return { child, host, [Symbol.asyncDispose]: async () => {
@@ -44,6 +43,17 @@ async function startAgent(socketPath: string): Promise<Agent> {
     await ended
     await host[Symbol.asyncDispose]()
   } }
+}
+
+/** The file of a socket is there a moment before anybody listens. */
+async function whenItListens(path: string): Promise<Socket> {
+  for (;;) {
+    try {
+      return await connectUnix(path, { what: 'the socket', code: 'agent-unreachable' }, never)
+    } catch {
+      await systemClock.sleep(20, never)
+    }
+  }
 }
 
 /** Other servers run on this host too: ours is known by where its data lies. */
