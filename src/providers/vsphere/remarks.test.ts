@@ -89,6 +89,18 @@ test('what else bears on backups is said, with what is missing by name', () => {
   assert.equal(lacking.find(({ name }) => name === 'privileges')?.says, 'missing: Datastore.Browse')
 })
 
+test('a disk that a backup could not read is told beforehand, with what to do', () => {
+  const told = (backing: string, type?: string): string =>
+    says({ devices: CONTROLLER + disk(0, backing, type) }, 'disk scsi0-0') ?? 'nothing'
+  assert.equal(told(''), 'nothing')
+  assert.equal(told('<diskMode>independent_persistent</diskMode>'), 'nothing')
+  assert.match(told('<parent><fileName>[ds] vm/a.vmdk</fileName></parent>'), /chain of files/)
+  assert.match(told('<keyId><keyId>k</keyId></keyId>'), /encrypted by vSphere/)
+  assert.match(told('', 'VirtualDiskSeSparseBackingInfo'), /kind VirtualDiskSeSparseBackingInfo/)
+  assert.match(told('<compatibilityMode>virtualMode</compatibilityMode>',
+    'VirtualDiskRawDiskMappingVer1BackingInfo'), /cannot be read yet/)
+})
+
 test('the level that can be reached follows the conditions of vSphere, each of them', () => {
   const good: Stated = { config: '<guestId>windows2019srv_64Guest</guestId>' +
     '<extraConfig><key>disk.enableUUID</key><value>true</value></extraConfig>' }

@@ -3,6 +3,7 @@
 import { printable } from '../../base/text.ts'
 import type { QuiesceLevel, SurveyRemark } from '../../consistency/mod.ts'
 import type { VimDisk } from './devices.ts'
+import { whyNotReadable } from './flat-disk.ts'
 import type { ToolsState, VimMachine } from './machine.ts'
 import type { PrivilegeReport } from './privileges.ts'
 
@@ -16,6 +17,7 @@ export function remarksOn(
       name: 'encryption',
       says: 'the machine is encrypted: Windows is held as far as its file systems alone',
     }] : [],
+    ...machine.disks.flatMap(readingRemark),
     snapshotRemark(machine),
     trackingRemark(machine),
     ...machine.needsConsolidation ? [{
@@ -85,6 +87,14 @@ function controllerRemark({ controllers, disks }: VimMachine): SurveyRemark {
     says: used.length === 0 ? 'none that a disk is on' : used.map(({ bus, busNumber, freeSlots }) =>
       `${bus}${busNumber} with ${freeSlots ?? 'unknown'} free places`).join(', '),
   }
+}
+
+/** What a backup would be refused for. */
+function readingRemark(disk: VimDisk): readonly SurveyRemark[] {
+  const why = disk.leftOut === undefined ? whyNotReadable(disk) : undefined
+  return why === undefined ? [] : [{
+    name: `disk ${disk.id}`, says: why.message,
+    ...why.advice === undefined ? {} : { advice: why.advice } }]
 }
 
 function snapshotRemark({ snapshots }: VimMachine): SurveyRemark {
