@@ -77,8 +77,12 @@ async function followFrom(
   if (log === 'too-long') {
     return silent(`there is more log to follow than ${MAX_LOG_BYTES >> 20} MiB`)
   }
-  const { end, written, records, hasCheckpoint, why } = log
+  const { end, written, records, hasCheckpoint, isMissing, why } = log
   const reach = `its log is whole from ${lsnText(redo)} to ${lsnText(end)}`
+  const isShort = !hasCheckpoint || written < atFreeze
+  if (isShort && control.state !== IN_PRODUCTION && isMissing) {
+    return silent(`${reach}; the next file of it is not there, and may lie in an archive`)
+  }
   if (!hasCheckpoint) {
     return contradicts(`${reach} and has no record of the checkpoint at ${lsnText(checkpoint)}` +
       ` (${why}): no server starts`)

@@ -12,16 +12,16 @@ export type ReadSegment = (
 export interface FollowedLog {
   /** Behind the last whole record. */
   readonly end: bigint
-  /** That, or behind the heading of the page that begins there: positions are given either way. */
-  readonly reached: bigint
   readonly records: number
   /**
-   * At least `reached`; further where whole pages of a record were written whose end was not: a
-   * server flushes by pages too.
+   * That, or behind the heading of the page that begins there, as positions are given either way.
+   * Further where whole pages of a record were written whose end was not: servers flush by pages.
    */
   readonly written: bigint
   /** Whether a record of a checkpoint begins where it was asked for. */
   readonly hasCheckpoint: boolean
+  /** Whether it ends because there is no further file of it. */
+  readonly isMissing: boolean
   /** Why it ends there; for the operator. */
   readonly why: string
 }
@@ -34,6 +34,7 @@ export interface LogStart {
   readonly systemId: bigint
 }
 
+const MISSING = 'the next file of the log is not there'
 const PAGE_BYTES = 8192
 const PAGE_HEAD_BYTES = 24
 const LONG_PAGE_HEAD_BYTES = 40
@@ -65,7 +66,7 @@ export async function followLog(
       await readRecord(pages, at, previous)
     if ('why' in record) {
       const { why, written = at } = record
-      return { end, reached: at, written, records, hasCheckpoint, why }
+      return { end, written, records, hasCheckpoint, why, isMissing: why === MISSING }
     }
     records++
     if (record.at === checkpoint) hasCheckpoint = record.isCheckpoint
@@ -244,7 +245,7 @@ class Pages {
     const { segmentBytes, systemId } = this.#start
     const segment = at / BigInt(segmentBytes)
     const bytes = await this.#read(segment, Number(at % BigInt(segmentBytes)), PAGE_BYTES)
-    if (bytes === undefined) return { why: 'the next file of the log is not there' }
+    if (bytes === undefined) return { why: MISSING }
     if (bytes.length < PAGE_BYTES) return { why: 'a file of the log is too short' }
     // The magic number is of the release; what is not this very page is of an earlier use.
     const isPage = bytes.readUInt16LE(0) >> 8 === 0xd1 && bytes.readBigUInt64LE(8) === at
