@@ -118,7 +118,7 @@ suite('a host behind hooks', () => {
   test('says why a freeze would not reach it', async () => {
     const reasons = {
       'on': undefined, 'ignored': 'qemu-ga runs without -F: hooks are ignored',
-      'restart': 'qemu-ga has to be started again before it runs hooks',
+      'restart': 'qemu-ga runs no hooks until: systemctl restart qemu-guest-agent',
       'not-installed': 'qemu-ga does not run the hook of Stillpoint' } as const
     for (const [state, reason] of Object.entries(reasons)) {
       const machine = new Machine()

@@ -36,7 +36,7 @@ const MAX_ANSWER_BYTES = 1024 * 1024
 
 const IGNORED: Readonly<Record<Exclude<HookStanding['state'], 'on'>, string>> = {
   'ignored': 'runs without -F: hooks are ignored',
-  'restart': 'has to be started again before it runs hooks',
+  'restart': 'runs no hooks until: systemctl restart qemu-guest-agent',
   'not-installed': 'does not run the hook of Stillpoint',
 }
 

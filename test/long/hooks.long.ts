@@ -9,7 +9,8 @@ import { readRestorePoints, type RestorePoint } from '../../src/catalog/mod.ts'
 import { parseToken } from '../../src/channel/mod.ts'
 import { restoreDisks } from '../../src/recovery/mod.ts'
 import {
-  HOOK_FAULTS, hookRound, showHookFault, showHooksIgnored, showThawThatNeverComes, turnHooksOn,
+  HOOK_FAULTS, hookRound, showHookFault, showHooksIgnored, showStatus, showThawThatNeverComes,
+  turnHooksOn,
 } from '../system/hook-rounds.ts'
 import { newRepository, readyGuest, testFolder, withRepository } from '../system/rig.ts'
 
@@ -20,6 +21,7 @@ test('four databases held by the freeze hooks of qemu-ga', { timeout: 900_000 },
   await t.test('hooks that are not run: the reason and the cure',
     (t) => showHooksIgnored(t, subject))
   await t.test('hooks are installed and turned on', (t) => turnHooksOn(t, subject))
+  await t.test('its status says so', (t) => showStatus(t, subject))
   await t.test('all four are held, and the token of this very freeze is in the image',
     async (t) => {
       const { pointId } = (await hookRound(t, subject)).evidence
