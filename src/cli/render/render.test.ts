@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { BackupSummary } from '../../backup/mod.ts'
 import { Fault } from '../../base/fault.ts'
-import type { ListedPoint } from '../../catalog/mod.ts'
+import type { ListedPoint, MachineSummary } from '../../catalog/mod.ts'
 import { gradeOf, judge, type Evidence } from '../../consistency/mod.ts'
 import { sampleApplication, sampleEvidence, testSigner } from '../../consistency/testing/mod.ts'
 import { SAMPLE_SNAPSHOT_ID, samplePoint, sampleVerdict } from '../testing/sample-point.ts'
@@ -184,8 +184,16 @@ MACHINE  PLATFORM  POWER    GUEST AGENT      DISKS
 web1     web       running  answers          vda 4.0 GiB, vdb 1.0 MiB
 db\\x1b1  web       running  does not answer  none
 old      web       off      does not answer  none
-db\\x1b1: its guest agent does not answer; without it a backup is no better than "crash", as if \
+db\\x1b1: the guest agent does not answer; without it a backup is no better than "crash", as if \
 the power had failed. Install and start qemu-guest-agent in the guest; on vSphere, VMware Tools.`)
+})
+
+test('a hint for many machines is given once', () => {
+  const machines = Array.from({ length: 1000 }, (_, n): MachineSummary => (
+    { name: `vm${n}`, power: 'running', agent: 'silent', disks: [] }))
+  const lines = renderMachines([{ platform: 'vc', machines, fault: undefined }]).split('\n')
+  assert.equal(lines.length, 1002)
+  assert.match(lines.at(-1) ?? '', /^vm0, vm1, vm2, vm3, vm4 and 995 more: the guest agent does/)
 })
 
 test('a point of the best grade, on one page', () => {

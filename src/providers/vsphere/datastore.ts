@@ -99,7 +99,8 @@ export class DatastoreReader {
       throwIfAborted(limit.signal)
       throw error
     } finally {
-      answer.destroy()
+      // Of an answer that was read to its end the connection serves the next one.
+      if (!answer.readableEnded) answer.destroy()
     }
   }
 
