@@ -19,9 +19,11 @@ export interface Replayed {
 const MAGIC = 0xc03b3998
 const [DESCRIPTOR, COMMIT, SUPERBLOCK_V2, REVOKE] = [1, 2, 4, 5]
 const INCOMPAT_64BIT = 0x2
+/** A commit may be on disk before what it commits, which only checksums of each block show. */
+const INCOMPAT_ASYNC = 0x4
 const INCOMPAT_CSUM_V2 = 0x8
 const INCOMPAT_CSUM_V3 = 0x10
-const READ_INCOMPAT = 0x1 | INCOMPAT_64BIT | 0x4 | INCOMPAT_CSUM_V2 | INCOMPAT_CSUM_V3
+const READ_INCOMPAT = 0x1 | INCOMPAT_64BIT | INCOMPAT_ASYNC | INCOMPAT_CSUM_V2 | INCOMPAT_CSUM_V3
 const TAG = { escaped: 1, sameUuid: 2, last: 8 } as const
 /** The largest that the tools of ext4 make is a million blocks. */
 const MAX_JOURNAL_BLOCKS = 4_194_304
@@ -67,6 +69,9 @@ function parseJournal(bytes: Buffer, inode: ExtInode, { blockBytes }: Blocks): J
   if (unread !== 0) fail(`its journal has features that are not read (0x${unread.toString(16)})`)
   const checksums = (incompat & INCOMPAT_CSUM_V3) !== 0 ? 'v3'
     : (incompat & INCOMPAT_CSUM_V2) !== 0 ? 'v2' : 'none'
+  if (checksums === 'none' && (incompat & INCOMPAT_ASYNC) !== 0) {
+    fail('its journal does not show which commits are whole')
+  }
   const journal: Journal = {
     blockBytes, first: bytes.readUInt32BE(20), end: bytes.readUInt32BE(16),
     start: bytes.readUInt32BE(28), sequence: bytes.readUInt32BE(24),
