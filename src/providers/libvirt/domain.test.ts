@@ -15,7 +15,7 @@ function domain(devices: string, sizes: Record<string, number> = {}, more = ''):
     <vcpu current='2'>4</vcpu><os><type arch='x86_64' machine='q35'>hvm</type></os>${more}
     <devices>${devices}</devices></domain>`, 'a test', 'platform-protocol')
   return { uuid: UUID, name: 'db1', id: 3, xml, state: { state: 1, reason: 1 },
-    sizes: new Map(Object.entries(sizes)) }
+    sizes: new Map(Object.entries(sizes)), isBusy: false }
 }
 
 const disk = (target: string, inner: string, attributes = `type='file' device='disk'`): string =>

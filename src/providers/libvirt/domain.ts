@@ -17,6 +17,8 @@ export interface Domain {
   readonly state: { readonly state: number; readonly reason: number }
   /** By target name (`vda`): what the guest sees, in bytes; none where libvirt does not tell. */
   readonly sizes: ReadonlyMap<string, number>
+  /** libvirt tells no disk of a machine that runs while a job of its keeps the machine busy. */
+  readonly isBusy: boolean
 }
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
@@ -41,23 +43,37 @@ export async function findDomain(
   return uuid
 }
 
+/**
+ * The machine with its disks' sizes, for who captures it. Faults: as `readDomain`, `machine-busy`.
+ */
+export async function readIdleDomain(
+  virsh: VirshCommands, uuid: string, signal: AbortSignal): Promise<Domain> {
+  const domain = await readDomain(virsh, uuid, signal)
+  if (!domain.isBusy) return domain
+  throw new Fault('machine-busy', 'a job of libvirt keeps the machine and hides its disks', {
+    retry: 'later', advice: 'Wait until it has ended. Look at it with: virsh domjobinfo.' })
+}
+
 /** Faults: `machine-not-found`, `platform-*`. */
 export async function readDomain(
   virsh: VirshCommands, uuid: string, signal: AbortSignal): Promise<Domain> {
   const xml = parseXml(await virsh.run(['dumpxml', uuid], signal), 'the definition of the machine',
     'platform-protocol')
-  const stats = readStats(
-    await virsh.run(['domstats', uuid, '--state', '--block', '--nowait'], signal))
+  const { knowsDisks, ...stats } = readStats(
+    await virsh.run(['domstats', uuid, '--state', '--block'], signal))
   const name = childAt(xml, 'name')?.text
   if (xml.name !== 'domain' || name === undefined || name === '') throw nonsense()
   const { id } = xml.attributes
+  const hasDisks = childAt(xml, 'devices', 'disk') !== undefined
   return {
     uuid, name, xml, ...stats,
     id: id !== undefined && /^\d{1,9}$/.test(id) ? Number(id) : undefined,
+    isBusy: id !== undefined && hasDisks && !knowsDisks,
   }
 }
 
-function readStats(text: string): Pick<Domain, 'state' | 'sizes'> {
+function readStats(
+  text: string): Pick<Domain, 'state' | 'sizes'> & { readonly knowsDisks: boolean } {
   const values = new Map(text.split('\n').flatMap((line) => {
     const [, key, value] = /^ {2}([\w.]+)=(.*)$/.exec(line) ?? []
     return key === undefined || value === undefined ? [] : [[key, value] as const]
@@ -75,7 +91,10 @@ function readStats(text: string): Pick<Domain, 'state' | 'sizes'> {
   }
   const state = number('state.state')
   if (state === undefined) throw nonsense()
-  return { state: { state, reason: number('state.reason') ?? 0 }, sizes }
+  return {
+    sizes, state: { state, reason: number('state.reason') ?? 0 },
+    knowsDisks: values.has('block.count'),
+  }
 }
 
 /** virDomainState, virDomainPausedReason, virDomainShutoffReason (libvirt-domain.h). */

@@ -17,6 +17,7 @@ const URI = 'qemu:///system'
 
 function domain(inner: string): Domain {
   return { uuid: UUID, name: 'db1', id: 3, state: { state: 1, reason: 1 }, sizes: new Map(),
+    isBusy: false,
     xml: parseXml(`<domain>${inner}</domain>`, 'a test', 'platform-protocol') }
 }
 

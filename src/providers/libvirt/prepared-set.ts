@@ -15,7 +15,7 @@ import { hotChanges } from '../machine/hot-changes.ts'
 import { watchScratch, type ScratchSpace } from '../machine/scratch-space.ts'
 import { endJob, EXPORTED_BITMAP, findJob } from './backup-job.ts'
 import { discoverDisks, type LibvirtDisk } from './disks.ts'
-import { isStoppedByError, powerOf, readDomain } from './domain.ts'
+import { isStoppedByError, powerOf, readDomain, readIdleDomain } from './domain.ts'
 import type { JobNames } from './names.ts'
 import type { LibvirtTracking } from './tracking.ts'
 import type { Virsh } from './virsh.ts'
@@ -141,7 +141,7 @@ export class LibvirtPreparedSet implements RequestorHeldSet {
   async recheck(signal: AbortSignal): Promise<readonly DiskLeftOut[]> {
     const { virsh, uuid, major, disks, leftOut } = this.#parts
     return hotChanges({ disks, leftOut },
-      discoverDisks(await readDomain(virsh, uuid, signal), major))
+      discoverDisks(await readIdleDomain(virsh, uuid, signal), major))
   }
 
   [Symbol.asyncDispose](): Promise<void> {

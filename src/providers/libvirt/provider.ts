@@ -22,7 +22,7 @@ import { checkScratchSpace, scratchSpaces } from '../machine/scratch-space.ts'
 import { libvirtAgentAddress } from './agent-address.ts'
 import { backupXml, checkNotBusy, checkpointXml } from './backup-job.ts'
 import { discoverDisks, type LibvirtDisk } from './disks.ts'
-import { findDomain, powerOf, readDomain, type Domain } from './domain.ts'
+import { findDomain, powerOf, readDomain, readIdleDomain, type Domain } from './domain.ts'
 import { readFirmwareState } from './firmware-state.ts'
 import { missingAgent } from './guest-agent.ts'
 import { endLeftJob, removeLeftFiles } from './leftovers.ts'
@@ -63,7 +63,7 @@ export class LibvirtProvider implements Provider {
     const unreleased = await releaseLeftHolds(
       this.#leftHolds(uuid), async () => {}, signal)
     await this.#endLeftJob(uuid, signal)
-    const domain = await readDomain(virsh, uuid, signal)
+    const domain = await readIdleDomain(virsh, uuid, signal)
     const { power, disks, leftOut, addresses, discovered } =
       await this.#examine(domain, request.exclude)
     if (power !== 'running' && power !== 'paused') throw notRunning(power)
@@ -133,7 +133,7 @@ export class LibvirtProvider implements Provider {
   async survey(exclude: readonly string[], signal: AbortSignal): Promise<ProviderSurvey> {
     const { machine, options: { uri }, virsh, context: { clock } } = this.#parts
     const uuid = await findDomain(virsh, machine, signal)
-    const domain = await readDomain(virsh, uuid, signal)
+    const domain = await readIdleDomain(virsh, uuid, signal)
     const { power, disks, leftOut, addresses } = await this.#examine(domain, exclude)
     if (domain.id !== undefined && !isRemote(uri)) await this.#socketFolder(domain)
     const freezing = missingAgent(domain, power) ?? await surveyAgent(

@@ -24,7 +24,8 @@ interface Step extends Partial<VirshStep> {
 }
 
 /** The ones that differ most; the long tests take all. */
-export const FEW_KILLS = ['while the freeze is pending', 'after the commit', 'the guardian, frozen']
+export const FEW_KILLS =
+  ['while the freeze is pending', 'the guardian, frozen', 'both, frozen and captured']
 
 const STEPS: readonly Step[] = [
   { name: 'before the freeze', where: 'in', text: 'checkpoint-list', whom: 'requestor' },
@@ -35,6 +36,7 @@ const STEPS: readonly Step[] = [
   { name: 'as the thaw is issued', where: 'in', text: 'guest-fsfreeze-thaw', whom: 'requestor' },
   { name: 'in capture', printed: '"phase":"reading"' },
   { name: 'the guardian, frozen', where: 'out', text: '{"return":2}', whom: 'guardian' },
+  { name: 'both, frozen and captured', where: 'out', text: 'Backup started', whom: 'both' },
 ]
 
 export const KILLS = STEPS.map(({ name }) => name)
@@ -63,16 +65,22 @@ export function libvirtKilled(start: () => Promise<Shared>, kills: readonly stri
           const killed = await run(t, scene, step)
           if (step.whom === 'guardian') assert.doesNotMatch(killed.output, /"grade":"filesystem"/)
           else assert.equal(killed.code, null, killed.output)
-          await moreRows(guest)
-          checkThaw(t, step, await heard(scene.folder))
-          // The guardian of a dead requestor ends the job, soon.
-          while ((await leftOvers(libvirt, guest)).includes('a job')) {
-            await clock.sleep(100, t.signal)
+          if (step.whom === 'both') {
+            const left = await leftOvers(libvirt, guest)
+            assert.ok(left.includes('a job') && left.some((what) => /\.hold/.test(what)))
+          } else {
+            await moreRows(guest)
+            checkThaw(t, step, await heard(scene.folder))
+            // The guardian of a dead requestor ends the job, soon.
+            while ((await leftOvers(libvirt, guest)).includes('a job')) {
+              await clock.sleep(100, t.signal)
+            }
           }
           const next = await run(t, scene)
           assert.equal(next.code, 0, next.output)
           assert.match(next.output, /"grade":"filesystem"/)
           assert.match(next.output, /"mode":"incremental"/)
+          await moreRows(guest)
           assert.deepEqual(await leftOvers(libvirt, guest), [])
           const pointId = /"point":"([0-9a-f-]{36})"/.exec(next.output)?.[1]
           assert.deepEqual(await trackedPoints(libvirt, guest, repositoryId), [pointId])

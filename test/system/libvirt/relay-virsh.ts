@@ -11,7 +11,7 @@ import { join } from 'node:path'
 export interface VirshStep {
   readonly where: 'in' | 'out'
   readonly text: string
-  readonly whom: 'requestor' | 'guardian'
+  readonly whom: 'requestor' | 'guardian' | 'both'
 }
 
 export interface HeardLine {
@@ -31,11 +31,11 @@ const killIfDue = (where, line) => {
   try { step = JSON.parse(fs.readFileSync(folder + '/step', 'utf8')) } catch { return }
   if (step.where !== where || !line.includes(step.text)) return
   if (where === 'out' && step.text.startsWith('{') && !froze) return
-  const pid = step.whom === 'guardian' ? process.ppid
-    : Number(fs.readFileSync(folder + '/requestor', 'utf8'))
+  const pids = (step.whom === 'both' ? ['guardian', 'requestor'] : [step.whom])
+    .map((whom) => Number(fs.readFileSync(folder + '/' + whom, 'utf8')))
   fs.rmSync(folder + '/step')
   log('kill', line)
-  try { process.kill(pid, 'SIGKILL') } catch {}
+  for (const pid of pids) try { process.kill(pid, 'SIGKILL') } catch {}
 }
 let froze = false
 const real = spawn(${JSON.stringify(virsh)}, process.argv.slice(2),
@@ -48,7 +48,10 @@ const relay = (from, to, where) => {
     rest = lines.pop()
     for (const line of lines) {
       log(where, line)
-      if (where === 'in' && line.includes('guest-fsfreeze-freeze')) froze = true
+      if (where === 'in' && line.includes('guest-fsfreeze-freeze')) {
+        froze = true
+        fs.writeFileSync(folder + '/guardian', String(process.ppid))
+      }
       if (where === 'out') killIfDue(where, line)
       to.write(line + '\\n')
       if (where === 'in') killIfDue(where, line)

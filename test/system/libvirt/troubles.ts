@@ -7,6 +7,7 @@ import { suite, test } from 'node:test'
 import { systemClock as clock } from '../../../src/base/clock.ts'
 import { systemRandom as random, uuid } from '../../../src/base/random.ts'
 import { runProgram } from '../../../src/base/program.ts'
+import type { PreparedSet } from '../../../src/consistency/mod.ts'
 import { joinGuest } from '../../../src/demo/mod.ts'
 import { basesOf } from '../bare-machine.ts'
 import { changeCommitted, newRepository } from '../rig.ts'
@@ -52,6 +53,18 @@ export function libvirtTroubles(start: () => Promise<Shared>): void {
       assert.match(await libvirt.virsh('backup-dumpxml', guest.name), /other\.sock/)
       await libvirt.virsh('domjobabort', guest.name)
       await untilNoJob({ libvirt, guest }, t.signal)
+    })
+
+    test('a run keeps another of ours out', LIMITS, async (t) => {
+      const { libvirt, guest } = await start()
+      await using platform = await libvirt.open()
+      const prepare = (): Promise<PreparedSet> => platform.provider(guest.name)
+        .prepare({ pointId: uuid(random), exclude: [] }, t.signal)
+      await using set = await prepare()
+      assert.ok(set.heldBy === 'requestor')
+      await set.commit(t.signal)
+      await assert.rejects(prepare(), { code: 'machine-busy', message: /run of Stillpoint/ })
+      assert.ok((await leftOvers(libvirt, guest)).includes('a job'))
     })
 
     test('a job that is ended under a reader breaks the instant, and says so', LIMITS,
