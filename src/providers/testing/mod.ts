@@ -24,3 +24,4 @@ export {
 export { listRecords, recordFileFor, type HoldSockets } from '../guardian/record.ts'
 export { RELEASE_TIMES } from '../guardian/release.ts'
 export { Guardian, type GuardianPorts } from '../guardian/guardian.ts'
+export { describeHostileDomain } from './hostile-domain.ts'

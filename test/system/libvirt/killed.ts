@@ -25,7 +25,7 @@ interface Step extends Partial<VirshStep> {
 
 /** The ones that differ most; the long tests take all. */
 export const FEW_KILLS =
-  ['while the freeze is pending', 'the guardian, frozen', 'both, frozen and captured']
+  ['after the commit', 'the guardian, frozen', 'both, frozen and captured']
 
 const STEPS: readonly Step[] = [
   { name: 'before the freeze', where: 'in', text: 'checkpoint-list', whom: 'requestor' },
