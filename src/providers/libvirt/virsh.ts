@@ -1,6 +1,6 @@
 /**
  * One `virsh` that is kept open and given one command after the other (virsh(1), without a command
- * it is a shell). docs/decisions/0004-libvirt-by-virsh.md says why virsh and why one.
+ * it is a shell). docs/decisions/0006-libvirt-by-virsh.md says why virsh and why one.
  *
  * Where a command's output ends is told by a mark of random digits: printed on standard output by
  * `echo`, and on standard error by naming it as a command, which virsh does not know. The guardian
