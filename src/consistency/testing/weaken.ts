@@ -87,6 +87,9 @@ function weakerFiles(evidence: Evidence): Weaker {
   const without = { state: 'unavailable', reason: 'x' } as const
   const put = (changes: Partial<Evidence['fileSystems']>): Evidence =>
     ({ ...evidence, fileSystems: { ...fileSystems, ...changes } })
+  // The word of a platform counts for the first file system that is found, and for nothing before.
+  const isHeldUnseen = evidence.hold.by === 'platform' &&
+    fileSystems.volumes.every(({ role }) => role === 'esp' || role === 'swap')
   return [
     // What a platform held needs no list.
     ['no list before', put({ before: without })],
@@ -102,8 +105,9 @@ function weakerFiles(evidence: Evidence): Weaker {
       [`${volume.where} hibernates`, put({
         volumes: fileSystems.volumes.with(at, { ...volume, hibernation: 'present' }) })] as const,
       // Of a type that no list has: another might be what a listed one was missing.
-      [`one more beside ${volume.where}`, put({ volumes: [...fileSystems.volumes, {
-        ...volume, type: 'unheard-of', role: 'file-system', sign: 'silent' }] })] as const,
+      ...isHeldUnseen ? [] : [[`one more beside ${volume.where}`, put({
+        volumes: [...fileSystems.volumes, {
+          ...volume, type: 'unheard-of', role: 'file-system', sign: 'silent' }] })] as const],
     ]),
   ]
 }
