@@ -5,7 +5,7 @@
 
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock as clock } from '../../../src/base/clock.ts'
@@ -55,6 +55,8 @@ export interface Libvirt extends AsyncDisposable {
   readonly folder: string
   /** Where the platform keeps hold records. */
   readonly runDir: string
+  /** A process that sees the folders of libvirt as libvirtd does. */
+  readonly pid: number
   /** A file system of `SMALL_MIB`; undefined where none can be mounted. */
   readonly small: string | undefined
   /** What virsh printed. Faults: `program-failed`. */
@@ -91,7 +93,7 @@ unix_sock_rw_perms = "0770"
   const ended = new Promise<void>((resolve) => { child.once('exit', () => resolve()) })
   const uri = `qemu+unix:///system?socket=${folder}/libvirt-sock`
   const libvirt: Libvirt = {
-    uri, folder, runDir, small: isSmall ? small : undefined,
+    uri, folder, runDir, pid: 0, small: isSmall ? small : undefined,
     virsh: async (...words) => Buffer.from((await runProgram(
       'virsh', ['-q', '-c', uri, ...words], { signal })).stdout).toString(),
     open: (options = {}) => openLibvirtPlatform(
@@ -105,7 +107,8 @@ unix_sock_rw_perms = "0770"
   }
   while (!existsSync(join(folder, 'libvirt-sock'))) await clock.sleep(50, signal)
   await libvirt.virsh('version')
-  return libvirt
+  const children = await readFile(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8')
+  return { ...libvirt, pid: Number(children.trim().split(' ')[0]) }
 }
 
 export interface LibvirtGuest extends Disposable {
