@@ -10,6 +10,7 @@ import { backupXml, checkpointXml } from './backup-job.ts'
 import type { Domain } from './domain.ts'
 import { readFirmwareState } from './firmware-state.ts'
 import { jobNames, ownerOf } from './names.ts'
+import { remarksOn, type RemarkFacts } from './remarks.ts'
 import { socketFolder } from './socket-folder.ts'
 
 const UUID = '11111111-2222-4333-8444-555555555555'
@@ -87,4 +88,16 @@ test('what libvirt is given names each disk once, whatever the names hold', () =
   assert.match(JSON.stringify(backup), /"incremental":"c","exportbitmap":"changes"/)
   const checkpoint = parseXml(checkpointXml('c', ['vda'], ['vdb']), 'it', 'platform-protocol')
   assert.match(JSON.stringify(checkpoint), /"name":"vdb","checkpoint":"no"/)
+})
+
+test('doctor is told what confines a machine and what keeps it from being captured', () => {
+  const says = (inner: string, more: Partial<RemarkFacts> = {}): readonly string[] => remarksOn({
+    domain: domain(inner), power: 'running', isRemote: false, socketFolder: '/s',
+    foreignCheckpoints: 0, ...more }).map(({ name, says }) => `${name} ${says}`)
+  assert.deepEqual(says(''), ['confined by nothing', 'socket in /s'])
+  assert.match(says(`<seclabel model='apparmor' type='dynamic'/>`).join(), /by AppArmor/)
+  assert.match(says(`<seclabel model='selinux' type='none'/>`).join(), /by nothing/)
+  assert.match(says('', { isRemote: true }).join(), /refused/)
+  assert.match(says('', { power: 'off' }).join(), /only machines that run/)
+  assert.match(says('', { foreignCheckpoints: 2 }).join(), /2 of other tools/)
 })

@@ -29,8 +29,9 @@ import { endLeftJob, removeLeftFiles } from './leftovers.ts'
 import { jobNames, type JobNames } from './names.ts'
 import { isRemote, isSession, type LibvirtOptions } from './options.ts'
 import { LibvirtPreparedSet, releaseMachine } from './prepared-set.ts'
+import { remarksOn } from './remarks.ts'
 import { socketFolder } from './socket-folder.ts'
-import { LibvirtTracking } from './tracking.ts'
+import { countForeign, LibvirtTracking } from './tracking.ts'
 import type { Virsh } from './virsh.ts'
 
 /** Where libvirt keeps images unless told otherwise; QEMU may use what is made there. */
@@ -135,11 +136,16 @@ export class LibvirtProvider implements Provider {
     const uuid = await findDomain(virsh, machine, signal)
     const domain = await readIdleDomain(virsh, uuid, signal)
     const { power, disks, leftOut, addresses } = await this.#examine(domain, exclude)
-    if (domain.id !== undefined && !isRemote(uri)) await this.#socketFolder(domain)
+    const folder = domain.id === undefined || isRemote(uri)
+      ? undefined : await this.#socketFolder(domain)
+    const remarks = remarksOn({
+      domain, power, isRemote: isRemote(uri), socketFolder: folder,
+      foreignCheckpoints: await countForeign(virsh, uuid, signal) })
     const freezing = missingAgent(domain, power) ?? await surveyAgent(
       libvirtAgentAddress({ uuid, uri }), addresses, clock, signal)
     return {
-      power, disks: disks.map(({ id, sizeBytes }) => ({ id, sizeBytes })), leftOut, freezing }
+      power, disks: disks.map(({ id, sizeBytes }) => ({ id, sizeBytes })), leftOut, freezing,
+      remarks }
   }
 
   /** The machine's power and disks; what of its firmware is not kept is among those left out. */

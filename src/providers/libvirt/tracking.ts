@@ -109,6 +109,13 @@ async function listCheckpoints(
     .split('\n').map((line) => line.trim()).filter((line) => line !== '')
 }
 
+/** How many checkpoints other tools have. */
+export async function countForeign(
+  virsh: VirshCommands, uuid: string, signal: AbortSignal): Promise<number> {
+  const names = await listCheckpoints(virsh, uuid, signal)
+  return names.filter((name) => parseCheckpoint(name) === undefined).length
+}
+
 /** Deletes all of the repository's checkpoints but that of its newest sealed point. */
 async function settle(
   { virsh, uuid, log }: TrackingPlace, { repositoryId, sealed }: TrackingRequest,
