@@ -55,6 +55,18 @@ export function libvirtTroubles(start: () => Promise<Shared>): void {
       await untilNoJob({ libvirt, guest }, t.signal)
     })
 
+    test('a machine that is paused is captured without being resumed', LIMITS, async (t) => {
+      const shared = await start()
+      const { libvirt, guest } = shared
+      await libvirt.virsh('suspend', guest.name)
+      t.after(() => libvirt.virsh('resume', guest.name))
+      const { result, evidence } = await backupDomain(
+        t, { ...shared, repositoryPath: await newRepository(t) })
+      assert.equal(result.grade, 'crash')
+      assert.match(JSON.stringify(evidence), /"paused"/)
+      assert.deepEqual(await leftOvers(libvirt, guest), ['state paused'])
+    })
+
     test('a run keeps another of ours out', LIMITS, async (t) => {
       const { libvirt, guest } = await start()
       await using platform = await libvirt.open()
