@@ -9,6 +9,7 @@ import {
 } from '../../src/demo/mod.ts'
 import { applicationRound, crashRound } from './application-rounds.ts'
 import { ADMINISTRATOR, backupAll, inGuest, moreOfEach, setHook } from './full-guest.ts'
+import { hookRound, turnHooksOn } from './hook-rounds.ts'
 import { leftOvers } from './left-overs.ts'
 import { proveApplications } from './prove-applications.ts'
 import { afterCommit, newRepository, PASSWORD, readyGuest, testFolder } from './rig.ts'
@@ -40,6 +41,11 @@ test('four databases under load', { timeout: 900_000, skip }, async (t) => {
     await moreOfEach(guest, 1, t)
   })
   await t.test('after all of them the next backup is as good as the first', round)
+  // The faults of hooks: test/long/hooks.long.ts.
+  await t.test('its freeze hooks are installed and turned on', (t) => turnHooksOn(t, subject))
+  await t.test('without its port its hooks hold all four', async (t) => {
+    await hookRound(t, subject)
+  })
   assert.deepEqual(await leftOvers(guest, t.signal), [])
 })
 
