@@ -1,4 +1,7 @@
-/** Debian with data on a network file system: the kernel's own NFS 4.2, from its own server. */
+/**
+ * Debian with data on a network file system of the kernel's own (NFS 4.2 from its own server), and
+ * with an agent that is not root.
+ */
 
 import assert from 'node:assert/strict'
 import { copyFile, mkdir, writeFile } from 'node:fs/promises'
@@ -68,6 +71,48 @@ mkdir /far/space
 chown postgres: /far/space
 grep ' /far ' /proc/self/mountinfo`
 
+/** Another one of its kind, of an account that the agent will not be: a copy of the first. */
+const ANOTHER = `
+bin=/usr/lib/postgresql/15/bin
+mkdir -m 777 /tmp/theirs
+/usr/bin/setpriv --reuid=postgres --regid=postgres --init-groups \\
+  $bin/pg_basebackup -h /run/postgresql -c fast -D /tmp/theirs/data
+echo 'local all all peer' >/tmp/theirs/data/hba
+: >/tmp/theirs/data/ident
+chown -R nobody /tmp/theirs/data
+/usr/bin/setpriv --reuid=nobody --regid=nogroup --clear-groups \\
+  $bin/postgres -D /tmp/theirs/data -c config_file=/etc/postgresql/guest.conf -p 5999 \\
+  -c hba_file=/tmp/theirs/data/hba -c ident_file=/tmp/theirs/data/ident \\
+  -k /tmp/theirs >/tmp/theirs/log 2>&1 </dev/null &
+tries=0
+until $bin/pg_isready -q -h /tmp/theirs -p 5999; do
+  tries=$((tries + 1))
+  [ $tries -lt 90 ] || { cat /tmp/theirs/log; exit 1; }
+  sleep 1
+done`
+
+/** From now on it is the account of PostgreSQL that the agent runs as. */
+const AS_POSTGRES = `
+before=$(busybox pidof stillpoint-agent)
+mv /usr/local/bin/stillpoint-agent /usr/local/bin/real-agent
+cat >/usr/local/bin/stillpoint-agent <<'END'
+#!/bin/sh
+exec /usr/bin/setpriv --reuid=postgres --regid=postgres --init-groups /usr/local/bin/real-agent
+END
+chmod 755 /usr/local/bin/stillpoint-agent
+for port in /sys/class/virtio-ports/*; do
+  [ "$(cat $port/name)" != org.stillpoint.agent.0 ] || chown postgres /dev/\${port##*/}
+done
+kill $before
+while [ -e /proc/$before ]; do sleep 1; done
+tries=0
+until now=$(busybox pidof real-agent) && ls -l /proc/$now/fd | grep -q vport; do
+  tries=$((tries + 1))
+  [ $tries -lt 60 ] || { cat /run/stillpoint-agent.log; exit 1; }
+  sleep 1
+done
+grep ^Uid: /proc/$now/status`
+
 async function backedUp(
   t: TestContext, guest: RunningGuest, repositoryPath: string): ReturnType<typeof backupAll> {
   const summary = await backupAll(t, { guest, repositoryPath, settings, exclude: ['virtio-extra'] })
@@ -76,7 +121,7 @@ async function backedUp(
   return summary
 }
 
-test('data elsewhere', { timeout: 900_000, skip }, async (t) => {
+test('data elsewhere, and servers of others', { timeout: 900_000, skip }, async (t) => {
   const disks = await buildFullGuest(defaultCacheDir(), t.signal)
   const guest = await readyGuest(t, {
     kind: 'full', disks: [...disks, { id: 'extra', format: 'raw', path: await moduleDisk(t) }] })
@@ -102,5 +147,27 @@ test('data elsewhere', { timeout: 900_000, skip }, async (t) => {
     assert.ok(!result.fileSystems.some(({ name }) => name.includes('/far')), 'it is none of ours')
     await inGuest(guest, [postgres('DROP TABLE far_away'), postgres('DROP TABLESPACE far'),
       'umount -l /far'].join('\n'), t)
+  })
+
+  const asPostgres = 'an agent that is not root asks the server of its account alone'
+  await t.test(asPostgres, LIMITS, async (t) => {
+    await inGuest(guest, ANOTHER, t)
+    assert.match(await inGuest(guest, AS_POSTGRES, t), /^Uid:\s+(?!0\s)(\d+)\s+\1\s/)
+    const { result, evidence } = await backedUp(t, guest, repositoryPath)
+    const { discovery } = evidence.applications
+    assert.ok(discovery.state === 'done')
+    for (const { name, kind, data } of discovery.applications) {
+      t.diagnostic(`${name}: ${kind}, ${data.state}`)
+    }
+    assert.equal(result.grade, 'filesystem')
+    const graded = new Map(result.applications.map((it) => [it.name, it.grade]))
+    assert.equal(graded.get('postgres 15 in /disks/data/main'), 'application')
+    for (const one of [
+      /^postgres process \d+$/, /^mariadb: not known/, /^redis: not known/,
+      /^sqlite in processes of others$/,
+    ]) {
+      const [name] = [...graded.keys()].filter((it) => one.test(it))
+      assert.ok(name !== undefined && graded.get(name) !== 'application', one.source)
+    }
   })
 })
