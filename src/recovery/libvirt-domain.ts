@@ -5,7 +5,7 @@
 
 import type { MachineDisk, StoredMachine } from '../catalog/mod.ts'
 import { escapeXml } from '../base/xml.ts'
-import type { RestoredDisk } from './restore-disks.ts'
+import type { RestoredDisk } from './restored-disk.ts'
 
 const MIB = 1024 * 1024
 const MIN_MEMORY_MIB = 64

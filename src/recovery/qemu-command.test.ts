@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { StoredMachine } from '../catalog/mod.ts'
 import { qemuCommandFor, shellLine } from './qemu-command.ts'
-import type { RestoredDisk } from './restore-disks.ts'
+import type { RestoredDisk } from './restored-disk.ts'
 
 const cut = { chunkBytes: 524_288, segmentBytes: 2 ** 28 }
 

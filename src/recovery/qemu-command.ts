@@ -5,7 +5,7 @@
  */
 
 import type { MachineDisk, StoredMachine } from '../catalog/mod.ts'
-import type { RestoredDisk } from './restore-disks.ts'
+import type { RestoredDisk } from './restored-disk.ts'
 
 const MIB = 1024 * 1024
 /** Less does not boot a Linux of today; more than this host has fails at the start, plainly. */

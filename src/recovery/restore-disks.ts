@@ -13,6 +13,7 @@ import { checkFreeSpace } from './free-space.ts'
 import { createImageSink } from './image-sink.ts'
 import { libvirtDomainFor } from './libvirt-domain.ts'
 import { checkAbsent, NewFiles } from './new-files.ts'
+import type { RestoredDisk } from './restored-disk.ts'
 
 export interface RestoreRequest {
   /** Its index loaded, under a shared lock that the caller holds until the restore has ended. */
@@ -35,13 +36,6 @@ export interface RestoreProgress {
   /** Bytes written, of all disks; zeros are not counted, they are not written. */
   readonly doneBytes: number
   readonly totalBytes: number
-}
-
-export interface RestoredDisk {
-  readonly id: string
-  readonly path: string
-  readonly format: ImageFormat
-  readonly sizeBytes: number
 }
 
 export interface RestoredMachine {

@@ -15,11 +15,12 @@ import { testFolder } from '../system/rig.ts'
 import { damage, SECTOR } from './damage.ts'
 import { Dice } from './mutate.ts'
 import { SparseImage } from './sparse-image.ts'
+import { watchedSource } from './watched-source.ts'
 
 const MIB = 2 ** 20
 /** What a damaged folder may lead on to before the walk gives up. */
 const MAX_VISITS = 3000
-const MAX_READ_BYTES = 1024 * MIB
+const MOST = { bytes: 1024 * MIB }
 const PIECE = 64 * 1024
 
 export interface FileSubject {
@@ -108,7 +109,7 @@ export async function damageAndRead(
   subject: FileSubject, seeds: number, t: TestContext): Promise<void> {
   const { image, reseal } = subject
   const ranges: Range[] = []
-  const intact = await readAll(subject, watch(image, ranges), t)
+  const intact = await readAll(subject, watchedSource(image, ranges, MOST), t)
   const places = normalise(ranges).flatMap(({ offset, length }) =>
     Array.from({ length: Math.ceil(length / SECTOR) }, (_, n) =>
       ({ offset: offset + n * SECTOR, length: Math.min(SECTOR, length - n * SECTOR) })))
@@ -120,23 +121,8 @@ export async function damageAndRead(
     const chosen = Array.from({ length: 1 + dice.below(3) }, () => dice.pick(places))
     for (const place of chosen) damage(copy, place, dice)
     if (dice.below(4) > 0) reseal(copy, chosen)
-    outcomes.add((await readAll(subject, watch(copy, []), t)).replace(/\d+/g, 'n'))
+    outcomes.add((await readAll(subject, watchedSource(copy, [], MOST), t)).replace(/\d+/g, 'n'))
   }
   t.diagnostic(`${intact}; ${places.length} sectors; ${[...outcomes].toSorted().join('; ')}`)
   assert.ok(outcomes.size > 5, 'damage was not seen')
-}
-
-/** A read outside is a RangeError, which nothing expects: it ends the test. */
-function watch(image: SparseImage, ranges: Range[]): BlockSource {
-  let readBytes = 0
-  return {
-    name: 'damaged', sizeBytes: image.sizeBytes,
-    read: async (offset, length) => {
-      ranges.push({ offset, length })
-      readBytes += length
-      assert.ok(readBytes <= MAX_READ_BYTES, `${readBytes} bytes were read`)
-      return Uint8Array.from(image.bytes(offset, length))
-    },
-    [Symbol.asyncDispose]: async () => {},
-  }
 }

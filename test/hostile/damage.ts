@@ -3,16 +3,16 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { probeSet, type VolumeEvidence } from '../../src/consistency/mod.ts'
-import { isZero, normalise, type BlockSource, type Range } from '../../src/disk/mod.ts'
+import { isZero, normalise, type Range } from '../../src/disk/mod.ts'
 import { Dice, flipBits } from './mutate.ts'
 import type { Subject } from './probe-subjects.ts'
 import { RESEAL } from './reseal.ts'
 import type { SparseImage } from './sparse-image.ts'
+import { watchedSource } from './watched-source.ts'
 
 const signal = new AbortController().signal
 /** Beyond what any disk may make the probe do, whatever it says. */
-const MAX_READS = 20_000
-const MAX_READ_BYTES = 300 * 1024 * 257 + 64 * 1024 * 1024
+const MOST = { reads: 20_000, bytes: 300 * 1024 * 257 + 64 * 1024 * 1024 }
 export const SECTOR = 512
 const NUMBERS = [0n, 1n, 0xffn, 0x7fffn, 0xffffn, 0x7fff_ffffn, 0xffff_ffffn, 2n ** 33n, 2n ** 53n,
   2n ** 63n, 2n ** 64n - 1n]
@@ -20,35 +20,11 @@ const NUMBERS = [0n, 1n, 0xffn, 0x7fffn, 0xffffn, 0x7fff_ffffn, 0xffff_ffffn, 2n
 /** What the probe said of a disk's volumes, without the numbers in it. */
 type Outcome = string
 
-interface Watched {
-  readonly source: BlockSource
-  readonly ranges: readonly Range[]
-}
-
-/** A read outside is a RangeError, which nothing expects: it ends the test. */
-function watch(image: SparseImage): Watched {
-  const ranges: Range[] = []
-  let readBytes = 0
-  return {
-    ranges,
-    source: {
-      name: 'damaged', sizeBytes: image.sizeBytes,
-      read: async (offset, length) => {
-        ranges.push({ offset, length })
-        readBytes += length
-        assert.ok(ranges.length <= MAX_READS && readBytes <= MAX_READ_BYTES,
-          `${ranges.length} reads of ${readBytes} bytes`)
-        return Uint8Array.from(image.bytes(offset, length))
-      },
-      [Symbol.asyncDispose]: async () => {},
-    },
-  }
-}
-
 /** The sectors with content that the probe looks at on the disk as it was made; what it says. */
 async function probeIntact(
   { image }: Subject): Promise<{ readonly places: readonly Range[]; readonly outcome: Outcome }> {
-  const { source, ranges } = watch(image)
+  const ranges: Range[] = []
+  const source = watchedSource(image, ranges, MOST)
   const { volumes } = await probeSet([{ id: 'vda', source }], signal)
   const places = normalise(ranges).flatMap(({ offset, length }) =>
     Array.from({ length: Math.ceil(length / SECTOR) }, (_, n) =>
@@ -84,7 +60,8 @@ async function probeDamaged(
     : image.sizeBytes)
   for (let n = dice.below(4); n >= 0; n--) damage(copy, dice.pick(places), dice)
   if (dice.below(3) > 0) RESEAL[name]?.(copy)
-  const { probes, volumes } = await probeSet([{ id: 'vda', source: watch(copy).source }], signal)
+  const source = watchedSource(copy, [], MOST)
+  const { probes, volumes } = await probeSet([{ id: 'vda', source }], signal)
   assert.equal(probes[0]?.state, 'probed')
   assert.doesNotMatch(
     volumes.map(({ where, detail }) => where + detail).join(''), /\p{Cc}|\u202e/u, `seed ${seed}`)

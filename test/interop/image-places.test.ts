@@ -4,20 +4,18 @@ import assert from 'node:assert/strict'
 import { cp, open, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { systemClock } from '../../src/base/clock.ts'
 import { runProgram } from '../../src/base/program.ts'
 import { openRawSource } from '../../src/disk/mod.ts'
 import { missingProgram } from '../../src/disk/testing/mod.ts'
-import { sqliteWriter } from '../../src/writers/mod.ts'
 import { ServerFolder, SqliteApp } from '../../src/writers/testing/mod.ts'
 import { testFolder } from '../system/rig.ts'
-import { checkImage, checksOn, holdOf, imageOf, type Captured } from './database-image.ts'
+import { checkImage, checksOn, imageOf, type Captured } from './database-image.ts'
+import { holdSqlite } from './held-sqlite.ts'
 import { FIRST_EXTENT, INACTIVE, withLvm } from './lvm-programs.ts'
 import { MountedImage } from './mounted-image.ts'
 
 const MIB = 2 ** 20
 const FS_MIB = 32
-const LONG = { freezeMs: 60_000, holdMs: 60_000, thawMs: 60_000, openMs: 60_000 }
 const skip = process.getuid?.() === 0
   ? missingProgram('vgcreate', 'lvcreate', 'losetup', 'sfdisk')
   : 'only root can attach loop devices'
@@ -44,7 +42,7 @@ test('a database is found in a partition, in a logical volume and behind links',
     await using app = await SqliteApp.start(
       folder, join(await folder.mkdir('app'), 'it.db'), 'pragma journal_mode=persist;')
     await app.insert()
-    const captured = await holdApp(folder, app, t)
+    const captured = await holdSqlite(folder, app, t)
     await symlink('app', join(folder.path, 'near'))
     await symlink(join(folder.path, 'near'), join(folder.path, 'far'))
     await symlink('loop', join(folder.path, 'loop'))
@@ -87,7 +85,7 @@ test('a database is read out of an XFS that was held', { skip }, async (t) => {
   t.after(() => folder[Symbol.asyncDispose]())
   await using app = await SqliteApp.start(folder, join(await folder.mkdir('app'), 'it.db'))
   await app.insert()
-  const captured = await holdApp(folder, app, t)
+  const captured = await holdSqlite(folder, app, t)
   await using image = await MountedImage.create('xfs', ['-q'])
   await cp(join(folder.path, 'app'), join(image.mountpoint, 'app'), { recursive: true })
   const { answer, detail } = await checkImage(
@@ -101,7 +99,7 @@ test('a database of Access is named, with whether it was open, and proves nothin
   t.after(() => folder[Symbol.asyncDispose]())
   await using app = await SqliteApp.start(
     folder, join(await folder.mkdir('app'), 'it.db'), 'pragma journal_mode=delete;')
-  const captured = await holdApp(folder, app, t)
+  const captured = await holdSqlite(folder, app, t)
   const file = Buffer.alloc(8192)
   file.write('\0\x01\0\0Standard ACE DB\0', 'latin1')
   file[20] = 3
@@ -123,15 +121,3 @@ test('a database of Access is named, with whether it was open, and proves nothin
     ['other.mdb', 'silent', 'its file does not begin as a database of Acc'],
     ['gone.mdb', 'silent', 'no file lies where it was']])
 })
-
-async function holdApp(
-  folder: ServerFolder, { path }: SqliteApp, t: TestContext): Promise<Captured> {
-  const writer = sqliteWriter({
-    clock: systemClock, procRoot: folder.procRoot, databases: [path], limits: LONG })
-  const [application] = await writer.discover(t.signal)
-  assert.ok(application !== undefined)
-  await using prepared = await writer.prepare(application, t.signal)
-  return {
-    mountpoint: folder.path, paths: [path],
-    application: { name: application.name, writer: await holdOf(prepared) } }
-}

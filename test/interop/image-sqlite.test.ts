@@ -4,29 +4,16 @@ import assert from 'node:assert/strict'
 import { open, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { systemClock } from '../../src/base/clock.ts'
-import { sqliteWriter } from '../../src/writers/mod.ts'
 import { ServerFolder, SqliteApp } from '../../src/writers/testing/mod.ts'
-import { checkImage, holdOf, imageOf, type Captured } from './database-image.ts'
+import { checkImage, imageOf, type Captured } from './database-image.ts'
+import { holdSqlite } from './held-sqlite.ts'
 
-const LONG = { freezeMs: 60_000, holdMs: 60_000, thawMs: 60_000, openMs: 60_000 }
 
 async function start(t: TestContext, setup?: string): Promise<[ServerFolder, SqliteApp]> {
   const folder = await ServerFolder.make('nobody')
   t.after(() => folder[Symbol.asyncDispose]())
   const path = await folder.mkdir('app')
   return [folder, await SqliteApp.start(folder, join(path, 'it.db'), setup)]
-}
-
-async function hold(folder: ServerFolder, { path }: SqliteApp, t: TestContext): Promise<Captured> {
-  const writer = sqliteWriter({
-    clock: systemClock, procRoot: folder.procRoot, databases: [path], limits: LONG })
-  const [application] = await writer.discover(t.signal)
-  assert.ok(application !== undefined)
-  await using prepared = await writer.prepare(application, t.signal)
-  return {
-    mountpoint: folder.path, paths: [path],
-    application: { name: application.name, writer: await holdOf(prepared) } }
 }
 
 async function answer(folder: ServerFolder, captured: Captured, t: TestContext): Promise<string> {
@@ -41,7 +28,7 @@ test('the log of SQLite must end with the commit at which it was held', async (t
   const [folder, app] = await start(t)
   await using _ = app
   for (let n = 0; n < 30; n++) await app.insert()
-  const captured = await hold(folder, app, t)
+  const captured = await holdSqlite(folder, app, t)
   const good = await answer(folder, captured, t)
   assert.match(good, /^confirms the last commit in its log ends at frame [1-9]\d*, as it/)
   assert.match(good, integrity)
@@ -49,7 +36,7 @@ test('the log of SQLite must end with the commit at which it was held', async (t
   await app.insert() // the writer had the log brought into the database
   assert.match(await answer(folder, captured, t), /^contradicts its log was begun anew/)
   await app.run('pragma wal_autocheckpoint=0;')
-  const later = await hold(folder, app, t)
+  const later = await holdSqlite(folder, app, t)
   const { writer } = later.application
   assert.ok(writer.contract === 'held' && writer.freeze.state === 'acknowledged')
   const statement = writer.freeze.statement.replace(/wal_frames=\d+/, 'wal_frames=900')
@@ -71,7 +58,7 @@ test('the counter of a SQLite database must be that at which it was held', async
   await app.run('create table c(x check (x > 0)); pragma ignore_check_constraints = 1;' +
     'insert into c values (-1);') // the application's own affair
   await app.run('insert into big select hex(randomblob(200)) from generate_series(1, 500);')
-  const captured = await hold(folder, app, t)
+  const captured = await holdSqlite(folder, app, t)
   const good = await answer(folder, captured, t)
   assert.match(good, /^confirms its change counter is [1-9]\d*, as it stated/)
   assert.match(good, integrity)
