@@ -1,10 +1,9 @@
 /** Whoever holds a real MariaDB server is killed, or stopped: the server goes on. */
 
 import assert from 'node:assert/strict'
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { after, before, suite, test } from 'node:test'
 import { systemClock } from '../../base/clock.ts'
+import { startHolderProcess, type Holder } from '../testing/holder-process.ts'
 import { ask, MariadbServer } from '../testing/mariadb-server.ts'
 import { ServerFolder, stopProcess } from '../testing/server-folder.ts'
 
@@ -56,32 +55,12 @@ for (const lock of ['automatic', 'read-lock']) {
   })
 }
 
-interface Holder extends AsyncDisposable {
-  readonly child: ChildProcess
-}
-
 /** Once it has printed `line`. */
-async function startHolder(
+function startHolder(
   lock: string, line: string,
   { freezeMs = 60_000, holdMs = 600_000, thawMs = 1000 } = {}): Promise<Holder> {
-  const child = spawn(process.execPath, [
-    HOLDER, folder.procRoot, lock, ...[freezeMs, holdMs, thawMs].map(String)], {
-    stdio: ['pipe', 'pipe', 'inherit'] })
-  let printed = ''
-  for await (const chunk of child.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
-    printed += String(chunk)
-    if (printed.includes(`${line}\n`)) break
-  }
-  assert.ok(printed.includes(`${line}\n`), `it ended before it was ${line}`)
-  return {
-    child,
-    [Symbol.asyncDispose]: async () => {
-      const isGone = child.exitCode !== null || child.signalCode !== null
-      const gone = isGone ? Promise.resolve() : once(child, 'exit')
-      child.kill('SIGKILL')
-      await gone
-    },
-  }
+  return startHolderProcess(
+    HOLDER, [folder.procRoot, lock, ...[freezeMs, holdMs, thawMs].map(String)], line)
 }
 
 async function canCommit(): Promise<boolean> {

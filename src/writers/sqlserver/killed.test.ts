@@ -1,10 +1,9 @@
 /** Whoever holds the stub of SQL Server is killed, or stopped: it goes on. */
 
 import assert from 'node:assert/strict'
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { test } from 'node:test'
 import { systemClock } from '../../base/clock.ts'
+import { startHolderProcess, type Holder } from '../testing/holder-process.ts'
 import { stopProcess } from '../testing/server-folder.ts'
 import { StubSqlServer } from '../testing/stub-sql-server.ts'
 
@@ -12,31 +11,11 @@ const never = new AbortController().signal
 const HOLDER = new URL('../testing/hold-sqlserver.ts', import.meta.url).pathname
 const LONG = { freezeMs: 60_000, holdMs: 600_000, thawMs: 60_000 }
 
-interface Holder extends AsyncDisposable {
-  readonly child: ChildProcess
-}
-
 /** Once it has printed `line`. */
-async function startHolder(
+function startHolder(
   stub: StubSqlServer, line: string, { freezeMs, holdMs, thawMs } = LONG): Promise<Holder> {
-  const child = spawn(process.execPath,
-    [HOLDER, stub.host.procRoot, ...[freezeMs, holdMs, thawMs].map(String)],
-    { stdio: ['pipe', 'pipe', 'inherit'] })
-  let printed = ''
-  for await (const chunk of child.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
-    printed += String(chunk)
-    if (printed.includes(`${line}\n`)) break
-  }
-  assert.ok(printed.includes(`${line}\n`), `it ended before it was ${line}`)
-  return {
-    child,
-    [Symbol.asyncDispose]: async () => {
-      const isGone = child.exitCode !== null || child.signalCode !== null
-      const gone = isGone ? Promise.resolve() : once(child, 'exit')
-      child.kill('SIGKILL')
-      await gone
-    },
-  }
+  return startHolderProcess(
+    HOLDER, [stub.host.procRoot, ...[freezeMs, holdMs, thawMs].map(String)], line)
 }
 
 test('SQL Server, as a stub of it, goes on when its holder is killed in the hold', async () => {
