@@ -1,109 +1,228 @@
-/** XML from outside: bounded in size, depth and number of elements, without document types. */
+/**
+ * XML from outside as a tree of elements, bounded in bytes, depth and number of elements.
+ *
+ * Namespaces are resolved, since the prefix of one and the same name differs between writers. A
+ * document type is refused, so nothing is expanded.
+ */
 
-import { SaxesParser } from 'saxes'
+import { SaxesParser, type SaxesAttributeNS } from 'saxes'
 import { Fault, type FaultCode } from './fault.ts'
 
 export interface XmlElement {
-  /** As written, prefix included: `qemu:arg`. */
+  /** Without its prefix. */
   readonly name: string
-  readonly attributes: Readonly<Record<string, string>>
+  /** As written; empty for none. Nothing but writing the element again should look at it. */
+  readonly prefix: string
+  /** The namespace; empty for none. */
+  readonly uri: string
+  /** The namespaces declared here, by prefix; empty for the default one. */
+  readonly declares: ReadonlyMap<string, string>
+  /** By local name for those without a namespace, else by `{namespace}name`. */
+  readonly attributes: ReadonlyMap<string, string>
   readonly children: readonly XmlElement[]
-  /** The text directly inside, white space at both ends taken off. */
+  /** All text directly inside, unchanged; blanks alone are nothing beside child elements. */
   readonly text: string
 }
 
 export interface XmlLimits {
   readonly maxBytes: number
   readonly maxDepth: number
-  readonly maxElements: number
+  /** Elements and attributes; each takes some hundred bytes once parsed, in the text only four. */
+  readonly maxNodes: number
 }
 
-/** A domain of libvirt with 500 devices is some 300 kB of 10 000 elements, nested ten deep. */
+/** A domain of libvirt with 500 devices is some 300 kB of 30,000 nodes, nested ten deep. */
 export const DEFAULT_XML_LIMITS: XmlLimits = {
-  maxBytes: 8 * 1024 * 1024, maxDepth: 64, maxElements: 200_000 }
+  maxBytes: 8 * 1024 * 1024, maxDepth: 64, maxNodes: 200_000,
+}
 
-interface Growing {
-  readonly name: string
-  readonly attributes: Record<string, string>
-  readonly children: Growing[]
+const NOTHING: ReadonlyMap<string, string> = new Map()
+const NO_CHILDREN: readonly XmlElement[] = []
+const XML_NAMESPACE = 'http://www.w3.org/XML/1998/namespace'
+
+interface OpenElement extends Omit<XmlElement, 'children' | 'text'> {
+  children: XmlElement[] | undefined
   text: string
 }
 
-/**
- * The root element. A text over the limits, with a document type (entities could grow without
- * end) or not well-formed is a Fault of `code` that names `what`.
- */
+/** Takes a document piece by piece. Every fault is of `code` and names `what`. */
+export class XmlReader {
+  readonly #what: string
+  readonly #code: FaultCode
+  readonly #limits: XmlLimits
+  readonly #parser = new SaxesParser({ xmlns: true, position: false })
+  readonly #decoder = new TextDecoder('utf-8', { fatal: true })
+  readonly #open: OpenElement[] = []
+  #bytes = 0
+  #nodes = 0
+  #root: XmlElement | undefined
+
+  constructor(what: string, code: FaultCode, limits: XmlLimits = DEFAULT_XML_LIMITS) {
+    this.#what = what
+    this.#code = code
+    this.#limits = limits
+    const parser = this.#parser
+    parser.on('error', (cause) => { throw this.#fault('is no XML', cause) })
+    parser.on('doctype', () => { throw this.#fault('has a document type, which is refused') })
+    parser.on('opentag', ({ local, prefix, uri, attributes }) => {
+      const all = Object.values(attributes)
+      this.#nodes += 1 + all.length
+      if (this.#nodes > limits.maxNodes) throw this.#fault(`has over ${limits.maxNodes} elements`)
+      if (this.#open.length >= limits.maxDepth) {
+        throw this.#fault(`is nested deeper than ${limits.maxDepth}`)
+      }
+      const { declares, kept } = all.length === 0 ? { declares: NOTHING, kept: NOTHING }
+        : sorted(all)
+      this.#open.push({
+        name: local, prefix, uri, declares, attributes: kept, text: '', children: undefined })
+    })
+    const onText = (text: string): void => {
+      const element = this.#open.at(-1)
+      if (element !== undefined) element.text += text
+    }
+    parser.on('text', onText)
+    parser.on('cdata', onText)
+    parser.on('closetag', () => this.#close())
+  }
+
+  #close(): void {
+    const closed = this.#open.pop()
+    if (closed === undefined) return
+    const { children = NO_CHILDREN } = closed
+    const isBlank = children.length > 0 && closed.text.trim() === ''
+    const element: XmlElement = { ...closed, children, text: isBlank ? '' : closed.text }
+    const parent = this.#open.at(-1)
+    if (parent === undefined) this.#root = element
+    else (parent.children ??= []).push(element)
+  }
+
+  write(bytes: Uint8Array): void {
+    this.#count(bytes.length)
+    this.#feed(() => this.#parser.write(this.#decoder.decode(bytes, { stream: true })))
+  }
+
+  writeText(text: string): void {
+    this.#count(Buffer.byteLength(text))
+    this.#feed(() => this.#parser.write(text))
+  }
+
+  /** The root, once all is written; a text that ends early is a fault. */
+  end(): XmlElement {
+    this.#feed(() => this.#parser.write(this.#decoder.decode()).close())
+    if (this.#root === undefined) throw this.#fault('is empty')
+    return this.#root
+  }
+
+  #count(bytes: number): void {
+    this.#bytes += bytes
+    const { maxBytes } = this.#limits
+    if (this.#bytes > maxBytes) throw this.#fault(`is longer than the ${maxBytes} bytes allowed`)
+  }
+
+  #feed(step: () => void): void {
+    try {
+      step()
+    } catch (cause) {
+      throw cause instanceof Fault ? cause : this.#fault('is no UTF-8 text', cause)
+    }
+  }
+
+  #fault(says: string, cause?: unknown): Fault {
+    return new Fault(this.#code, `${this.#what} ${says}`, { cause })
+  }
+}
+
+function sorted(attributes: readonly SaxesAttributeNS[]): {
+  readonly declares: ReadonlyMap<string, string>
+  readonly kept: ReadonlyMap<string, string>
+} {
+  const isDeclared = ({ prefix, name }: SaxesAttributeNS): boolean =>
+    prefix === 'xmlns' || name === 'xmlns'
+  const declared = attributes.filter(isDeclared)
+  const others = attributes.filter((it) => !isDeclared(it))
+  return {
+    declares: declared.length === 0 ? NOTHING
+      : new Map(declared.map(({ prefix, local, value }) => [prefix === '' ? '' : local, value])),
+    kept: others.length === 0 ? NOTHING
+      : new Map(others.map((it) => [it.uri === '' ? it.local : `{${it.uri}}${it.local}`,
+        it.value])),
+  }
+}
+
+/** The root of a document. Every fault is of `code` and names `what`. */
 export function parseXml(
-  text: string, what: string, code: FaultCode, limits: XmlLimits = DEFAULT_XML_LIMITS,
-): XmlElement {
-  const bytes = Buffer.byteLength(text)
-  if (bytes > limits.maxBytes) {
-    throw new Fault(code, `${what} is ${bytes} bytes long, more than ${limits.maxBytes}`)
-  }
-  try {
-    return parse(text, limits)
-  } catch (cause) {
-    throw new Fault(code, `${what} cannot be understood as XML`, { cause })
-  }
+  document: string | Uint8Array, what: string, code: FaultCode, limits?: XmlLimits): XmlElement {
+  const reader = new XmlReader(what, code, limits)
+  if (typeof document === 'string') reader.writeText(document)
+  else reader.write(document)
+  return reader.end()
 }
 
-function parse(text: string, { maxDepth, maxElements }: XmlLimits): XmlElement {
-  const parser = new SaxesParser()
-  const open: Growing[] = []
-  let root: Growing | undefined
-  let count = 0
-  parser.on('error', (error) => { throw error })
-  parser.on('doctype', () => { throw new Error('it has a document type') })
-  parser.on('opentag', ({ name, attributes }) => {
-    if (++count > maxElements) throw new Error(`it has more than ${maxElements} elements`)
-    if (open.length >= maxDepth) throw new Error(`it is nested deeper than ${maxDepth}`)
-    const element: Growing = { name, attributes: { ...attributes }, children: [], text: '' }
-    open.at(-1)?.children.push(element)
-    root ??= element
-    open.push(element)
-  })
-  const onText = (piece: string): void => {
-    const element = open.at(-1)
-    if (element !== undefined) element.text += piece
-  }
-  parser.on('text', onText)
-  parser.on('cdata', onText)
-  parser.on('closetag', () => {
-    const element = open.pop()
-    if (element !== undefined) element.text = element.text.trim()
-  })
-  parser.write(text).close()
-  if (root === undefined) throw new Error('it has no element')
-  return root
+/** The first child of that name, whatever its namespace. */
+export function childOf(element: XmlElement | undefined, name: string): XmlElement | undefined {
+  return element?.children.find((child) => child.name === name)
 }
 
-/** The first element at the path of names below `element`. */
+export function childrenOf(element: XmlElement | undefined, name: string): readonly XmlElement[] {
+  return element?.children.filter((child) => child.name === name) ?? NO_CHILDREN
+}
+
+/** What is found going down by these names. */
 export function childAt(
   element: XmlElement | undefined, ...path: readonly string[]): XmlElement | undefined {
-  return path.reduce<XmlElement | undefined>(
-    (at, name) => at?.children.find((child) => child.name === name), element)
+  return path.reduce(childOf, element)
 }
 
-export function childrenOf(
-  element: XmlElement | undefined, name: string): readonly XmlElement[] {
-  return element?.children.filter((child) => child.name === name) ?? []
+/** The text found going down by these names; undefined where there is none. */
+export function textAt(
+  element: XmlElement | undefined, ...path: readonly string[]): string | undefined {
+  return childAt(element, ...path)?.text
 }
 
-/** The element as text, two blanks a level; what stands between elements is not kept. */
-export function formatXml(element: XmlElement, indent = ''): string {
-  const { name, attributes, children, text } = element
-  const open = `${indent}<${name}${Object.entries(attributes)
-    .map(([key, value]) => ` ${key}="${escapeXml(value)}"`).join('')}`
-  if (children.length === 0) {
-    return text === '' ? `${open}/>\n` : `${open}>${escapeXml(text)}</${name}>\n`
+/** The element as text, two blanks a level; text beside child elements is not kept. */
+export function formatXml(element: XmlElement): string {
+  return format(element, '', new Map([['xml', XML_NAMESPACE]]))
+}
+
+function format(
+  element: XmlElement, indent: string, outer: ReadonlyMap<string, string>): string {
+  const { prefix, name, declares, attributes, children, text } = element
+  const scope = declares.size === 0 ? outer : new Map([...outer, ...declares])
+  const tag = prefix === '' ? name : `${prefix}:${name}`
+  const pairs = [
+    ...[...declares].map(([of, uri]) => [of === '' ? 'xmlns' : `xmlns:${of}`, uri] as const),
+    ...[...attributes].map(([key, value]) => [attributeName(key, scope), value] as const),
+  ]
+  const open = `${indent}<${tag}${pairs.map(([key, value]) =>
+    ` ${key}="${escapeXml(value).replaceAll('\n', '&#10;').replaceAll('\t', '&#9;')}"`).join('')}`
+  if (children.length > 0) {
+    const inner = children.map((child) => format(child, `${indent}  `, scope)).join('')
+    return `${open}>\n${inner}${indent}</${tag}>\n`
   }
-  return `${open}>\n${children.map((child) => formatXml(child, `${indent}  `)).join('')}` +
-    `${indent}</${name}>\n`
+  return text === '' ? `${open}/>\n` : `${open}>${escapeXml(text)}</${tag}>\n`
 }
 
-/** Text as it may stand in an element or between double quotes; what XML forbids is left out. */
-export function escapeXml(text: string): string {
-  return text.replaceAll(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, '')
-    .replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;').replaceAll('\'', '&apos;')
+/** As it may be written: with a prefix that stands for its namespace here. */
+function attributeName(key: string, scope: ReadonlyMap<string, string>): string {
+  const [, uri, local] = /^\{(.*)\}([^}]*)$/.exec(key) ?? []
+  if (uri === undefined || local === undefined) return key
+  const [prefix] = [...scope].find(([of, it]) => of !== '' && it === uri) ?? []
+  return prefix === undefined ? local : `${prefix}:${local}`
 }
+
+/**
+ * Text as it may stand in an element or between quotes. What XML has no place for, control bytes,
+ * becomes a question mark.
+ */
+export function escapeXml(text: string): string {
+  return text
+    .toWellFormed()
+    // eslint-disable-next-line no-control-regex
+    .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '?')
+    .replace(/[&<>"']/g, (char) => ENTITIES.get(char) ?? char)
+    .replaceAll('\r', '&#13;')
+}
+
+const ENTITIES: ReadonlyMap<string, string> = new Map([
+  ['&', '&amp;'], ['<', '&lt;'], ['>', '&gt;'], ['"', '&quot;'], ["'", '&apos;'],
+])

@@ -24,20 +24,20 @@ test('a machine is defined anew, its disks on their buses and its network unplug
   assert.equal(childAt(xml, 'uuid'), undefined)
   const devices = childAt(xml, 'devices')
   assert.deepEqual(childrenOf(devices, 'disk').map((disk) => [
-    childAt(disk, 'source')?.attributes['file'], childAt(disk, 'target')?.attributes['dev'],
-    childAt(disk, 'target')?.attributes['bus'], childAt(disk, 'serial')?.text]), [
+    childAt(disk, 'source')?.attributes.get('file'), childAt(disk, 'target')?.attributes.get('dev'),
+    childAt(disk, 'target')?.attributes.get('bus'), childAt(disk, 'serial')?.text]), [
     ['/r/vda.qcow2', 'vda', 'virtio', 'S1'], ['/r/sda.qcow2', 'sda', 'scsi', undefined],
     ['/r/nv.qcow2', 'sdb', 'sata', undefined]])
   const nic = childAt(devices, 'interface')
-  assert.equal(childAt(nic, 'link')?.attributes['state'], 'down')
-  assert.equal(childAt(nic, 'model')?.attributes['type'], 'virtio')
+  assert.equal(childAt(nic, 'link')?.attributes.get('state'), 'down')
+  assert.equal(childAt(nic, 'model')?.attributes.get('type'), 'virtio')
 })
 
 test('UEFI keeps its variables, and an unknown architecture is not guessed', () => {
   const it = machine({ firmware: 'uefi' })
   const xml = parseXml(libvirtDomainFor(it, restored(it), '/r/nvram.fd') ?? '', 'it',
     'point-invalid')
-  assert.equal(childAt(xml, 'os')?.attributes['firmware'], 'efi')
+  assert.equal(childAt(xml, 'os')?.attributes.get('firmware'), 'efi')
   assert.equal(childAt(xml, 'os', 'nvram')?.text, '/r/nvram.fd')
   assert.equal(libvirtDomainFor(machine({ architecture: 'other' }), [], undefined), undefined)
 })
@@ -50,5 +50,5 @@ test('nothing of a hostile description becomes more than a word', () => {
     sizeBytes: 512 }], `/r/${evil}`) ?? ''
   const devices = childAt(parseXml(text, 'it', 'point-invalid'), 'devices')
   assert.deepEqual(childrenOf(devices, 'hostdev'), [])
-  assert.equal(childAt(devices, 'disk', 'source')?.attributes['file'], `/r/${evil}`)
+  assert.equal(childAt(devices, 'disk', 'source')?.attributes.get('file'), `/r/${evil}`)
 })

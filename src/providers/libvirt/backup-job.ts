@@ -73,7 +73,7 @@ export async function findJob(
   }
   const xml = parseXml(text, 'the backup job of the machine', 'platform-protocol')
   const scratchFiles = childrenOf(childAt(xml, 'disks'), 'disk').flatMap((disk) =>
-    childAt(disk, 'scratch')?.attributes['file'] ?? [])
+    childAt(disk, 'scratch')?.attributes.get('file') ?? [])
   const owners = scratchFiles.map((file) => ownerOf(basename(file)))
   const [owner] = owners
   const isOne = owners.every((it) => it?.run === owner?.run)

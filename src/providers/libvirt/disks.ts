@@ -46,7 +46,7 @@ export function discoverDisks(
     else disks.push(found)
   }
   for (const [index, passed] of childrenOf(devices, 'hostdev').entries()) {
-    if (!['scsi', 'scsi_host', 'mdev'].includes(passed.attributes['type'] ?? '')) continue
+    if (!['scsi', 'scsi_host', 'mdev'].includes(passed.attributes.get('type') ?? '')) continue
     leftOut.push({ id: `hostdev${index}`, reason: 'pass-through',
       detail: 'a device of the host, past QEMU\'s disks' })
   }
@@ -54,7 +54,7 @@ export function discoverDisks(
 }
 
 function targetOf(element: XmlElement): string {
-  return childAt(element, 'target')?.attributes['dev'] ?? ''
+  return childAt(element, 'target')?.attributes.get('dev') ?? ''
 }
 
 function examine(
@@ -64,7 +64,8 @@ function examine(
   const { id } = address
   const without = (reason: LeftOutReason, detail: string): DiskLeftOut => ({ id, reason, detail })
   const source = childAt(element, 'source')
-  const { device = 'disk', type = '' } = element.attributes
+  const device = element.attributes.get('device') ?? 'disk'
+  const type = element.attributes.get('type') ?? ''
   if (device === 'lun') return without('pass-through', 'a LUN, past QEMU\'s disks')
   if (source === undefined) return without('empty', 'a drive without medium')
   if (device !== 'disk' || childAt(element, 'readonly') !== undefined) {
@@ -88,14 +89,14 @@ function examine(
   if (sizeBytes === undefined || sizeBytes === 0 || name === '') {
     return without('unsupported', 'libvirt does not tell its size')
   }
-  const block = Number(childAt(element, 'blockio')?.attributes['logical_block_size'])
+  const block = Number(childAt(element, 'blockio')?.attributes.get('logical_block_size'))
   return {
     ...address,
     name,
     sizeBytes,
     logicalBlockBytes: Number.isSafeInteger(block) && block > 0 ? block : undefined,
-    format: childAt(element, 'driver')?.attributes['type'] ?? 'raw',
-    file: type === 'file' ? source.attributes['file'] : undefined,
+    format: childAt(element, 'driver')?.attributes.get('type') ?? 'raw',
+    file: type === 'file' ? source.attributes.get('file') : undefined,
     sources: sourcesOf(element),
   }
 }
@@ -116,7 +117,8 @@ function sourcesOf(element: XmlElement): readonly string[] {
 /** What tells an image from others of the machine; undefined for what has no name. */
 export function sourceName(source: XmlElement | undefined): string | undefined {
   if (source === undefined) return undefined
-  const { file, dev, protocol, name, pool, volume } = source.attributes
+  const [file, dev, protocol, name, pool, volume] = ['file', 'dev', 'protocol', 'name', 'pool',
+    'volume'].map((key) => source.attributes.get(key))
   if (file !== undefined) return `file ${file}`
   if (dev !== undefined) return `block ${dev}`
   if (protocol !== undefined) return `network ${protocol} ${name ?? ''}`
@@ -127,31 +129,31 @@ export function sourceName(source: XmlElement | undefined): string | undefined {
 function addressOf(
   id: string, element: XmlElement, devices: XmlElement | undefined): DiskAddress {
   const address = childAt(element, 'address')
-  const bus = BUSES.get(childAt(element, 'target')?.attributes['bus'] ?? '') ?? 'other'
+  const bus = BUSES.get(childAt(element, 'target')?.attributes.get('bus') ?? '') ?? 'other'
   const serial = childAt(element, 'serial')?.text
-  const isOnController = address?.attributes['type'] === 'drive'
+  const isOnController = address?.attributes.get('type') === 'drive'
   return {
     id, bus,
     serial: serial === '' ? undefined : serial,
     pci: isOnController
       ? pciOf(childAt(controllerOf(element, devices), 'address')) : pciOf(address),
-    target: isOnController ? wholeNumber(address?.attributes['target']) : undefined,
-    lun: isOnController ? wholeNumber(address?.attributes['unit']) : undefined,
+    target: isOnController ? wholeNumber(address?.attributes.get('target')) : undefined,
+    lun: isOnController ? wholeNumber(address?.attributes.get('unit')) : undefined,
   }
 }
 
 function controllerOf(
   disk: XmlElement, devices: XmlElement | undefined): XmlElement | undefined {
-  const bus = childAt(disk, 'target')?.attributes['bus']
-  const index = childAt(disk, 'address')?.attributes['controller'] ?? '0'
+  const bus = childAt(disk, 'target')?.attributes.get('bus')
+  const index = childAt(disk, 'address')?.attributes.get('controller') ?? '0'
   return childrenOf(devices, 'controller').find(({ attributes }) =>
-    attributes['type'] === bus && attributes['index'] === index)
+    attributes.get('type') === bus && attributes.get('index') === index)
 }
 
 function pciOf(address: XmlElement | undefined): PciAddress | undefined {
-  if (address?.attributes['type'] !== 'pci') return undefined
+  if (address?.attributes.get('type') !== 'pci') return undefined
   const [bus, slot, fn] = ['bus', 'slot', 'function'].map((key) =>
-    wholeNumber(address.attributes[key]))
+    wholeNumber(address.attributes.get(key)))
   return bus === undefined || slot === undefined || fn === undefined
     ? undefined : { bus, slot, function: fn }
 }
@@ -159,7 +161,7 @@ function pciOf(address: XmlElement | undefined): PciAddress | undefined {
 function hasIoThread(disk: XmlElement, devices: XmlElement | undefined): boolean {
   return [disk, controllerOf(disk, devices)].some((element) => {
     const driver = childAt(element, 'driver')
-    return driver?.attributes['iothread'] !== undefined ||
+    return driver?.attributes.get('iothread') !== undefined ||
       childAt(driver, 'iothreads') !== undefined
   })
 }

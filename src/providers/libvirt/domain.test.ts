@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseXml } from '../../base/xml.ts'
+import { formatXml, parseXml } from '../../base/xml.ts'
 import { discoverDisks } from './disks.ts'
 import { powerOf, type Domain } from './domain.ts'
 import { missingAgent } from './guest-agent.ts'
@@ -77,7 +77,7 @@ test('a machine is described in portable words', () => {
 })
 
 test('secrets do not leave libvirt\'s definition', () => {
-  const text = JSON.stringify(stripped(parseXml(`<domain xmlns:qemu='q'><metadata><a>hush1</a>
+  const text = formatXml(stripped(parseXml(`<domain xmlns:qemu='q'><metadata><a>hush1</a>
     </metadata><graphics passwd='hush2'/><auth username='u'><secret type='ceph' uuid='kept'/></auth>
     <source name='http://u:hush3@h/x'/><sysinfo type='fwcfg'><entry name='opt/token'>hush4</entry>
     <entry>io.systemd.credential:x=hush5</entry></sysinfo>

@@ -63,7 +63,7 @@ export async function readDomain(
     await virsh.run(['domstats', uuid, '--state', '--block'], signal))
   const name = childAt(xml, 'name')?.text
   if (xml.name !== 'domain' || name === undefined || name === '') throw nonsense()
-  const { id } = xml.attributes
+  const id = xml.attributes.get('id')
   const hasDisks = childAt(xml, 'devices', 'disk') !== undefined
   return {
     uuid, name, xml, ...stats,
@@ -139,7 +139,7 @@ function notReady(why: string, advice: string): Fault {
 /** The channel's element of that name, by which the guest's end is known. */
 export function channelNamed(xml: XmlElement, name: string): XmlElement | undefined {
   return childrenOf(childAt(xml, 'devices'), 'channel').find((channel) =>
-    childAt(channel, 'target')?.attributes['name'] === name)
+    childAt(channel, 'target')?.attributes.get('name') === name)
 }
 
 function nonsense(): Fault {

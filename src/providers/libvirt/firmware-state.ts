@@ -40,14 +40,14 @@ function statesOf(
   return [
     ...(nvram === undefined ? [] : [['nvram', fileOf(nvram)] as const]),
     // libvirt starts swtpm with this folder (virTPMEmulator); 1.2 has another name in it.
-    ...(backend?.attributes['type'] !== 'emulator' ? [] : [['tpm',
-      backend.attributes['version'] === '1.2' ? `${SWTPM}/${uuid}/tpm1.2/tpm-00.permall`
+    ...(backend?.attributes.get('type') !== 'emulator' ? [] : [['tpm',
+      backend.attributes.get('version') === '1.2' ? `${SWTPM}/${uuid}/tpm1.2/tpm-00.permall`
         : `${SWTPM}/${uuid}/tpm2/tpm2-00.permall`] as const]),
   ]
 }
 
 function fileOf(nvram: XmlElement): string | undefined {
-  const file = nvram.text === '' ? childAt(nvram, 'source')?.attributes['file'] : nvram.text
+  const file = nvram.text === '' ? childAt(nvram, 'source')?.attributes.get('file') : nvram.text
   return file?.startsWith('/') === true ? file : undefined
 }
 

@@ -18,7 +18,7 @@ export function missingAgent(
     return { missing: 'agent-silent', detail: 'the machine does not run, so nothing is frozen' }
   }
   // libvirt learns from QEMU when the guest's end is opened and closed.
-  if (childAt(channel, 'target')?.attributes['state'] === 'disconnected') {
+  if (childAt(channel, 'target')?.attributes.get('state') === 'disconnected') {
     return { missing: 'agent-silent',
       detail: 'nobody in the guest has the agent\'s channel open: install qemu-guest-agent there' }
   }

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { parseXml } from '../../base/xml.ts'
+import { formatXml, parseXml } from '../../base/xml.ts'
 import { temporaryFolder } from '../testing/mod.ts'
 import { backupXml, checkpointXml } from './backup-job.ts'
 import type { Domain } from './domain.ts'
@@ -85,9 +85,9 @@ test('what libvirt is given names each disk once, whatever the names hold', () =
     file: undefined, sources: [] } as const
   const backup = parseXml(backupXml(`/s/"&.sock`,
     [{ disk: target, scratchFile: '/x<y', since: 'c' }], ['vdb']), 'it', 'platform-protocol')
-  assert.match(JSON.stringify(backup), /"incremental":"c","exportbitmap":"changes"/)
+  assert.match(formatXml(backup), / incremental="c" exportbitmap="changes"/)
   const checkpoint = parseXml(checkpointXml('c', ['vda'], ['vdb']), 'it', 'platform-protocol')
-  assert.match(JSON.stringify(checkpoint), /"name":"vdb","checkpoint":"no"/)
+  assert.match(formatXml(checkpoint), / name="vdb" checkpoint="no"/)
 })
 
 test('doctor is told what confines a machine and what keeps it from being captured', () => {

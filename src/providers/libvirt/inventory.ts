@@ -19,7 +19,7 @@ export async function qemuMajor(virsh: VirshCommands, signal: AbortSignal): Prom
 export function describeDomain(domain: Domain, major: number): MachineDescription {
   const { xml } = domain
   const devices = childAt(xml, 'devices')
-  const arch = childAt(xml, 'os', 'type')?.attributes['arch'] ?? ''
+  const arch = childAt(xml, 'os', 'type')?.attributes.get('arch') ?? ''
   const vcpu = childAt(xml, 'vcpu')
   return {
     version: 1,
@@ -27,7 +27,7 @@ export function describeDomain(domain: Domain, major: number): MachineDescriptio
     platformId: domain.uuid,
     platform: 'libvirt',
     architecture: arch === 'x86_64' || arch === 'aarch64' ? arch : 'other',
-    cpuCount: atLeastOne(vcpu?.attributes['current'] ?? vcpu?.text),
+    cpuCount: atLeastOne(vcpu?.attributes.get('current') ?? vcpu?.text),
     memoryBytes: memoryBytes(childAt(xml, 'memory')),
     firmware: firmwareOf(xml, arch),
     disks: discoverDisks(domain, major).disks.map(
@@ -37,8 +37,8 @@ export function describeDomain(domain: Domain, major: number): MachineDescriptio
         ...(logicalBlockBytes === undefined ? {} : { logicalBlockBytes }),
       })),
     nics: childrenOf(devices, 'interface').slice(0, 256).map((nic) => {
-      const mac = childAt(nic, 'mac')?.attributes['address']
-      const model = childAt(nic, 'model')?.attributes['type'] ?? 'virtio'
+      const mac = childAt(nic, 'mac')?.attributes.get('address')
+      const model = childAt(nic, 'model')?.attributes.get('type') ?? 'virtio'
       return {
         model: (NIC_MODELS.get(model) ?? model).slice(0, 256),
         ...(mac === undefined ? {} : { mac: mac.slice(0, 256) }),
@@ -54,8 +54,8 @@ const NIC_MODELS: ReadonlyMap<string, string> = new Map([
 
 function firmwareOf(xml: XmlElement, arch: string): MachineDescription['firmware'] {
   const loader = childAt(xml, 'os', 'loader')
-  const isUefi = childAt(xml, 'os')?.attributes['firmware'] === 'efi' ||
-    loader?.attributes['type'] === 'pflash' || childAt(xml, 'os', 'nvram') !== undefined
+  const isUefi = childAt(xml, 'os')?.attributes.get('firmware') === 'efi' ||
+    loader?.attributes.get('type') === 'pflash' || childAt(xml, 'os', 'nvram') !== undefined
   return isUefi ? 'uefi' : arch === 'x86_64' ? 'bios' : 'unknown'
 }
 
@@ -86,7 +86,7 @@ const SECRET_NAME = /passw|secret(?!s?type)|token|credential/i
 /** What a value says that is handed to QEMU or to the guest's firmware as it is. */
 const SECRET_VALUE = /passw|secret|token|credential|private|\bkey=/i
 /** Their values are free text: QEMU's arguments, SMBIOS strings, fw_cfg, other tools' metadata. */
-const FREE_TEXT = new Set(['qemu:arg', 'qemu:env', 'entry', 'cmdline', 'initarg', 'initenv'])
+const FREE_TEXT = new Set(['arg', 'env', 'entry', 'cmdline', 'initarg', 'initenv'])
 
 /**
  * The element with everything that is or may be a secret as `***`. libvirt leaves out its own
@@ -100,12 +100,11 @@ export function stripped(element: XmlElement): XmlElement {
   }
   // Any tool may keep anything here, and nothing is restored from it.
   if (element.name === 'metadata') return { ...element, children: [], text: '' }
-  const isNamedSecret = isFree && Object.values(element.attributes).some((value) =>
+  const isNamedSecret = isFree && [...element.attributes.values()].some((value) =>
     SECRET_VALUE.test(value))
   return {
-    name: element.name,
-    attributes: Object.fromEntries(Object.entries(element.attributes)
-      .map(([name, value]) => [name, hide(name, value)])),
+    ...element,
+    attributes: new Map([...element.attributes].map(([name, value]) => [name, hide(name, value)])),
     children: element.children.map(stripped),
     text: isNamedSecret && element.text !== '' ? '***' : hide(element.name, element.text),
   }

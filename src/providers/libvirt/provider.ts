@@ -229,7 +229,7 @@ interface Examined extends DiscoveredDisks<LibvirtDisk> {
 
 function diskNames({ xml }: Domain): readonly string[] {
   return childrenOf(childAt(xml, 'devices'), 'disk').flatMap((disk) =>
-    childAt(disk, 'target')?.attributes['dev'] ?? [])
+    childAt(disk, 'target')?.attributes.get('dev') ?? [])
 }
 
 /** Longest path a unix socket address holds on Linux (unix(7)), without the final zero. */

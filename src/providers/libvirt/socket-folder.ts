@@ -69,14 +69,14 @@ async function checkFolder(folder: string, xml: XmlElement, userId: number): Pro
 /** Whose process the machine is: libvirt's `dac` label of a machine that runs, `+UID:+GID`. */
 function qemuUser(xml: XmlElement): { readonly uid: number; readonly gid: number } | undefined {
   const label = childrenOf(xml, 'seclabel').find(({ attributes }) =>
-    attributes['model'] === 'dac')
+    attributes.get('model') === 'dac')
   const [, uid, gid] = /^\+(\d{1,10}):\+(\d{1,10})$/.exec(childAt(label, 'label')?.text ?? '') ?? []
   return uid === undefined ? undefined : { uid: Number(uid), gid: Number(gid) }
 }
 
 export function isConfinedBy(model: 'apparmor' | 'selinux', xml: XmlElement): boolean {
   return childrenOf(xml, 'seclabel').some(({ attributes }) =>
-    attributes['model'] === model && attributes['type'] !== 'none')
+    attributes.get('model') === model && attributes.get('type') !== 'none')
 }
 
 /** What cannot be read cannot be judged: QEMU itself decides then, at the commit. */

@@ -159,12 +159,12 @@ async function readCheckpoint(
       await virsh.run(['checkpoint-dumpxml', uuid, name, '--no-domain', '--size'], signal),
       'a checkpoint', 'platform-protocol')
     const sources = new Map(childrenOf(childAt(xml, 'domain', 'devices'), 'disk').map((disk) => [
-      childAt(disk, 'target')?.attributes['dev'] ?? '', sourceName(childAt(disk, 'source'))]))
+      childAt(disk, 'target')?.attributes.get('dev') ?? '', sourceName(childAt(disk, 'source'))]))
     return new Map(childrenOf(childAt(sized, 'disks'), 'disk')
-      .filter(({ attributes }) => attributes['checkpoint'] === 'bitmap')
-      .map(({ attributes }) => [attributes['name'] ?? '', {
-        source: sources.get(attributes['name'] ?? ''),
-        isWhole: attributes['size'] !== undefined,
+      .filter(({ attributes }) => attributes.get('checkpoint') === 'bitmap')
+      .map(({ attributes }) => [attributes.get('name') ?? '', {
+        source: sources.get(attributes.get('name') ?? ''),
+        isWhole: attributes.get('size') !== undefined,
       }]))
   } catch (error) {
     if (isFault(error, 'platform-refused')) return undefined

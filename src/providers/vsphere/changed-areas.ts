@@ -4,7 +4,8 @@ import { Fault } from '../../base/fault.ts'
 import { normalise, type Range } from '../../disk/mod.ts'
 import type { VimClient } from './vim/client.ts'
 import { morefElement, textElement, type Moref } from './vim/soap.ts'
-import { childOf, childrenOf, numberOf, textAt, type XmlElement } from './vim/xml.ts'
+import { childOf, childrenOf, textAt, type XmlElement } from '../../base/xml.ts'
+import { numberOf } from './vim/values.ts'
 
 /** Each takes some hundred bytes; a disk that changed in more places is read in full. */
 const MAX_AREAS = 1_000_000

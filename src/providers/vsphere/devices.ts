@@ -4,7 +4,8 @@ import { Fault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
 import type { MachineDisk, MachineNic } from '../../catalog/mod.ts'
 import type { DiskLeftOut } from '../../consistency/mod.ts'
-import { childOf, childrenOf, numberOf, textAt, typeOf, type XmlElement } from './vim/xml.ts'
+import { childOf, childrenOf, textAt, type XmlElement } from '../../base/xml.ts'
+import { numberOf, typeOf } from './vim/values.ts'
 
 export interface VimController {
   readonly key: number

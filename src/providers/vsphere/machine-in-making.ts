@@ -21,7 +21,7 @@ import { readMachine } from './snapshots.ts'
 import type { VimClient } from './vim/client.ts'
 import { morefElement, morefOf, textElement, type Moref } from './vim/soap.ts'
 import { taskResult } from './vim/tasks.ts'
-import { childOf, type XmlElement } from './vim/xml.ts'
+import { childOf, type XmlElement } from '../../base/xml.ts'
 
 const TASK_LIMIT_MS = 30 * 60_000
 const REMOVE_LIMIT_MS = 5 * 60_000

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { MachineDescription, MachineDisk } from '../../catalog/mod.ts'
 import { diskPlaces, machineSpec } from './machine-spec.ts'
-import { childrenOf, parseXml, textAt, typeOf, type XmlElement } from './vim/xml.ts'
+import { childrenOf, parseXml, textAt, type XmlElement } from '../../base/xml.ts'
+import { typeOf } from './vim/values.ts'
 
 const disk = (id: string, bus: MachineDisk['bus'], sizeBytes = 2 ** 20): MachineDisk =>
   ({ id, bus, sizeBytes })
@@ -13,8 +14,9 @@ const MACHINE: MachineDescription = {
 }
 
 function parsed(spec: string): XmlElement {
-  return parseXml(new TextEncoder().encode(
-    `<config xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">${spec}</config>`), 'it')
+  return parseXml(
+    `<config xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">${spec}</config>`, 'it',
+    'platform-protocol')
 }
 
 test('disks keep their order, each at the first controller of a bus that vSphere has', () => {

@@ -8,7 +8,8 @@ import { parseDevices, type VimController, type VimDisk } from './devices.ts'
 import { faultFrom } from './vim/faults.ts'
 import type { ObjectProperties } from './vim/properties.ts'
 import { morefOf, type Moref } from './vim/soap.ts'
-import { at, childOf, childrenOf, numberOf, textAt, type XmlElement } from './vim/xml.ts'
+import { childAt, childOf, childrenOf, textAt, type XmlElement } from '../../base/xml.ts'
+import { numberOf } from './vim/values.ts'
 
 export interface VimMachine {
   readonly ref: Moref
@@ -163,7 +164,7 @@ function parseSnapshots(tree: XmlElement | undefined): readonly VimSnapshot[] {
     node = waiting.shift()) {
     const manifest = textAt(node, 'backupManifest') ?? ''
     found.push({
-      ref: morefOf(at(node, 'snapshot'), 'a snapshot'),
+      ref: morefOf(childAt(node, 'snapshot'), 'a snapshot'),
       name: textAt(node, 'name') ?? '',
       description: textAt(node, 'description') ?? '',
       quiesced: textAt(node, 'quiesced') === 'true',

@@ -6,7 +6,7 @@ import { datacenterOf } from './datastore.ts'
 import type { VimClient } from './vim/client.ts'
 import { allProperties, propertiesOf } from './vim/properties.ts'
 import { morefOf, type Moref } from './vim/soap.ts'
-import { childOf, childrenOf } from './vim/xml.ts'
+import { childOf, childrenOf } from '../../base/xml.ts'
 
 export interface PlaceNames {
   readonly datastore?: string

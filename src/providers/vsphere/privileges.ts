@@ -5,7 +5,7 @@ import { printable } from '../../base/text.ts'
 import type { VimMachine } from './machine.ts'
 import type { VimClient } from './vim/client.ts'
 import { morefElement, textElement, type Moref } from './vim/soap.ts'
-import { childrenOf, textAt } from './vim/xml.ts'
+import { childrenOf, textAt } from '../../base/xml.ts'
 
 /** On the machine. */
 export const MACHINE_PRIVILEGES: readonly string[] = [

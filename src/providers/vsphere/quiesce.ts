@@ -11,7 +11,7 @@ import { printable } from '../../base/text.ts'
 import type { PlatformQuiesce, QuiesceDocument, StatedWriter } from '../../consistency/mod.ts'
 import type { VimMachine } from './machine.ts'
 import type { Quiescing } from './snapshots.ts'
-import { childOf, childrenOf, parseXml, textAt, type XmlElement } from './vim/xml.ts'
+import { childOf, childrenOf, parseXml, textAt, type XmlElement } from '../../base/xml.ts'
 import { readZip } from './zip.ts'
 
 /** How a machine's guest was round the instant. */
@@ -86,15 +86,13 @@ function isZip(bytes: Uint8Array): boolean {
 const FREEZING: ReadonlySet<string> = new Set(['fifreeze', 'vmsync'])
 
 function linuxDocument(name: string, bytes: Uint8Array): QuiesceDocument {
-  const root = parseXml(bytes, 'the manifest of the snapshot', LIMITS)
+  const root = parseXml(bytes, 'the manifest of the snapshot', 'platform-protocol')
   const provider = textAt(root, 'providerName')?.trim() ?? ''
   return {
     name: name.slice(0, 200), text: new TextDecoder().decode(bytes),
     shows: root.name === 'quiesceManifest' && FREEZING.has(provider) ? 'filesystem' : 'nothing',
   }
 }
-
-const LIMITS = { maxBytes: 8 * 1024 * 1024, maxDepth: 64, maxNodes: 200_000 }
 
 /**
  * Writers of Windows itself, by Microsoft's list of those in the box: they are held too, and nobody
@@ -135,7 +133,7 @@ function vssFiles(bytes: Uint8Array): readonly VssFile[] {
     const text = decodeXml(entry.bytes)
     return {
       name: `${at}-${printable(entry.name, 150)}`, text,
-      root: parseXml(new TextEncoder().encode(text.replace(/^<\?xml[^>]*\?>/, '')), what, LIMITS),
+      root: parseXml(text.replace(/^<\?xml[^>]*\?>/, ''), what, 'platform-protocol'),
     }
   })
 }

@@ -4,11 +4,11 @@ import { chooseDisks } from './devices.ts'
 import { parseMachine, type VimMachine } from './machine.ts'
 import { bestLevel, remarksOn } from './remarks.ts'
 import { localizedFault } from './vim/soap.ts'
-import { parseXml, type XmlElement } from './vim/xml.ts'
+import { parseXml, type XmlElement } from '../../base/xml.ts'
 
 const XSI = 'xmlns:x="http://www.w3.org/2001/XMLSchema-instance"'
 const element = (name: string, content: string): XmlElement =>
-  parseXml(new TextEncoder().encode(`<${name} ${XSI}>${content}</${name}>`), name)
+  parseXml(`<${name} ${XSI}>${content}</${name}>`, name, 'platform-protocol')
 
 const CONTROLLER = '<device x:type="ParaVirtualSCSIController"><key>1000</key>' +
   '<busNumber>0</busNumber><sharedBus>noSharing</sharedBus></device>'

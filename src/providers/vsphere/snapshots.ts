@@ -19,7 +19,7 @@ import { faultFrom } from './vim/faults.ts'
 import { propertiesOf } from './vim/properties.ts'
 import { isVimFault, morefOf, textElement, type Moref } from './vim/soap.ts'
 import { taskResult } from './vim/tasks.ts'
-import { childOf, type XmlElement } from './vim/xml.ts'
+import { childOf, type XmlElement } from '../../base/xml.ts'
 
 /** Who made a snapshot. */
 export interface SnapshotOwner {

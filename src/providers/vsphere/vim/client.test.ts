@@ -17,7 +17,7 @@ import { HttpsClient } from './https.ts'
 import { allProperties, propertiesOf } from './properties.ts'
 import { morefElement, morefOf, type Moref } from './soap.ts'
 import { taskResult } from './tasks.ts'
-import { childOf, textAt } from './xml.ts'
+import { childOf, textAt } from '../../../base/xml.ts'
 
 const skip = vcsimMissing() ?? false
 const { signal } = new AbortController()

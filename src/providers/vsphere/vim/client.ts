@@ -15,7 +15,7 @@ import { faultFrom } from './faults.ts'
 import type { HttpsClient } from './https.ts'
 import { SoapPort, type CallOptions } from './port.ts'
 import { isVimFault, morefOf, textElement, type Moref } from './soap.ts'
-import { at, childOf, textAt, type XmlElement } from './xml.ts'
+import { childAt, childOf, textAt, type XmlElement } from '../../../base/xml.ts'
 
 export interface VimAccount {
   readonly user: string
@@ -189,7 +189,7 @@ export class VimClient implements AsyncDisposable {
 }
 
 function aboutOf(content: XmlElement | undefined): VimAbout {
-  const about = at(content, 'about')
+  const about = childAt(content, 'about')
   return {
     fullName: textAt(about, 'fullName') ?? 'vSphere',
     apiVersion: textAt(about, 'apiVersion') ?? '',

@@ -3,7 +3,7 @@
 import { Fault, type FaultCode, type Retry } from '../../../base/fault.ts'
 import { printable } from '../../../base/text.ts'
 import { VimFault } from './soap.ts'
-import { textAt } from './xml.ts'
+import { textAt } from '../../../base/xml.ts'
 
 interface Meaning {
   readonly code: FaultCode

@@ -4,7 +4,8 @@ import { deadline, throwIfAborted, type Clock } from '../../../base/clock.ts'
 import { Fault } from '../../../base/fault.ts'
 import type { HttpsClient } from './https.ts'
 import { envelope, responseOf, SOAP_ACTION, type Moref } from './soap.ts'
-import { XmlReader, type XmlElement } from './xml.ts'
+import { XmlReader, type XmlElement } from '../../../base/xml.ts'
+import { SOAP_LIMITS } from './values.ts'
 
 export interface CallOptions {
   /** For the whole answer; default a minute and a half. */
@@ -70,7 +71,8 @@ export class SoapPort {
         retry: status >= 500 ? 'later' : 'never',
         advice: 'Check the URL: it ends with /sdk, as in https://vc.example/sdk.' })
     }
-    const reader = new XmlReader(`the answer of ${host} to ${method}`)
+    const reader = new XmlReader(
+      `the answer of ${host} to ${method}`, 'platform-protocol', SOAP_LIMITS)
     try {
       for await (const chunk of answer as AsyncIterable<Buffer>) reader.write(chunk)
     } catch (error) {

@@ -11,7 +11,7 @@ import { faultFrom } from './faults.ts'
 import {
   localizedFault, morefElement, morefOf, textElement, type Moref, type VimFault,
 } from './soap.ts'
-import { childOf, childrenOf, textAt, type XmlElement } from './xml.ts'
+import { childOf, childrenOf, textAt, type XmlElement } from '../../../base/xml.ts'
 
 export interface ObjectProperties {
   readonly ref: Moref

@@ -2,7 +2,8 @@
 
 import { Fault } from '../../../base/fault.ts'
 import { printable } from '../../../base/text.ts'
-import { at, childOf, escapeXml, typeOf, type XmlElement } from './xml.ts'
+import { childAt, childOf, escapeXml, type XmlElement } from '../../../base/xml.ts'
+import { typeOf } from './values.ts'
 
 /** A managed object: its type and its id there, as `VirtualMachine` and `vm-57`. */
 export interface Moref {
@@ -69,7 +70,7 @@ export function responseOf(root: XmlElement, method: string): XmlElement {
 function soapFault(fault: XmlElement): VimFault {
   const detail = childOf(fault, 'detail')?.children[0]
   const type = typeOf(detail) || (detail?.name ?? '').replace(/Fault$/, '')
-  const text = at(fault, 'faultstring')?.text.trim() ?? ''
+  const text = childAt(fault, 'faultstring')?.text.trim() ?? ''
   return new VimFault(
     NAME.test(type) ? type : 'SoapFault', sentenceOf(type, text), detail)
 }
@@ -78,7 +79,7 @@ function soapFault(fault: XmlElement): VimFault {
 export function localizedFault(element: XmlElement | undefined): VimFault {
   const fault = childOf(element, 'fault')
   const type = typeOf(fault)
-  const text = at(element, 'localizedMessage')?.text.trim() ?? ''
+  const text = childAt(element, 'localizedMessage')?.text.trim() ?? ''
   return new VimFault(NAME.test(type) ? type : 'SoapFault', sentenceOf(type, text), fault)
 }
 

@@ -4,7 +4,7 @@ import { Fault } from '../../../base/fault.ts'
 import type { VimClient } from './client.ts'
 import { faultFrom } from './faults.ts'
 import { localizedFault, morefElement, morefOf, textElement, type Moref } from './soap.ts'
-import { childOf, childrenOf, textAt, type XmlElement } from './xml.ts'
+import { childOf, childrenOf, textAt, type XmlElement } from '../../../base/xml.ts'
 
 export interface TaskWait {
   /** Said of a failure: `vSphere refused DOING`. */
