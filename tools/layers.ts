@@ -3,7 +3,7 @@
 /** Rooms from the ground up. A room imports from lower levels only, never from its own level. */
 export const LEVELS: readonly (readonly string[])[] = [
   ['base'],
-  ['disk', 'storage', 'schedule'],
+  ['disk', 'storage', 'schedule', 'eventlog'],
   ['consistency', 'repository'],
   ['catalog', 'channel'],
   ['backup', 'recovery'],

@@ -12,7 +12,7 @@ case ${1:-tests} in
   # The peers that tests compare with, and what makes their disks.
   tests) packages+=(
     btrfs-progs cpio cryptsetup-bin dosfstools fdisk git golang-github-vmware-govmomi-dev golang-go jq
-    libnbd-bin libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu lvm2 mmdebstrap nbdkit ntfs-3g openssl ovmf
+    libevtx-utils libnbd-bin libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu lvm2 mmdebstrap nbdkit ntfs-3g openssl ovmf
     redis-tools sqlite3 xfsprogs
     mariadb-server-core postgresql) ;;
   *) echo 'error: write tools/setup.sh demo-tiny, demo-full or tests' >&2; exit 2 ;;
