@@ -11,8 +11,9 @@ case ${1:-tests} in
   demo-full) packages+=(mmdebstrap) ;; # builds the guest's root file system
   # The peers that tests compare with, and what makes their disks.
   tests) packages+=(
-    btrfs-progs cpio cryptsetup-bin dosfstools fdisk git golang-github-vmware-govmomi-dev golang-go jq
-    libevtx-utils libnbd-bin libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu lvm2 mmdebstrap nbdkit ntfs-3g openssl ovmf
+    attr btrfs-progs cpio cryptsetup-bin dosfstools fdisk git golang-github-vmware-govmomi-dev golang-go jq
+    libevtx-utils libnbd-bin libvhdi-utils libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu lvm2
+    mmdebstrap nbdkit ntfs-3g openssl ovmf
     redis-tools sqlite3 xfsprogs
     mariadb-server-core postgresql) ;;
   *) echo 'error: write tools/setup.sh demo-tiny, demo-full or tests' >&2; exit 2 ;;

@@ -8,7 +8,10 @@ export {
   totalLength, union, type Extent, type ExtentKind, type Range,
 } from './extents.ts'
 export { ExtFileSystem } from './files/ext-file-system.ts'
-export type { FileTree, FolderEntry, ImageFile, Inode } from './files/image-file.ts'
+export {
+  entryNamed, type FileTree, type FolderEntry, type ImageFile, type Inode,
+} from './files/image-file.ts'
+export { NtfsFileSystem, type NtfsInode } from './files/ntfs-file-system.ts'
 export { XfsFileSystem } from './files/xfs-file-system.ts'
 export { NBD_LIMITS, type NbdLimits } from './nbd/limits.ts'
 export { NbdError, nbdErrorOf } from './nbd/nbd-error.ts'

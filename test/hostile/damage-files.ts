@@ -1,16 +1,17 @@
 /** File systems with files, damaged where they are read, by seed: a fault and never more. */
 
 import assert from 'node:assert/strict'
-import { mkdir, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, open, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { isFault } from '../../src/base/fault.ts'
 import { runProgram } from '../../src/base/program.ts'
 import {
-  ExtFileSystem, isZero, normalise, windowOf, XfsFileSystem, type BlockSource, type FileTree,
-  type Range, type Window,
+  ExtFileSystem, isZero, normalise, NtfsFileSystem, windowOf, XfsFileSystem, type BlockSource,
+  type FileTree, type Range, type Window,
 } from '../../src/disk/mod.ts'
 import { rawCrc32c } from '../../src/disk/testing/mod.ts'
+import { insideNtfs, makeNtfs } from '../interop/mounted-ntfs.ts'
 import { testFolder } from '../system/rig.ts'
 import { damage, SECTOR } from './damage.ts'
 import { Dice } from './mutate.ts'
@@ -22,6 +23,8 @@ const MIB = 2 ** 20
 const MAX_VISITS = 3000
 const MOST = { bytes: 1024 * MIB }
 const PIECE = 64 * 1024
+/** Of one read: a longer one is of contents, or of a table of letters. */
+const MOST_AT_ONCE = 8192
 
 export interface FileSubject {
   readonly image: SparseImage
@@ -72,6 +75,26 @@ export async function xfsWithFiles(t: TestContext): Promise<FileSubject> {
     reseal: resealXfs }
 }
 
+/** A folder of some blocks, a small one, and a file in so many pieces that a list is needed. */
+export async function ntfsWithFiles(t: TestContext): Promise<FileSubject> {
+  const path = join(await testFolder(t), 'image')
+  await makeNtfs(path, 8)
+  await insideNtfs(path, async (root) => {
+    await mkdir(join(root, 'a', 'b'), { recursive: true })
+    for (let n = 0; n < 120; n++) {
+      await writeFile(join(root, 'a', `file ${n}`), n % 40 === 7 ? Buffer.alloc(5000) : '')
+    }
+    await using file = await open(join(root, 'scattered'), 'w')
+    for (let n = 0; n < 300; n++) await file.write('\0', n * 12_288 + n % 2 * 4096)
+  })
+  return {
+    image: await SparseImage.read(path), reseal: () => {}, open: async (window) => {
+      const tree = await NtfsFileSystem.open(window)
+      for await (const { length } of tree.used()) assert.ok(length > 0)
+      return tree
+    } }
+}
+
 function resealXfs(image: SparseImage, places: readonly Range[]): void {
   for (const { offset } of places) {
     const inode = image.bytes(offset - offset % SECTOR, SECTOR)
@@ -110,7 +133,8 @@ export async function damageAndRead(
   const { image, reseal } = subject
   const ranges: Range[] = []
   const intact = await readAll(subject, watchedSource(image, ranges, MOST), t)
-  const places = normalise(ranges).flatMap(({ offset, length }) =>
+  const places = normalise(ranges.map(({ offset, length }) =>
+    ({ offset, length: Math.min(length, MOST_AT_ONCE) }))).flatMap(({ offset, length }) =>
     Array.from({ length: Math.ceil(length / SECTOR) }, (_, n) =>
       ({ offset: offset + n * SECTOR, length: Math.min(SECTOR, length - n * SECTOR) })))
     .filter(({ offset, length }) => !isZero(image.bytes(offset, length)))

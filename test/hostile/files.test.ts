@@ -2,7 +2,8 @@
 
 import { test } from 'node:test'
 import { missingProgram } from '../../src/disk/testing/mod.ts'
-import { damageAndRead, extWithFiles, xfsWithFiles } from './damage-files.ts'
+import { cannotMountNtfs } from '../interop/mounted-ntfs.ts'
+import { damageAndRead, extWithFiles, ntfsWithFiles, xfsWithFiles } from './damage-files.ts'
 
 const skip = missingProgram('mke2fs', 'debugfs', 'mkfs.xfs')
 
@@ -10,3 +11,6 @@ for (const [name, make] of [['ext4', extWithFiles], ['xfs', xfsWithFiles]] as co
   test(`damage to an ${name} whose files are read is a fault, and never more`, { skip },
     async (t) => damageAndRead(await make(t), 100, t))
 }
+
+test('damage to an NTFS whose files are read is a fault, and never more', { skip: cannotMountNtfs },
+  async (t) => damageAndRead(await ntfsWithFiles(t), 300, t))

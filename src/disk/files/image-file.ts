@@ -33,6 +33,17 @@ export interface FileTree {
   inode(number: number): Promise<Inode>
   /** What the folder holds, without `.` and `..`. */
   list(folder: Inode): Promise<readonly FolderEntry[]>
+  /** Names that it makes the same are one name here; left out where each is its own. */
+  fold?(name: string): string
+}
+
+/** The entry that `name` means: the one that is written so, else one that is the same here. */
+export function entryNamed(
+  tree: FileTree, entries: readonly FolderEntry[], name: string): FolderEntry | undefined {
+  const exact = entries.find((entry) => entry.name === name)
+  const folded = tree.fold?.(name)
+  return exact ?? (folded === undefined ? undefined
+    : entries.find((entry) => tree.fold?.(entry.name) === folded))
 }
 
 /** Of one folder: more than a hundred thousand files. */

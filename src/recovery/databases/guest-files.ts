@@ -4,7 +4,8 @@ import { Fault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
 import type { MountedVolume, VolumeEvidence } from '../../consistency/mod.ts'
 import {
-  ExtFileSystem, XfsFileSystem, type FileTree, type FolderEntry, type Inode, type Window,
+  entryNamed, ExtFileSystem, NtfsFileSystem, XfsFileSystem, type FileTree, type FolderEntry,
+  type Inode, type Window,
 } from '../../disk/mod.ts'
 
 /** As the kernel's own limit (path_resolution(7)). */
@@ -23,7 +24,7 @@ export class GuestFiles {
   readonly #mounts: readonly MountedVolume[]
   readonly #openVolume: (volume: VolumeEvidence) => Promise<Window>
   readonly #opened = new Map<VolumeEvidence, Promise<FileTree>>()
-  readonly #folders = new Map<string, Promise<ReadonlyMap<string, number>>>()
+  readonly #folders = new Map<string, Promise<readonly FolderEntry[]>>()
   #bytesRead = 0
 
   constructor(
@@ -93,31 +94,31 @@ export class GuestFiles {
     if (openAs === undefined) {
       throw unreadable(`${mountpoint} is of the type ${type}, of which no files are read`)
     }
-    if (volume.type === 'xfs' && volume.sign !== 'frozen' && volume.sign !== 'clean') {
-      throw unreadable(`${mountpoint} (xfs) would have to be replayed first: ${volume.detail}`)
+    const isAtRest = volume.sign === 'frozen' || volume.sign === 'clean'
+    if (NOT_REPLAYED.has(volume.type) && !isAtRest) {
+      throw unreadable(
+        `${mountpoint} (${volume.type}) would have to be replayed first: ${volume.detail}`)
     }
     const fileSystem = await this.#open(volume, openAs)
     let number = fileSystem.root
     for (const part of [...partsOf(root), ...partsOf(path).slice(partsOf(mountpoint).length)]) {
-      const next = (await this.#folder(fileSystem, number, `${mountpoint} ${number}`)).get(part)
+      const entries = await this.#folder(fileSystem, number, `${mountpoint} ${number}`)
+      const next = entryNamed(fileSystem, entries, part)
       if (next === undefined) return undefined
-      number = next
+      number = next.inode
     }
     return { inode: await fileSystem.inode(number), fileSystem }
   }
 
-  #folder(
-    fileSystem: FileTree, number: number, key: string,
-  ): Promise<ReadonlyMap<string, number>> {
+  #folder(fileSystem: FileTree, number: number, key: string): Promise<readonly FolderEntry[]> {
     const known = this.#folders.get(key)
     if (known !== undefined) return known
-    const names = (async () => {
+    const entries = (async () => {
       const inode = await fileSystem.inode(number)
-      if (inode.kind !== 'folder') return new Map<string, number>()
-      return new Map((await fileSystem.list(inode)).map(({ name, inode }) => [name, inode]))
+      return inode.kind === 'folder' ? fileSystem.list(inode) : []
     })()
-    this.#folders.set(key, names)
-    return names
+    this.#folders.set(key, entries)
+    return entries
   }
 
   #open(volume: VolumeEvidence, openAs: OpenTree): Promise<FileTree> {
@@ -136,9 +137,13 @@ export class GuestFiles {
 
 type OpenTree = (window: Window) => Promise<FileTree>
 
-/** By the probe's names. The log of an XFS is not replayed: one that was held has nothing in it. */
+/** Of these the log is not replayed: one that was held, or dismounted, has nothing in it. */
+const NOT_REPLAYED: ReadonlySet<string> = new Set(['ntfs', 'xfs'])
+
+/** By the probe's names. */
 const OPENERS: Readonly<Record<string, OpenTree>> = {
   ext: (window) => ExtFileSystem.open(window),
+  ntfs: (window) => NtfsFileSystem.open(window),
   xfs: (window) => XfsFileSystem.open(window),
 }
 

@@ -1,0 +1,126 @@
+/** What is read of an NTFS, by us and by ntfs-3g and its tools. */
+
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { runProgram } from '../../src/base/program.ts'
+import { NtfsFileSystem, openRawSource, windowOf } from '../../src/disk/mod.ts'
+import { insideNtfs, makeNtfs, runNtfs } from './mounted-ntfs.ts'
+import { testFolder } from '../system/rig.ts'
+
+const PIECE = 2 ** 20
+/** As long as names can be, with letters of two units, and with some that few know cases of. */
+const LONG = ['ä'.repeat(255), `${'𝒳'.repeat(127)}.`, 'CON ünd Ϣ.txt', '名'.repeat(85)]
+
+/** By path: `folder`, or a file's length and hash. */
+type Contents = Map<string, string>
+
+function told(bytes: Uint8Array): string {
+  return `${bytes.length} ${createHash('sha256').update(bytes).digest('hex')}`
+}
+
+async function theirs(path: string, prefix = '', found: Contents = new Map()): Promise<Contents> {
+  for (const entry of await readdir(path, { withFileTypes: true })) {
+    const [at, name] = [join(path, entry.name), `${prefix}/${entry.name}`]
+    if (entry.isDirectory()) {
+      found.set(name, 'folder')
+      await theirs(at, name, found)
+    } else found.set(name, told(await readFile(at)))
+  }
+  return found
+}
+
+async function ours(
+  tree: NtfsFileSystem, number: number = tree.root, prefix = '', found: Contents = new Map(),
+): Promise<Contents> {
+  for (const { name, inode } of await tree.list(await tree.inode(number))) {
+    if (prefix === '' && name.startsWith('$')) continue // its own, which a mount does not show
+    const file = await tree.inode(inode)
+    const path = `${prefix}/${name}`
+    if (file.kind === 'folder') {
+      found.set(path, 'folder')
+      await ours(tree, inode, path, found)
+    } else found.set(path, told(await contentOf(tree, inode)))
+  }
+  return found
+}
+
+export async function contentOf(tree: NtfsFileSystem, number: number): Promise<Buffer> {
+  const file = await tree.inode(number)
+  const pieces: Buffer[] = []
+  for (let at = 0; at < file.sizeBytes; at += PIECE) pieces.push(await file.read(at, PIECE))
+  return Buffer.concat(pieces)
+}
+
+export async function withTree<T>(
+  path: string, t: TestContext, work: (tree: NtfsFileSystem) => Promise<T>): Promise<T> {
+  await using source = await openRawSource(path, t.signal)
+  return await work(
+    await NtfsFileSystem.open(windowOf(source, 0, source.sizeBytes, t.signal)))
+}
+
+/** Folders of one block and of many, files of no run and of thousands, holes, what was removed. */
+async function fill(mountpoint: string): Promise<void> {
+  for (const [folder, count] of [['few', 3], ['some', 40], ['many', 700]] as const) {
+    await mkdir(join(mountpoint, folder))
+    for (let n = 0; n < count; n++) {
+      await writeFile(join(mountpoint, folder, `file with a name ${n}`), `content ${n}`)
+    }
+  }
+  for (let n = 100; n < 600; n += 3) {
+    await rm(join(mountpoint, 'many', `file with a name ${n}`))
+  }
+  for (const name of LONG) await writeFile(join(mountpoint, name), name)
+  await writeFile(join(mountpoint, 'large'), Buffer.alloc(3_000_001, 'large'))
+  await writeFile(join(mountpoint, 'empty'), '')
+  await using file = await open(join(mountpoint, 'scattered'), 'w')
+  await using other = await open(join(mountpoint, 'between'), 'w')
+  for (let n = 0; n < 900; n++) {
+    await file.write(`piece ${n}`, n * 8192 + (n % 7))
+    await other.write(Buffer.alloc(600, `${n}`), 0, 600, n * 600)
+  }
+  await file.truncate(40_000_000) // a hole at the end, and nothing ever written there
+}
+
+/** Makes one, fills it, and compares every file, the system's own, and the map of clusters. */
+export async function compareNtfs(
+  sizeMiB: number, options: readonly string[], t: TestContext): Promise<void> {
+  const path = join(await testFolder(t), 'image')
+  await makeNtfs(path, sizeMiB, options)
+  const expected = await insideNtfs(path, async (mountpoint) => {
+    await fill(mountpoint)
+    return theirs(mountpoint)
+  })
+  const isInPieces = (await runNtfs('ntfsinfo', '-F', '/scattered', path))
+    .includes('$ATTRIBUTE_LIST')
+  assert.equal(isInPieces, !options.includes('65536'), 'a file of many pieces is what is wanted')
+  await withTree(path, t, async (tree) => {
+    const found = await ours(tree)
+    t.diagnostic(`${found.size} files and folders; log ${tree.log}`)
+    assert.deepEqual([...found.keys()].toSorted(), [...expected.keys()].toSorted())
+    for (const [name, content] of found) assert.equal(content, expected.get(name), name)
+    await checkSystemFiles(path, tree)
+  })
+}
+
+/** Its own files by ntfscat, the names by ntfsls, the used clusters by what ntfsinfo counts. */
+async function checkSystemFiles(path: string, tree: NtfsFileSystem): Promise<void> {
+  const names = (await tree.list(await tree.inode(tree.root)))
+  const listed = (await runNtfs('ntfsls', '-s', '-a', '-f', path)).split('\n')
+    .filter((name) => !['', '.', '..'].includes(name))
+  assert.deepEqual(names.map(({ name }) => name).toSorted(), listed.toSorted())
+  const [, clusters = '', free = ''] =
+    /Volume Size in Clusters: (\d+)[^]*Free Clusters: (\d+)/.exec(
+      await runNtfs('ntfsinfo', '-m', path)) ?? []
+  let used = 0
+  for await (const { length } of tree.used()) used += length
+  assert.equal(used, (Number(clusters) - Number(free)) * tree.clusterBytes)
+  for (const [name, number] of [['$LogFile', 2], ['$Bitmap', 6], ['$UpCase', 10]] as const) {
+    const inode = names.find((entry) => entry.name === name)?.inode ?? -1
+    const { stdout } = await runProgram('ntfscat', ['-i', String(number), path], {
+      signal: new AbortController().signal, maxOutputBytes: 64 * 2 ** 20 })
+    assert.equal(told(await contentOf(tree, inode)), told(stdout), name)
+  }
+}
