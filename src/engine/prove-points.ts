@@ -4,7 +4,9 @@ import { isoTime } from '../base/clock.ts'
 import {
   findPoint, latestVerdict, readCatalog, storeRecord, type Catalog, type Pins, type RestorePoint,
 } from '../catalog/mod.ts'
-import type { Verdict, VerdictStatement } from '../consistency/mod.ts'
+import {
+  TRACKING_CHECK, verdictOf, type Verdict, type VerdictStatement,
+} from '../consistency/mod.ts'
 import { proveImage } from '../recovery/mod.ts'
 import type { Repository, RepositoryLock } from '../repository/mod.ts'
 import type { EngineContext, RepositoryOptions } from './context.ts'
@@ -58,7 +60,7 @@ export async function provePoints(
       const isOver = clock.monotonicMs() - startMs >= (request.budgetMs ?? Infinity)
       if (isOver) return { proved, left: chosen.slice(done).map(({ machine }) => machine.name) }
       request.onPoint(point, done, chosen.length)
-      proved.push(await proveOne(repository, point, { found, lock }, context, stop))
+      proved.push(await proveOne(repository, point, { found, lock, catalog }, context, stop))
     }
     return { proved, left: [] }
   })
@@ -67,14 +69,19 @@ export async function provePoints(
 interface Recording {
   readonly found: FoundSigner
   readonly lock: RepositoryLock
+  readonly catalog: Catalog
 }
 
 async function proveOne(
-  repository: Repository, point: RestorePoint, { found, lock }: Recording,
-  { clock, version }: EngineContext, signal: AbortSignal,
+  repository: Repository, point: RestorePoint, { found, lock, catalog }: Recording,
+  { clock, version, config }: EngineContext, signal: AbortSignal,
 ): Promise<ProvedPoint> {
   const startMs = clock.monotonicMs()
-  const verdict = await proveImage(repository, point, clock, signal)
+  // What an audit of the tracking showed cannot be seen in the image, and stands.
+  const earlier = latestVerdict(catalog, point.seal, config.evidence.pins)?.verdict.checks
+    .filter(({ name }) => name === TRACKING_CHECK) ?? []
+  const { checks } = await proveImage(repository, point, clock, signal)
+  const verdict = verdictOf(point.result, [...checks, ...earlier])
   await storeRecord(repository, {
     statement: {
       kind: 'verdict', pointId: point.pointId, digest: point.seal.digest,
