@@ -16,11 +16,14 @@ import { testSigner } from '../../../src/consistency/testing/mod.ts'
 import type { LibvirtOptions } from '../../../src/providers/mod.ts'
 import { restoreDisks, type RestoredMachine } from '../../../src/recovery/mod.ts'
 import { afterCommit, withRepository } from '../rig.ts'
-import type { Shared } from './contract.ts'
+import type { Libvirt } from './rig.ts'
 
 export const DISKS = ['vda', 'vdb'] as const
 
-export interface DomainBackup extends Shared {
+export interface DomainBackup {
+  readonly libvirt: Libvirt
+  /** Of any of its machines. */
+  readonly guest: { readonly name: string }
   readonly repositoryPath: string
   readonly options?: Partial<LibvirtOptions>
   readonly exclude?: readonly string[]
@@ -62,7 +65,7 @@ export async function backupBesideCopy(
 }
 
 async function copyOf(
-  { libvirt, guest }: Shared, disk: string, signal: AbortSignal): Promise<string> {
+  { libvirt, guest }: DomainBackup, disk: string, signal: AbortSignal): Promise<string> {
   const list = await libvirt.virsh('domblklist', guest.name)
   const source = new RegExp(`^\\s*${disk}\\s+(\\S+)`, 'm').exec(list)?.[1] ?? ''
   const raw = join(libvirt.folder, `${disk}.copy`)
@@ -93,7 +96,7 @@ export async function digestsOf({ disks }: RestoredMachine): Promise<readonly st
   return digests
 }
 
-async function digestOf(path: string): Promise<string> {
+export async function digestOf(path: string): Promise<string> {
   const hash = createHash('sha256')
   await pipeline(createReadStream(path), hash)
   return hash.digest('hex')
