@@ -12,6 +12,7 @@ import { silentLog } from '../../../src/base/log.ts'
 import { systemRandom as random } from '../../../src/base/random.ts'
 import { runProgram } from '../../../src/base/program.ts'
 import { findPoint, NO_PINS, readRestorePoints, type Platform } from '../../../src/catalog/mod.ts'
+import { connectHookHost } from '../../../src/channel/mod.ts'
 import { testSigner } from '../../../src/consistency/testing/mod.ts'
 import type { LibvirtOptions } from '../../../src/providers/mod.ts'
 import { restoreDisks, type RestoredMachine } from '../../../src/recovery/mod.ts'
@@ -27,6 +28,8 @@ export interface DomainBackup {
   readonly repositoryPath: string
   readonly options?: Partial<LibvirtOptions>
   readonly exclude?: readonly string[]
+  /** The applications are asked through qemu-ga and its freeze hooks; else not at all. */
+  readonly byHooks?: boolean
   readonly wrap?: (platform: Platform) => Platform
 }
 
@@ -37,7 +40,10 @@ export function backupDomain(t: TestContext, wishes: DomainBackup): Promise<Back
     return await runBackup({
       repository, platform: wishes.wrap?.(platform) ?? platform, machine: guest.name,
       settings: { require: undefined, onWeaker: undefined }, full: false,
-      exclude: wishes.exclude ?? [], openApplications: async () => ({ missing: 'no channel' }),
+      exclude: wishes.exclude ?? [],
+      openApplications: async (signal, inside) => wishes.byHooks === true && inside !== undefined
+        ? connectHookHost({ ...inside, tool: 'qemu-ga', clock }, signal)
+        : { missing: 'no channel' },
       declaredNoApplications: false,
       limits: { freezeMs: 20_000, holdMs: 10_000, thawMs: 20_000 },
       write: {}, programVersion: 'test', signer: testSigner(), pins: NO_PINS,
