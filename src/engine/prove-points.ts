@@ -4,10 +4,8 @@ import { isoTime } from '../base/clock.ts'
 import {
   findPoint, latestVerdict, readCatalog, storeRecord, type Catalog, type Pins, type RestorePoint,
 } from '../catalog/mod.ts'
-import {
-  TRACKING_CHECK, verdictOf, type Verdict, type VerdictStatement,
-} from '../consistency/mod.ts'
-import { proveImage } from '../recovery/mod.ts'
+import type { Verdict, VerdictStatement } from '../consistency/mod.ts'
+import { provePoint, type LogsProof, type ProofRequest } from '../recovery/mod.ts'
 import type { Repository, RepositoryLock } from '../repository/mod.ts'
 import type { EngineContext, RepositoryOptions } from './context.ts'
 import { findSigner, type FoundSigner } from './evidence-key.ts'
@@ -17,6 +15,7 @@ export interface ProveRequest {
   readonly repository: RepositoryOptions
   /** A point as an operator names it; `all`: the newest of each machine, oldest proof first. */
   readonly points: { readonly name: string } | 'all'
+  readonly checks: { readonly image: boolean; readonly logs: boolean }
   /** No check is begun after this long; undefined: all are. */
   readonly budgetMs: number | undefined
   /** Told whose key signs the verdicts, before anything is read. */
@@ -28,6 +27,8 @@ export interface ProveRequest {
 export interface ProvedPoint {
   readonly point: RestorePoint
   readonly verdict: Verdict
+  /** What its logs say besides; absent where they were not asked for. */
+  readonly logs?: LogsProof
   readonly durationMs: number
 }
 
@@ -60,7 +61,9 @@ export async function provePoints(
       const isOver = clock.monotonicMs() - startMs >= (request.budgetMs ?? Infinity)
       if (isOver) return { proved, left: chosen.slice(done).map(({ machine }) => machine.name) }
       request.onPoint(point, done, chosen.length)
-      proved.push(await proveOne(repository, point, { found, lock, catalog }, context, stop))
+      const next = request.checks.logs ? nextOf(point, catalog) : undefined
+      proved.push(await proveOne(
+        repository, { ...request.checks, point, next }, { found, lock }, context, stop))
     }
     return { proved, left: [] }
   })
@@ -69,19 +72,15 @@ export async function provePoints(
 interface Recording {
   readonly found: FoundSigner
   readonly lock: RepositoryLock
-  readonly catalog: Catalog
 }
 
 async function proveOne(
-  repository: Repository, point: RestorePoint, { found, lock, catalog }: Recording,
-  { clock, version, config }: EngineContext, signal: AbortSignal,
+  repository: Repository, request: ProofRequest, { found, lock }: Recording,
+  { clock, version }: EngineContext, signal: AbortSignal,
 ): Promise<ProvedPoint> {
   const startMs = clock.monotonicMs()
-  // What an audit of the tracking showed cannot be seen in the image, and stands.
-  const earlier = latestVerdict(catalog, point.seal, config.evidence.pins)?.verdict.checks
-    .filter(({ name }) => name === TRACKING_CHECK) ?? []
-  const { checks } = await proveImage(repository, point, clock, signal)
-  const verdict = verdictOf(point.result, [...checks, ...earlier])
+  const { point } = request
+  const { verdict, logs } = await provePoint(repository, request, clock, signal)
   await storeRecord(repository, {
     statement: {
       kind: 'verdict', pointId: point.pointId, digest: point.seal.digest,
@@ -90,7 +89,13 @@ async function proveOne(
     },
     signer: found.signer, lock, programVersion: version,
   }, signal)
-  return { point, verdict, durationMs: clock.monotonicMs() - startMs }
+  return { point, verdict, ...logs && { logs }, durationMs: clock.monotonicMs() - startMs }
+}
+
+/** The machine's point after this one, if that can be read. */
+function nextOf({ machine, timeMs }: RestorePoint, { points }: Catalog): RestorePoint | undefined {
+  return points.filter((it) => it.state === 'readable')
+    .find((it) => it.machine.name === machine.name && it.timeMs > timeMs) // oldest first
 }
 
 /** The newest point of each machine; those come first whose machine was proved longest ago. */

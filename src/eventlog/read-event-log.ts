@@ -35,6 +35,9 @@ export interface EventLogReading {
   /** Of all records that have a time; undefined where there is none. */
   readonly oldestAtMs: number | undefined
   readonly newestAtMs: number | undefined
+  /** The lowest and the highest number of all records. */
+  readonly firstId: number | undefined
+  readonly lastId: number | undefined
 }
 
 const FILE_HEADER_BYTES = 4096
@@ -57,7 +60,8 @@ export async function readEventLog(
   const headerChunks = await readHeader(log)
   const kept = new KeptEvents()
   const all = { records: 0, damaged: 0, chunks: 0 }
-  let [oldest, newest] = [Infinity, -Infinity]
+  const times = new Span()
+  const ids = new Span()
   for (let offset = FILE_HEADER_BYTES; offset < log.sizeBytes; offset += CHUNK_BYTES) {
     throwIfAborted(signal)
     const chunk = await log.read(offset, CHUNK_BYTES)
@@ -68,9 +72,9 @@ export async function readEventLog(
     const budget = new Budget()
     for (const record of recordsOf(chunk)) {
       all.records++
+      ids.add(record.recordId)
       if (hasTime(record.atMs)) {
-        oldest = Math.min(oldest, record.atMs)
-        newest = Math.max(newest, record.atMs)
+        times.add(record.atMs)
         if (!isInTime(query, record.atMs)) continue
       }
       const event = eventFrom(chunk, budget, record)
@@ -80,8 +84,17 @@ export async function readEventLog(
   }
   return {
     ...all, headerChunks, events: kept.inOrder(), hasMore: kept.hasMore,
-    oldestAtMs: Number.isFinite(oldest) ? oldest : undefined,
-    newestAtMs: Number.isFinite(newest) ? newest : undefined,
+    oldestAtMs: times.least, newestAtMs: times.most, firstId: ids.least, lastId: ids.most,
+  }
+}
+
+class Span {
+  least: number | undefined
+  most: number | undefined
+
+  add(value: number): void {
+    this.least = Math.min(this.least ?? value, value)
+    this.most = Math.max(this.most ?? value, value)
   }
 }
 

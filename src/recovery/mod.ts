@@ -1,4 +1,5 @@
-export { proveImage } from './prove-image.ts'
+export type { LogsProof } from './logs/prove-logs.ts'
+export { provePoint, type Proof, type ProofRequest } from './prove-point.ts'
 export { qemuCommandFor, shellLine } from './qemu-command.ts'
 export {
   restoreDisks, type RestoredMachine, type RestoreProgress, type RestoreRequest,

@@ -1,25 +1,26 @@
-/** Holds a restore point's grade against the captured disks themselves, without booting them. */
+/** The check `image`: what the captured disks themselves say, without booting them. */
 
 import type { Clock } from '../base/clock.ts'
-import type { RestorePoint } from '../catalog/mod.ts'
-import { checkFileSystems, probeSet, verdictOf, type Verdict } from '../consistency/mod.ts'
-import { openDiskImage, type Repository } from '../repository/mod.ts'
+import {
+  checkFileSystems, probeSet, type Check, type Evidence, type GradeResult,
+} from '../consistency/mod.ts'
+import type { BlockSource } from '../disk/mod.ts'
 import { checkDatabases } from './databases/check-databases.ts'
+
+export interface ImageRequest {
+  readonly evidence: Evidence
+  readonly result: GradeResult
+  readonly disks: readonly { readonly id: string; readonly source: BlockSource }[]
+}
 
 /**
  * Reads partition tables, superblocks and journals, and of databases their logs: a few megabytes a
- * disk; nothing is mounted. Needs the repository's index, and a shared lock that the caller holds.
- * Faults: those of reading the repository.
+ * disk; nothing is mounted. Faults: those of reading the disks.
  */
-export async function proveImage(
-  repository: Repository, point: RestorePoint, clock: Clock, signal: AbortSignal,
-): Promise<Verdict> {
-  await using stack = new AsyncDisposableStack()
-  const disks = point.disks.map((disk) =>
-    ({ id: disk.id, source: stack.use(openDiskImage(repository, disk.treeId, disk)) }))
-  const { evidence, result } = point
+export async function checkDisks(
+  { evidence, result, disks }: ImageRequest, clock: Clock, signal: AbortSignal,
+): Promise<readonly Check[]> {
   const probed = await probeSet(disks, signal)
-  const fileSystems = checkFileSystems(evidence, probed)
   const databases = await checkDatabases({ evidence, result, probed, disks }, clock, signal)
-  return verdictOf(result, [...fileSystems, ...databases])
+  return [...checkFileSystems(evidence, probed), ...databases]
 }

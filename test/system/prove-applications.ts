@@ -7,7 +7,7 @@ import type { RestorePoint } from '../../src/catalog/mod.ts'
 import {
   gradeOf, type ApplicationEvidence, type Check, type Evidence, type Verdict, type WriterEvidence,
 } from '../../src/consistency/mod.ts'
-import { proveImage } from '../../src/recovery/mod.ts'
+import { provePoint } from '../../src/recovery/mod.ts'
 import { pointsOf, withRepository } from './rig.ts'
 
 /** What evidence may be made to claim of each, which no disk of the guest has. */
@@ -82,6 +82,7 @@ function verdictOn(
   return withRepository(repositoryPath, t, async (repository) => {
     await using lock = await repository.lock('shared', t.signal)
     await repository.loadIndex(lock.lost)
-    return await proveImage(repository, point, clock, t.signal)
+    const asked = { point, image: true, logs: false, next: undefined }
+    return (await provePoint(repository, asked, clock, t.signal)).verdict
   })
 }

@@ -9,7 +9,7 @@ import {
   checkFileSystems, probeSet, verdictOf, type Verdict,
 } from '../../src/consistency/mod.ts'
 import type { BlockSource } from '../../src/disk/mod.ts'
-import { proveImage } from '../../src/recovery/mod.ts'
+import { provePoint } from '../../src/recovery/mod.ts'
 import { openDiskImage, type Repository } from '../../src/repository/mod.ts'
 import { run } from '../interop/lvm-programs.ts'
 import { blankImage, luksImage } from './luks-image.ts'
@@ -44,7 +44,8 @@ export async function proveMuteRounds(t: TestContext, rounds: number): Promise<v
 
 async function judge(
   repository: Repository, point: RestorePoint, signal: AbortSignal): Promise<void> {
-  const verdict = await proveImage(repository, point, clock, signal)
+  const { verdict } = await provePoint(repository,
+    { point, image: true, logs: false, next: undefined }, clock, signal)
   assert.deepEqual([verdict.verdict, verdict.effective], ['not-proven', 'filesystem'])
   assert.deepEqual(answersOf(verdict), [
     'confirms /disks/disk0: needs_recovery is not set', 'silent /disks/disk1: no journal',
@@ -61,7 +62,7 @@ function answersOf({ checks }: Verdict): readonly string[] {
     `${answer} ${claim.subject.split(' ')[0]}: ${detail.split(': ').at(-1)}`).toSorted()
 }
 
-/** As `proveImage` does, of the same disks with a bit of each superblock turned over. */
+/** As `provePoint` does, of the same disks with a bit of each superblock turned over. */
 async function proveDamaged(
   repository: Repository, point: RestorePoint, signal: AbortSignal): Promise<Verdict> {
   await using stack = new AsyncDisposableStack()

@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test'
 import { systemClock as clock } from '../../src/base/clock.ts'
 import type { RestorePoint } from '../../src/catalog/mod.ts'
 import type { Verdict } from '../../src/consistency/mod.ts'
-import { proveImage } from '../../src/recovery/mod.ts'
+import { provePoint } from '../../src/recovery/mod.ts'
 import { backup, newRepository, pointsOf, readyGuest, withRepository } from './rig.ts'
 
 /**
@@ -49,6 +49,7 @@ function verdictOn(
   return withRepository(repositoryPath, t, async (repository) => {
     await using lock = await repository.lock('shared', t.signal)
     await repository.loadIndex(lock.lost)
-    return await proveImage(repository, point, clock, t.signal)
+    const asked = { point, image: true, logs: false, next: undefined }
+    return (await provePoint(repository, asked, clock, t.signal)).verdict
   })
 }

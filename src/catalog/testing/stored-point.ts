@@ -39,6 +39,8 @@ export interface PointParts {
   readonly machineText?: string | null
   /** Folders under `/disks`; by default those of the machine. */
   readonly disks?: readonly string[]
+  /** What was stored of them before; by default they are empty. */
+  readonly diskTrees?: ReadonlyMap<string, BlobId>
   readonly documents?: Readonly<Record<string, string>>
   readonly tags?: readonly string[]
   readonly timeMs?: number
@@ -70,13 +72,14 @@ export async function openPointRepository(storage: Storage): Promise<Repository>
   return openRepository(storage, { ...access, log: silentLog }, signal)
 }
 
-/** Stores a point; its snapshot's id. Disks are empty folders: nothing here reads them. */
+/** Stores a point; its snapshot's id. Disks are empty folders unless `diskTrees` has them. */
 export async function storePoint(repository: Repository, parts: PointParts = {}): Promise<FileId> {
   const evidence = parts.evidence ?? sampleEvidence()
   const machine = parts.machine ?? SAMPLE_MACHINE
   await using session = await beginWrite(repository, {}, signal)
   const empty = await session.saveTree({ nodes: [] })
   const disks = parts.disks ?? machine.disks.map(({ id }) => id)
+  const treeOf = (id: string): BlobId => parts.diskTrees?.get(id) ?? empty
   const documents: TreeNode[] = []
   for (const [name, text] of Object.entries(parts.documents ?? {})) {
     documents.push(...await textNode(session, name, text))
@@ -88,7 +91,7 @@ export async function storePoint(repository: Repository, parts: PointParts = {})
     repositoryId: repository.id, evidence,
     subjects: subjectsOf({
       machine: machineText, restoreText: '', platformTree,
-      diskTrees: new Map(disks.map((id) => [id, empty])) }),
+      diskTrees: new Map(disks.map((id) => [id, treeOf(id)])) }),
   }
   const nodes = [
     ...await textNode(session, POINT.evidence,
@@ -96,7 +99,7 @@ export async function storePoint(repository: Repository, parts: PointParts = {})
       parts.evidenceText === null),
     ...await textNode(session, POINT.machine, machineText, parts.machineText === null),
     ...await textNode(session, POINT.restoreText, ''),
-    dirNode(POINT.disks, await saveFolder(session, disks.map((id) => dirNode(id, empty)))),
+    dirNode(POINT.disks, await saveFolder(session, disks.map((id) => dirNode(id, treeOf(id))))),
     dirNode(POINT.platform, platformTree),
   ]
   const tree = await saveFolder(session, parts.alter?.(nodes) ?? nodes)

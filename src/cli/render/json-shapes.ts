@@ -8,8 +8,8 @@ import type {
   ApplicationGrade, CoverageResult, GradeReason, GradeResult, Verdict, VerdictStatement,
 } from '../../consistency/mod.ts'
 import type {
-  CheckedRepository, Diagnosis, MadeMachine, PlatformListing, PointListing, Proved, RestoredPoint,
-  ShownPoint,
+  CheckedRepository, Diagnosis, MadeMachine, PlatformListing, PointListing, Proved, ProvedPoint,
+  RestoredPoint, ShownPoint,
 } from '../../engine/mod.ts'
 import type { JsonFields } from '../output.ts'
 import { adviceFor } from './application-report.ts'
@@ -74,7 +74,7 @@ function lateVerdictJson(statement: VerdictStatement | undefined): JsonFields | 
     : { checkedAt: statement.checkedAt, ...verdictJson(statement.verdict) }
 }
 
-export function verdictJson({ verdict, grade, effective, checks }: Verdict): JsonFields {
+function verdictJson({ verdict, grade, effective, checks }: Verdict): JsonFields {
   return {
     verdict, grade, effectiveGrade: effective,
     checks: checks.map(({ name, claim, answer, detail }) => ({ name, ...claim, answer, detail })),
@@ -83,12 +83,18 @@ export function verdictJson({ verdict, grade, effective, checks }: Verdict): Jso
 
 export function provedJson({ proved, left }: Proved): JsonFields {
   return {
-    proved: proved.map(({ point, verdict, durationMs }) => ({
+    proved: proved.map(({ point, verdict, logs, durationMs }) => ({
       point: point.pointId, machine: point.machine.name, ...verdictJson(verdict),
+      ...logs && { logs: logsJson(logs) },
       durationMs: Math.round(durationMs),
     })),
     left,
   }
+}
+
+function logsJson({ found, remarks, note }: NonNullable<ProvedPoint['logs']>): JsonFields {
+  return { found, note, records: remarks.map(({ atMs, ...rest }) =>
+    ({ at: isoTime(atMs), ...rest })) }
 }
 
 /** All of one point, its evidence included. */

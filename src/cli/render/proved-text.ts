@@ -3,6 +3,7 @@
 import { formatMs, printable } from '../../base/text.ts'
 import type { Proved, ProvedPoint } from '../../engine/mod.ts'
 import { noPaint, type Paint } from '../paint.ts'
+import { logsSection } from './logs-report.ts'
 import { renderReport } from './report-text.ts'
 import { verdictSection } from './verdict-report.ts'
 import { counted, shortId, wallTime } from './words.ts'
@@ -16,7 +17,7 @@ export function renderProved({ proved, left }: Proved, paint: Paint = noPaint): 
   ].join('\n\n')
 }
 
-function renderOne({ point, verdict, durationMs }: ProvedPoint, paint: Paint): string {
+function renderOne({ point, verdict, logs, durationMs }: ProvedPoint, paint: Paint): string {
   return renderReport([
     {
       title: `restore point ${shortId(point.pointId)} of ${printable(point.machine.name, 64)}, ${
@@ -24,6 +25,7 @@ function renderOne({ point, verdict, durationMs }: ProvedPoint, paint: Paint): s
       lines: [{ kind: 'text', depth: 0,
         text: `its disks were looked into, not booted, in ${formatMs(durationMs)}` }],
     },
+    ...logs === undefined ? [] : [logsSection(logs)],
     verdictSection(verdict, undefined),
   ], paint)
 }

@@ -1,6 +1,7 @@
 /** What a person sees after a restore. */
 
 import { formatBytes, formatMs, printable } from '../../base/text.ts'
+import { SHUTDOWN_NOTE } from '../../consistency/mod.ts'
 import type { MadeMachine, RestoredPoint } from '../../engine/mod.ts'
 import { qemuCommandFor, shellLine } from '../../recovery/mod.ts'
 import { noPaint, type Paint } from '../paint.ts'
@@ -19,6 +20,7 @@ export function renderMadeMachine(
     ...renderPairs([['written', `${formatBytes(writtenBytes)} in ${formatMs(durationMs)}`]], '  '),
     `grade: ${paint(GRADE_COLOUR[grade], grade)} (${GRADE_MEANING[grade]})`,
     ...broken === undefined ? [] : [`NOT TO BE RELIED ON: ${broken.sentence}`],
+    ...windowsLines(point),
   ].join('\n')
 }
 
@@ -40,7 +42,15 @@ export function renderRestore(
     ...startLines({ point, restored }),
     `grade: ${paint(GRADE_COLOUR[grade], grade)} (${GRADE_MEANING[grade]})`,
     ...broken === undefined ? [] : [`NOT TO BE RELIED ON: ${broken.sentence}`],
+    ...windowsLines(point),
   ].join('\n')
+}
+
+/** The first thing that is seen of a restored Windows looks like a fault, and is none. */
+function windowsLines({ evidence }: MadeMachine['point']): readonly string[] {
+  const hasNtfs = evidence.fileSystems.volumes
+    .some(({ type, role }) => type === 'ntfs' && role === 'file-system')
+  return hasNtfs && evidence.power.before === 'running' ? [`Windows: ${SHUTDOWN_NOTE}`] : []
 }
 
 /** How to try it; nothing where disks are missing, because it would not start. */
