@@ -32,3 +32,6 @@ export {
   DATA_VOLUME, NTDS_WRITER, ntdsWriter, sampleDocument, sampleHost, sampleVolumeOf, sampleWriter,
   SQL_WRITER, sqlWriter, SYSTEM_VOLUME, SYSTEM_WRITER, systemWriter,
 } from './vss/sample-host.ts'
+export { ImpatientClock, sampleRequest, vssSessionContract } from './vss/session-contract.ts'
+export { parseBackupComponents, parseWriterMetadata } from '../vss/session/documents.ts'
+export { selectComponents } from '../vss/session/selection.ts'

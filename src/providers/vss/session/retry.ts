@@ -38,7 +38,9 @@ export function retryRule(hresult: Hresult): RetryRule | undefined {
 }
 
 export interface FailedAttempt {
-  /** What the failing call ended with; null where the set was made all the same. */
+  /** True where only writers failed, and there is a set all the same. */
+  readonly isMade: boolean
+  /** What the failing call of VSS ended with; null where it was none. */
   readonly step: Hresult | null
   /** Failures of writers whose components were added. */
   readonly writers: readonly { readonly writerId: string; readonly failure: Hresult }[]
@@ -64,7 +66,7 @@ export function judgeAttempt(
   // One that will fail again makes a redo for the sake of another pointless only if it is a veto.
   const again = codes.filter(worthIt)
   const lasting = codes.filter((code) => !worthIt(code))
-  if (failed.step !== null && lasting.length > 0) {
+  if (!failed.isMade && lasting.length > 0) {
     const writerIds = failed.writers.filter(({ failure }) => lasting.includes(failure))
       .map(({ writerId }) => writerId)
     return { next: 'without', writerIds: [...new Set(writerIds)] }
@@ -72,7 +74,7 @@ export function judgeAttempt(
   const [first] = again.length > 0 ? again.toSorted((a, b) => waitOf(b) - waitOf(a))
     : failed.step !== null && worthIt(failed.step) ? [failed.step] : []
   if (first !== undefined) return { next: 'again', waitMs: waitOf(first), because: first }
-  return { next: failed.step === null ? 'keep' : 'give-up' }
+  return { next: failed.isMade ? 'keep' : 'give-up' }
 }
 
 function waitOf(code: Hresult): number {

@@ -158,8 +158,9 @@ function judged(
   result: { readonly made: MadeSet } | { readonly failed: NoSet },
   redone: ReadonlyMap<Hresult, number>, attempts: number,
 ): Verdict {
-  const failed: FailedAttempt = 'failed' in result ? result.failed
-    : { step: null, writers: troubleBehind(result.made) }
+  const failed: FailedAttempt = 'failed' in result
+    ? { isMade: false, ...result.failed }
+    : { isMade: true, step: null, writers: troubleBehind(result.made) }
   const verdict = judgeAttempt(failed, redone)
   const count = attempts + [...redone.values()].reduce((sum, times) => sum + times, 0)
   const isEnough = attempts >= MAX_ATTEMPTS || count >= MAX_ATTEMPTS + MAX_WAITS
