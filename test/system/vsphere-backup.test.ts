@@ -7,16 +7,58 @@ import { readFileSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
-import { makeZip, vcsimMissing } from '../../src/providers/testing/mod.ts'
+import { makeZip, vcsimMissing, type VsphereBench } from '../../src/providers/testing/mod.ts'
 import { codes, leavingManifest, Round, until } from './vsphere-round.ts'
 
 const skip = vcsimMissing() ?? false
 const LINUX_MANIFEST = '<quiesceManifest>\n   <productVersion>12352</productVersion>\n' +
   '   <providerName>fifreeze</providerName>\n</quiesceManifest>\n'
 
-async function names({ bench }: Round): Promise<readonly string[]> {
-  await using platform = await bench.open()
-  return (await platform.machines(new AbortController().signal)).map(({ name }) => name)
+/** A point, and restores of it as machines of vcsim; the writing of their disks can be held. */
+class Restores implements AsyncDisposable {
+  readonly round: Round
+  readonly bench: VsphereBench
+  readonly #puts: { areHeld: boolean }
+
+  private constructor(round: Round, puts: { areHeld: boolean }) {
+    this.round = round
+    this.bench = round.bench
+    this.#puts = puts
+  }
+
+  static async start(): Promise<Restores> {
+    const puts = { areHeld: false }
+    const round = await Round.start(async ({ path, headers }) => {
+      const isPut = path.startsWith('/folder/') && Number(headers['content-length']) > 0
+      if (isPut && puts.areHeld) await new Promise(() => {}) // until its connection is closed
+      return false
+    })
+    const file = join(round.bench.folder, 'stillpoint.yaml')
+    await writeFile(file,
+      (await readFile(file, 'utf8')).replace('    user: u', '    user: u\n    cluster: DC0_C0'))
+    assert.equal((await round.backup()).code, 0)
+    return new Restores(round, puts)
+  }
+
+  as(name: string, ...options: readonly string[]): ReturnType<Round['run']> {
+    return this.round.run('restore', 'latest', '--as', `vc/${name}`, '-v', ...options)
+  }
+
+  /** A restore over what is there, ended while it writes; its exit code. */
+  async killed(name: string, by: NodeJS.Signals): Promise<number | null> {
+    this.#puts.areHeld = true
+    const child = this.round.spawn('restore', 'latest', '--as', `vc/${name}`, '--replace')
+    await until('the machine', async () =>
+      (await this.bench.names()).some((it) => it.startsWith(`${name} (unfinished`)))
+    child.kill(by)
+    const [code] = await once(child, 'close') as [number | null]
+    this.#puts.areHeld = false
+    return code
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.round[Symbol.asyncDispose]()
+  }
 }
 
 suite('backups of a machine on vcsim', { skip }, () => {
@@ -96,41 +138,45 @@ suite('backups of a machine on vcsim', { skip }, () => {
 
   test('a point becomes a new machine, off, with the same bytes; one that exists is left alone',
     async () => {
-      let isHeld = false
-      await using round = await Round.start(async ({ path, headers }) => {
-        const isPut = path.startsWith('/folder/') && Number(headers['content-length']) > 0
-        if (isPut && isHeld) await new Promise(() => {}) // until its connection is closed
-        return false
-      })
-      const { bench } = round
-      assert.equal((await round.backup()).code, 0)
-      const where = ['--config', 'stillpoint.yaml']
-      await writeFile(join(bench.folder, 'stillpoint.yaml'),
-        (await readFile(join(bench.folder, 'stillpoint.yaml'), 'utf8'))
-          .replace('    user: u', '    user: u\n    cluster: DC0_C0'))
-      const taken = await round.run('restore', 'latest', '--as', `vc/${bench.machine}`, ...where)
+      await using restores = await Restores.start()
+      const { round, bench } = restores
+      const taken = await restores.as(bench.machine)
       assert.match(taken.stderr, /there is a machine DC0_H0_VM0 already \(already-exists\)/)
-      const made = await round.run('restore', 'latest', '--as', 'vc/back again', ...where)
+      const made = await restores.as('back again')
       assert.equal(made.code, 0, made.stderr)
       assert.match(made.stdout, /^made back again, which is off and has no network/)
-      const { stdout } = await round.run('machines', ...where)
+      const { stdout } = await round.run('machines')
       assert.match(stdout, /^back again +vc +off +.*scsi0-0 16 MiB$/m)
       assert.ok(Buffer.compare(await bench.diskOf('back again'), round.image) === 0)
-      // Killed while it writes: what is there says that it is not finished.
-      isHeld = true
-      const child = round.spawn('restore', 'latest', '--as', 'vc/third', ...where)
-      await until('the machine', async () => (await names(round)).includes('third (unfinished)'))
-      child.kill('SIGKILL')
-      await once(child, 'close')
-      assert.ok(!(await names(round)).includes('third'))
-      // Interrupted, it is removed.
-      const other = round.spawn('restore', 'latest', '--as', 'vc/fourth', ...where)
-      await until('the machine', async () => (await names(round)).includes('fourth (unfinished)'))
-      other.kill('SIGINT')
-      const [code] = await once(other, 'close') as [number | null]
-      assert.equal(code, 130)
-      assert.ok((await names(round)).every((name) => !name.startsWith('fourth')))
+      assert.equal((await restores.as('back again')).code, 1)
+      // Nor is one that runs replaced, whatever is said; one that is off is, at the end.
+      const running = await restores.as(bench.machine, '--replace')
+      assert.match(running.stderr, /DC0_H0_VM0 is not off \(machine-not-ready\)/)
+      await writeFile(await bench.fileOfDisk('back again'), 'what was there before')
+      const replaced = await restores.as('back again', '--replace')
+      assert.equal(replaced.code, 0, replaced.stderr)
+      assert.ok(Buffer.compare(await bench.diskOf('back again'), round.image) === 0)
+      assert.equal((await bench.names()).filter((name) => name.startsWith('back')).length, 1)
     })
+
+  test('a restore that is killed or interrupted leaves nothing that looks complete', async () => {
+    await using restores = await Restores.start()
+    const { round, bench } = restores
+    assert.equal((await restores.as('old')).code, 0)
+    // Killed while it writes: what is there says that it is not finished.
+    await restores.killed('old', 'SIGKILL')
+    assert.ok((await bench.names()).some((name) => name.startsWith('old (unfinished ')))
+    const again = await restores.as('old', '--replace')
+    assert.equal(again.code, 0, again.stderr)
+    assert.match(again.stderr, /deleted old \(unfinished \w{8}\), .*vsphere-swept/)
+    assert.deepEqual((await bench.names()).filter((name) => name.startsWith('old')), ['old'])
+    assert.ok(Buffer.compare(await bench.diskOf('old'), round.image) === 0)
+    // Interrupted, it is removed, and what was to be replaced is what it was.
+    const before = await bench.idOf('old')
+    assert.equal(await restores.killed('old', 'SIGINT'), 130)
+    assert.deepEqual((await bench.names()).filter((it) => it.startsWith('old')), ['old'])
+    assert.equal(await bench.idOf('old'), before)
+  })
 
   test('a backup that is killed while it reads leaves a snapshot, which the next one removes',
     async () => {
