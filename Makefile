@@ -11,7 +11,8 @@ test: setup # what CI runs
 	@tools/node tools/check.ts
 	@tools/node tools/run-tests.ts
 
-test-long: setup # what takes minutes: many seeds; the full guest, built and demonstrated
+test-long: # what takes minutes: many seeds; the full guest, built and demonstrated; VSS under wine
+	@tools/setup.sh tests-long
 	@tools/node --test --test-reporter=spec 'test/long/*.long.ts'
 
 test-peers: setup # restic's tests against its newest release, and rustic; builds them with Go and Rust

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what a checkout needs: Debian packages and npm packages (Node 24 is one of them).
-# Usage: tools/setup.sh demo-tiny|demo-full|tests. Quick when nothing is missing; safe to run again.
+# Usage: tools/setup.sh demo-tiny|demo-full|tests|tests-long. Quick when nothing is missing; safe to run again.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
@@ -10,14 +10,17 @@ case ${1:-tests} in
   demo-tiny) ;;
   demo-full) packages+=(mmdebstrap) ;; # builds the guest's root file system
   # The peers that tests compare with, and what makes their disks.
-  tests) packages+=(
+  tests | tests-long) packages+=(
     attr btrfs-progs cpio cryptsetup-bin dosfstools fdisk git golang-github-vmware-govmomi-dev golang-go jq
     libevtx-utils libnbd-bin libvhdi-utils libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu lvm2
     mmdebstrap nbdkit ntfs-3g openssl ovmf
     redis-tools sqlite3 xfsprogs
     mariadb-server-core postgresql) ;;
-  *) echo 'error: write tools/setup.sh demo-tiny, demo-full or tests' >&2; exit 2 ;;
+  *) echo 'error: write tools/setup.sh demo-tiny, demo-full, tests or tests-long' >&2; exit 2 ;;
 esac
+if [ "${1:-}" = tests-long ]; then # a Windows to run VSS in; 1 GB
+  packages+=(g++-mingw-w64-x86-64-win32 wine wine64)
+fi
 
 fail() { # what, what to do
   echo "error: $1" >&2
@@ -92,7 +95,7 @@ command -v dpkg-query >/dev/null ||
   fail 'this is no Debian' 'use Debian 12, or install by hand what README.md lists'
 install_debian_packages
 install_npm_packages
-if [ "${1:-tests}" = tests ]; then
+if [[ ${1:-tests} = tests* ]]; then
   tools/vcsim/build.sh || fail 'the vCenter simulator of the tests could not be built' \
     'read the lines above; tools/vcsim/build.sh builds it alone'
 fi

@@ -2,7 +2,6 @@
 
 import { Command } from 'commander'
 import { addAgent } from './commands/agent.ts'
-import { addAuditTracking } from './commands/audit-tracking.ts'
 import { addBackup } from './commands/backup.ts'
 import { addCheck } from './commands/check.ts'
 import { addDemo } from './commands/demo.ts'
@@ -108,7 +107,6 @@ function createProgram(world: World, run: Run): Command {
   addPoints(program, run)
   addShow(program, run)
   addProve(program, run)
-  addAuditTracking(program, run)
   addRestore(program, run)
   addCheck(program, run)
   addForget(program, run)

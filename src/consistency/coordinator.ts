@@ -141,9 +141,7 @@ async function commitHeld(
 async function commitQuiesced(
   request: HoldRequest, set: PlatformHeldSet, nobody: NoHold | undefined, signal: AbortSignal,
 ): Promise<HoldOutcome> {
-  const wish = nobody !== undefined ? 'never'
-    : request.whenFreezeFails === 'fail' ? 'or-fail' : 'if-possible'
-  const { committed, instant } = await commit(request, () => set.commitQuiesced(wish, signal))
+  const { committed, instant } = await commit(request, () => set.commitQuiesced(signal))
   const { claimed, documents, writers = [] } = committed.quiesce
   return {
     committed, instant,

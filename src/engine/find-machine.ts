@@ -73,8 +73,6 @@ export function findMachine(choice: MachineChoice, context: EngineContext): Mach
 export interface OpenedMachine extends AsyncDisposable {
   readonly platform: Platform
   readonly machine: string
-  /** As of the platform; undefined where it knows of no port. */
-  agentPort(signal: AbortSignal): Promise<string | undefined>
   /** Opens the way to the machine's applications, once; it is disposed with the machine. */
   readonly openApplications: ApplicationsRequest['openApplications']
 }
@@ -92,13 +90,11 @@ export async function openMachine(
   opened.use(platform)
   const machine = place.machineName ?? await onlyMachine(platform, signal)
   const kept = opened.move()
-  const agentPort = async (signal: AbortSignal): Promise<string | undefined> =>
-    platform.agentPort?.(machine, signal)
   return {
-    platform, machine, agentPort,
+    platform, machine,
     openApplications: async (signal, inside) => {
       const applications = await context.registry.openApplications(
-        await agentPort(signal), inside, { clock, random, log }, signal)
+        place.target, inside, { clock, random, log }, signal)
       return 'missing' in applications ? applications : kept.use(applications)
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),

@@ -16,8 +16,6 @@ export interface MachineRestore {
   readonly on: string | undefined
   /** The machine to make: `PLATFORM/NAME`, or its name with `on`. */
   readonly as: string
-  /** A machine of that name that is off may go, once the new one is complete. */
-  readonly replace: boolean
   readonly onProgress: (progress: RestoreProgress) => void
 }
 
@@ -50,8 +48,7 @@ export async function restoreMachine(
         throw new Fault('unsupported', `machines cannot be made on ${platform.kind} yet`, {
           advice: 'Restore the disks into a folder (--to).' })
       }
-      await using making = await platform.makeMachine(
-        name, point.machine, request.replace, signal)
+      await using making = await platform.makeMachine(name, point.machine, signal)
       const totalBytes = point.disks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
       let before = 0
       for (const disk of point.disks) {

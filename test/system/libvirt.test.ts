@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict'
 import { after, suite, test } from 'node:test'
-import { libvirtAtRest } from './libvirt/at-rest.ts'
 import { libvirtContracts, type Shared } from './libvirt/contract.ts'
 import { libvirtIncrements } from './libvirt/increments.ts'
 import { FEW_KILLS, libvirtKilled } from './libvirt/killed.ts'
@@ -49,5 +48,4 @@ suite('libvirt', { skip: missing }, () => {
   libvirtKilled(start, FEW_KILLS)
   libvirtMember(start)
   libvirtTroubles(start)
-  libvirtAtRest(async () => (await start()).libvirt)
 })

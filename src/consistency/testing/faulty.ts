@@ -79,8 +79,7 @@ export function faultySet(set: PreparedSet, mischief: Mischief): PreparedSet {
   if (set.heldBy === 'platform') {
     return {
       ...common, heldBy: 'platform', expected: set.expected,
-      commitQuiesced: (wish, signal) =>
-        around((signal) => set.commitQuiesced(wish, signal), signal),
+      commitQuiesced: (signal) => around((signal) => set.commitQuiesced(signal), signal),
     }
   }
   return {

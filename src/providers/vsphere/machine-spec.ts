@@ -39,16 +39,9 @@ export function diskPlaces(disks: readonly MachineDisk[]): ReadonlyMap<string, D
   }))
 }
 
-export interface NewMachine {
-  readonly name: string
-  readonly notes: string
-  /** Its name. */
-  readonly datastore: string
-}
-
-/** The content of the `config` element. */
+/** The content of the `config` element. `datastore` is its name. */
 export function machineSpec(
-  { name, notes, datastore }: NewMachine, machine: MachineDescription): string {
+  name: string, datastore: string, machine: MachineDescription): string {
   const places = diskPlaces(machine.disks)
   const buses = new Set([...places.values()].map(({ bus }) => bus))
   const devices = [
@@ -66,7 +59,6 @@ export function machineSpec(
     }),
   ]
   return textElement('name', name) + textElement('guestId', 'otherGuest64') +
-    textElement('annotation', notes) +
     `<files>${textElement('vmPathName', `[${datastore}]`)}</files>` +
     textElement('numCPUs', machine.cpuCount) +
     textElement('memoryMB', Math.max(4, Math.ceil(machine.memoryBytes / 2 ** 22) * 4)) +
