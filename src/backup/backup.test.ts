@@ -151,3 +151,17 @@ test('an abort leaves no point and puts the tracking back', async () => {
   }
   assert.equal(basesOf(await bench.backup())['vda'], pointId)
 })
+
+test('a platform takes a set without quiescing where that would be kept alone', async () => {
+  await using bench = await backupBench({ heldBy: { kind: 'platform', quiesce: {
+    claimed: 'filesystem', documents: [{ name: 'a', text: 'frozen', shows: 'filesystem' }] } } })
+  const { provider } = bench
+  for (const settings of [
+    { require: undefined, onWeaker: undefined },
+    { require: 'filesystem', onWeaker: 'keep' },
+    { require: 'crash', onWeaker: 'fail' },
+    { require: 'filesystem', onWeaker: 'fail' }, { require: undefined, onWeaker: 'fail' },
+  ] as const) await bench.backup({ settings })
+  assert.deepEqual(provider.wishes,
+    ['if-possible', 'if-possible', 'if-possible', 'or-fail', 'or-fail'])
+})

@@ -45,8 +45,8 @@ async function planned(
 ): Promise<DiskBase> {
   const { id = 'vda', blobs = never, machine = 'db1' } = wishes
   const sizeBytes = wishes.sizeBytes ?? bench.disks.get(id)?.length ?? CHUNK
-  const { base, stored } = await planDisk(lacking(bench.repository, blobs),
-    sealedPoints(await bench.points(), machine, OWN), { id, sizeBytes },
+  const { base, stored } = await planDisk({ repository: lacking(bench.repository, blobs),
+    points: sealedPoints(await bench.points(), machine, OWN), records: [] }, { id, sizeBytes },
     said === 'nothing' ? undefined : saying(said), wishes.full ?? false, signal)
   assert.equal(stored?.id, 'since' in base ? id : undefined)
   return base

@@ -6,7 +6,9 @@
  */
 
 import type { RandomBytes } from '../base/random.ts'
-import type { ListedPoint, Pins, PointDisk, RestorePoint } from '../catalog/mod.ts'
+import {
+  isSinceDoubted, type Catalog, type ListedPoint, type Pins, type PointDisk, type RestorePoint,
+} from '../catalog/mod.ts'
 import type { DiskBase, FullReason, SetDisk, SetTracking } from '../consistency/mod.ts'
 import type { BlockSource } from '../disk/mod.ts'
 import {
@@ -33,9 +35,17 @@ export function sealedPoints(
     point.machine.name === machineName && isTrusted(point.seal, trusted))
 }
 
+/** What bases are held against. */
+export interface BaseChoice {
+  readonly repository: Repository
+  /** Those that may be a base. */
+  readonly points: readonly RestorePoint[]
+  readonly records: Catalog['records']
+}
+
 /** Holds a disk's base against the repository. Faults: those of reading it. */
 export async function planDisk(
-  repository: Repository, points: readonly RestorePoint[], disk: SetDisk,
+  { repository, points, records }: BaseChoice, disk: SetDisk,
   tracking: SetTracking | undefined, wantsFull: boolean, signal: AbortSignal,
 ): Promise<PlannedDisk> {
   const base = tracking?.bases.get(disk.id)
@@ -46,9 +56,10 @@ export async function planDisk(
     const isKnown = points.some(({ disks }) => disks.some(({ id }) => id === disk.id))
     return full(base.full === 'bitmap-gone' && !isKnown ? 'first-backup' : base.full)
   }
-  const stored = points.findLast(({ pointId }) => pointId === base.since)
-    ?.disks.find(({ id }) => id === disk.id)
-  if (stored === undefined) return full('disk-replaced')
+  const point = points.findLast(({ pointId }) => pointId === base.since)
+  const stored = point?.disks.find(({ id }) => id === disk.id)
+  if (point === undefined || stored === undefined) return full('disk-replaced')
+  if (isSinceDoubted({ records }, point.seal, disk.id)) return full('audit-failed')
   if (stored.sizeBytes !== disk.sizeBytes) return full('disk-resized')
   const isCutAlike = stored.chunkBytes === DEFAULT_CHUNK_BYTES &&
     stored.segmentBytes === SEGMENT_BYTES

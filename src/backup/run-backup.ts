@@ -37,8 +37,8 @@ export async function runBackup(
   }, running)
   const plans = new Map<string, PlannedDisk>()
   for (const disk of prepared.disks) {
-    plans.set(disk.id, await planDisk(
-      repository, sealed, disk, prepared.tracking, request.full, running))
+    plans.set(disk.id, await planDisk({ repository, points: sealed, records: catalog.records },
+      disk, prepared.tracking, request.full, running))
   }
   await using applications =
     await RoundOfApplications.prepare(request, machineNow(prepared, pointId), running)

@@ -2,7 +2,7 @@
 
 import type { MachineDescription } from '../catalog/mod.ts'
 import {
-  holdAndCommit, predictGrade, resolvePolicy, type CommittedSet,
+  holdAndCommit, isWeaker, predictGrade, resolvePolicy, type CommittedSet,
   type Evidence, type Freezing, type Grade, type HoldEvent, type HoldOutcome, type PreparedSet,
 } from '../consistency/mod.ts'
 import type { RoundOfApplications } from './applications.ts'
@@ -38,7 +38,8 @@ export async function takeSnapshotSet(
   request.onEvent({ kind: 'phase', phase: 'holding' })
   const outcome = await holdThenLog(request, events, () => holdAndCommit({
     set, writers: applications.writers, limits, mayFreeze: true,
-    whenFreezeFails: 'commit-anyway', clock, note: (event) => { events.push(event) },
+    whenFreezeFails: mayFallBack(request, run, set) ? 'commit-anyway' : 'fail',
+    clock, note: (event) => { events.push(event) },
   }, signal))
   request.onEvent({ kind: 'phase', phase: 'judging' })
   const did = await applications.settle(outcome, signal)
@@ -66,6 +67,19 @@ export async function takeSnapshotSet(
     policy: resolvePolicy(request.settings, bestSoFar, predicted.grade),
   }
   return { committed: outcome.committed, evidence }
+}
+
+/**
+ * A platform's second snapshot, without quiescing, is taken where what comes of it would be kept:
+ * else it would be a burden to the machine for nothing. What we hold ourselves is committed in any
+ * case, since the evidence of it says more than a fault.
+ */
+function mayFallBack(
+  { settings }: BackupRequest, { bestSoFar }: BackupRun, set: PreparedSet): boolean {
+  if (set.heldBy === 'requestor' || settings.onWeaker !== 'fail') return true
+  const expected = settings.require ?? bestSoFar ??
+    (set.expected === 'none' ? 'crash' : set.expected)
+  return expected === 'crash' || isWeaker(expected, 'crash')
 }
 
 /** The log is a file or a terminal: it is not touched before everything is thawed. */

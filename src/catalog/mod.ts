@@ -19,7 +19,7 @@ export {
 export { storeRecord, type PointRecord } from './records.ts'
 export { readDocument } from './restore-point.ts'
 export type { DamagedPoint, ListedPoint, PointDisk, RestorePoint } from './restore-point.ts'
-export { latestVerdict } from './verdicts.ts'
+export { isSinceDoubted, latestVerdict } from './verdicts.ts'
 export type { Undertaker } from './tombstones.ts'
 export {
   gapWords, VERIFY_CODES, verifyGone, verifyPoint, type Verification, type VerifyCode,

@@ -31,11 +31,20 @@ export interface Platform extends AsyncDisposable {
    */
   openGuest?(name: string, signal: AbortSignal): Promise<GuestAccess>
   /**
-   * Begins a machine of that name, off and without content, where the platform can. Faults:
-   * `already-exists`, `usage` where it is not said into which place, `unsupported`, `platform-*`.
+   * The host's end of the port of Stillpoint's agent in the machine, a socket; undefined where
+   * there is none, or nobody in the machine has it open, or this user may not use it. Faults:
+   * `machine-not-found`, `platform-*`.
+   */
+  agentPort?(name: string, signal: AbortSignal): Promise<string | undefined>
+  /**
+   * Begins a machine of that name, off and without content, where the platform can. With `replace`
+   * it may take the place of one that is off, which is deleted when the new one is finished, and
+   * not touched before. Faults: `already-exists`, `usage` where it is not said into which place,
+   * `machine-not-ready`, `machine-busy`, `unsupported`, `platform-*`.
    */
   makeMachine?(
-    name: string, description: MachineDescription, signal: AbortSignal): Promise<MachineInMaking>
+    name: string, description: MachineDescription, replace: boolean, signal: AbortSignal,
+  ): Promise<MachineInMaking>
 }
 
 /**

@@ -1,8 +1,20 @@
-/** The newest verdict on a restore point, as its signed records say. */
+/** Verdicts on a restore point, as its signed records say. */
 
-import type { VerdictStatement } from '../consistency/mod.ts'
+import { isTrackingDoubted, type VerdictStatement } from '../consistency/mod.ts'
 import type { Catalog } from './catalog.ts'
 import { isForeign, type Pins, type SealedEvidence } from './point-seal.ts'
+
+/**
+ * Whether an audit has shown that what is recorded of the disk's changes since the point lacks
+ * some. Anybody's word counts, since it costs one full read at most.
+ */
+export function isSinceDoubted(
+  { records }: Pick<Catalog, 'records'>, { digest }: Pick<SealedEvidence, 'digest'>,
+  diskId: string,
+): boolean {
+  return records.some(({ signed: { statement } }) => statement.kind === 'verdict' &&
+    statement.digest === digest && isTrackingDoubted(statement.verdict.checks, diskId))
+}
 
 /** Of genuine records alone, of pinned keys where any is pinned; undefined: never checked. */
 export function latestVerdict(

@@ -2,6 +2,7 @@
 
 import { Command } from 'commander'
 import { addAgent } from './commands/agent.ts'
+import { addAuditTracking } from './commands/audit-tracking.ts'
 import { addBackup } from './commands/backup.ts'
 import { addCheck } from './commands/check.ts'
 import { addDemo } from './commands/demo.ts'
@@ -107,6 +108,7 @@ function createProgram(world: World, run: Run): Command {
   addPoints(program, run)
   addShow(program, run)
   addProve(program, run)
+  addAuditTracking(program, run)
   addRestore(program, run)
   addCheck(program, run)
   addForget(program, run)

@@ -141,7 +141,9 @@ async function commitHeld(
 async function commitQuiesced(
   request: HoldRequest, set: PlatformHeldSet, nobody: NoHold | undefined, signal: AbortSignal,
 ): Promise<HoldOutcome> {
-  const { committed, instant } = await commit(request, () => set.commitQuiesced(signal))
+  const wish = nobody !== undefined ? 'never'
+    : request.whenFreezeFails === 'fail' ? 'or-fail' : 'if-possible'
+  const { committed, instant } = await commit(request, () => set.commitQuiesced(wish, signal))
   const { claimed, documents, writers = [] } = committed.quiesce
   return {
     committed, instant,

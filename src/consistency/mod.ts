@@ -44,12 +44,15 @@ export type { Judgement, Policy, PolicySettings } from './policy.ts'
 export { idealWriter, predictGrade, type Prospect } from './predict.ts'
 export type {
   CommittedSet, FreezerMissing, Freezing, PlatformHeldSet, PlatformQuiesce, PowerState,
-  PreparedSet, PrepareRequest, Provider, ProviderSurvey, QuiesceDocument, QuiesceLevel,
-  RequestorHeldSet, StatedWriter,
+  PreparedSet, PrepareRequest, Provider, ProviderSurvey, QuiescedSet, QuiesceDocument,
+  QuiesceLevel, QuiesceWish, RequestorHeldSet, StatedWriter,
   SetDisk, SurveyRemark,
 } from './provider.ts'
 export { probeSet, type SetProbe } from './probe-set.ts'
 export { capOf, reason, REASONS, type GradeReason, type ReasonCode } from './reasons.ts'
+export {
+  isTrackingDoubted, trackingCheck, TRACKING_CHECK, type TrackingFinding,
+} from './tracking-check.ts'
 export { claimsOf, verdictOf, type Check, type Claim, type Verdict } from './verdict.ts'
 export type {
   DataPlace, DataPlaces, DiscoveredApplication, PreparedWriter, Writer, WriterAttempt,

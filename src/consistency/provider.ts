@@ -25,6 +25,8 @@ export interface PrepareRequest {
   readonly exclude: readonly string[]
   /** Left out: changes are neither asked for nor recorded for this run. */
   readonly tracking?: TrackingRequest
+  /** No point will be made: where nothing is tracked yet, it is not begun either. */
+  readonly isAudit?: true
 }
 
 export interface Provider {
@@ -85,6 +87,13 @@ export type Freezing =
 /** How far a platform quiesces. */
 export type QuiesceLevel = 'application' | 'filesystem' | 'none'
 
+/**
+ * What a platform is to do about quiescing: `if-possible` takes the set without where the guest
+ * cannot be quiesced, and its documents say why; `or-fail` is a `freeze-failed` then, with no set;
+ * with `never` it does not try.
+ */
+export type QuiesceWish = 'if-possible' | 'or-fail' | 'never'
+
 export type PreparedSet = RequestorHeldSet | PlatformHeldSet
 
 interface PreparedSetBase extends AsyncDisposable {
@@ -132,8 +141,10 @@ export interface PlatformHeldSet extends PreparedSetBase {
   readonly heldBy: 'platform'
   /** How far the platform is expected to quiesce, as the survey says it. */
   readonly expected: QuiesceLevel
-  commitQuiesced(signal: AbortSignal): Promise<CommittedSet & { readonly quiesce: PlatformQuiesce }>
+  commitQuiesced(wish: QuiesceWish, signal: AbortSignal): Promise<QuiescedSet>
 }
+
+export type QuiescedSet = CommittedSet & { readonly quiesce: PlatformQuiesce }
 
 export interface FreezerMissing {
   /** Why no freeze can be tried: shown to the operator as the reason for the grade. */

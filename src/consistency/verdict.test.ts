@@ -8,6 +8,7 @@ import { gradeOf } from './grade.ts'
 import {
   SAMPLE_HOLD, SAMPLE_VOLUMES, sampleEvidence, sampleVolume,
 } from './testing/sample-evidence.ts'
+import { isTrackingDoubted, trackingCheck } from './tracking-check.ts'
 import { claimsOf, verdictOf, type Check } from './verdict.ts'
 
 const NO_APPLICATIONS = {
@@ -129,4 +130,18 @@ test('checks of what is not claimed prove and refute nothing', () => {
       name: 'image', claim: { kind: 'application', subject: 'other' }, answer, detail: '' }])
     assert.deepEqual([verdict.verdict, verdict.open.length], ['not-proven', 3])
   }
+})
+
+test('a disk of several instants is torn, whatever the grade', () => {
+  const missed = { diskId: 'vda', compared: 64, differing: 2, firstOffset: 4096 }
+  const result = gradeOf(sampleEvidence())
+  const lacking = verdictOf(result, [trackingCheck({ ...missed, isIncrement: true })])
+  assert.deepEqual([lacking.verdict, lacking.effective], ['refuted', 'torn'])
+  // All of it was read: what was missed came later, and the point has it right.
+  const later = trackingCheck({ ...missed, isIncrement: false })
+  assert.deepEqual([verdictOf(result, [later]).verdict, later.answer], ['not-proven', 'silent'])
+  assert.deepEqual([isTrackingDoubted([later], 'vda'), isTrackingDoubted([later], 'vdb')],
+    [true, false])
+  const torn = { ...result, grade: 'torn' } as const
+  assert.equal(verdictOf(torn, lacking.checks).verdict, 'not-proven')
 })

@@ -1,9 +1,10 @@
 /**
  * The verdict: what later checks of the captured data made of the grade. Pure (DESIGN §4).
  *
- * A grade claims something of each file system and of each application. A check answers one claim:
- * it confirms it, contradicts it, or is silent, because it could not have contradicted or could
- * not run. Only a grade of which every claim is confirmed is proven.
+ * A grade claims something of each file system and of each application, and every grade but `torn`
+ * that each disk is of the one instant. A check answers one claim: it confirms it, contradicts it,
+ * or is silent, because it could not have contradicted or could not run. Only a grade of which
+ * every claim is confirmed is proven; of a disk's nothing in an image can show that it holds.
  */
 
 import type { FileSystemClass } from './grade-file-systems.ts'
@@ -12,12 +13,12 @@ import type { GradeResult } from './grade.ts'
 
 /** What a grade says of one thing; the subject is as in the grade's result, printable. */
 export interface Claim {
-  readonly kind: 'file-system' | 'application'
+  readonly kind: 'file-system' | 'application' | 'disk'
   readonly subject: string
 }
 
 export interface Check {
-  /** What was read: `image`, `logs`, `boot`. */
+  /** What was read: `image`, `logs`, `boot`, `tracking`. */
   readonly name: string
   readonly claim: Claim
   readonly answer: 'confirms' | 'contradicts' | 'silent'
@@ -40,11 +41,12 @@ export interface Verdict {
 const LEFT: Readonly<Record<Claim['kind'], Grade>> = {
   'file-system': 'crash',
   'application': 'filesystem',
+  'disk': 'torn',
 }
 
 const STILL: ReadonlySet<FileSystemClass> = new Set(['acknowledged', 'image-frozen', 'unmounted'])
 
-/** All that the grade claims; `crash` claims one instant, which nothing in an image can show. */
+/** What the grade claims that a disk at rest can show; of `crash`, that is nothing. */
 export function claimsOf({ grade, fileSystems, applications }: GradeResult): readonly Claim[] {
   if (grade === 'torn' || grade === 'crash') return []
   const held = fileSystems.filter((it) => STILL.has(it.class))
@@ -60,7 +62,8 @@ export function verdictOf(result: GradeResult, checks: readonly Check[]): Verdic
   const answers = (claim: Claim, answer: Check['answer']): boolean =>
     checks.some((check) => check.answer === answer && isSame(check.claim, claim))
   const refuted = checks.filter((check) =>
-    check.answer === 'contradicts' && claims.some((claim) => isSame(claim, check.claim)))
+    check.answer === 'contradicts' && (check.claim.kind === 'disk' ? result.grade !== 'torn'
+      : claims.some((claim) => isSame(claim, check.claim))))
   const open = claims.filter((claim) => !answers(claim, 'confirms'))
   const isProven = refuted.length === 0 && claims.length > 0 && open.length === 0
   return {

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { deadline, type Clock } from '../base/clock.ts'
 import { escapeXml } from '../base/xml.ts'
 import { defaultCacheDir } from './cache.ts'
-import { DEFAULT_DISKS, makeDisk, type GuestDisk, type GuestDiskOptions } from './disk-images.ts'
+import { makeDisk, type GuestDisk, type GuestDiskOptions } from './disk-images.ts'
 import { kernelParameters, settingsLine, type AgentMode, type HookOptions } from './qemu-command.ts'
+import { MEMORY_MIB, newDisks, type GuestKind } from './running-guest.ts'
 import { buildTinyGuest } from './tiny-image.ts'
 import { connectWitness, WitnessLog, type Witness } from './witness.ts'
 
@@ -14,7 +15,9 @@ export interface GuestDomainOptions {
   readonly uuid: string
   /** An existing folder with a short path, for the disks, the console and the witness. */
   readonly folder: string
-  /** Default: two blank ones. They become `vda`, `vdb` … */
+  /** Default: the tiny one. The full one has the port of the agent of Stillpoint. */
+  readonly kind?: GuestKind
+  /** Default: those of the kind, blank ones of a tiny guest. They become `vda`, `vdb` … */
   readonly disks?: readonly GuestDiskOptions[]
   /** Further elements of `<devices>`. */
   readonly devices?: string
@@ -30,30 +33,30 @@ export interface GuestDomain {
   readonly witnessPath: string
 }
 
-const MEMORY_MIB = 256
-const READY_MS = 120_000
+const READY_MS = 300_000
 
 /** Builds the image if need be and makes the disks. Faults: as `startGuest`. */
 export async function makeGuestDomain(
   options: GuestDomainOptions, signal: AbortSignal): Promise<GuestDomain> {
-  const { name, uuid, folder } = options
-  const image = await buildTinyGuest(options.cacheDir ?? defaultCacheDir(), signal)
+  const { name, uuid, folder, kind = 'tiny', cacheDir = defaultCacheDir() } = options
+  const image = await buildTinyGuest(cacheDir, signal)
   const disks: GuestDisk[] = []
-  for (const disk of options.disks ?? DEFAULT_DISKS) {
+  for (const disk of options.disks ?? await newDisks(kind, cacheDir, signal)) {
     disks.push(await makeDisk(disk, folder, signal))
   }
   const os = `<os><type arch='x86_64' machine='q35'>hvm</type>
     <kernel>${escapeXml(image.kernel)}</kernel><initrd>${escapeXml(image.initrd)}</initrd>
-    <cmdline>${escapeXml(kernelParameters('tiny', disks.length).join(' '))}</cmdline></os>`
+    <cmdline>${escapeXml(kernelParameters(kind, disks.length).join(' '))}</cmdline></os>`
   const witnessPath = join(folder, 'witness')
   return { os, disks, witnessPath, xml: `<domain type='qemu'>
   <name>${escapeXml(name)}</name><uuid>${uuid}</uuid>
-  <memory unit='MiB'>${MEMORY_MIB}</memory><vcpu>1</vcpu>
+  <memory unit='MiB'>${MEMORY_MIB[kind]}</memory><vcpu>1</vcpu>
   ${os}
   <features><acpi/></features><on_reboot>destroy</on_reboot>
   <devices>
     ${disks.map(diskXml).join('\n    ')}
     ${guestPorts(witnessPath)}
+    ${kind === 'full' ? agentPort(join(folder, 'channel')) : ''}
     <serial type='file'><source path='${escapeXml(join(folder, 'serial.log'))}'/></serial>
     <memballoon model='none'/>
     ${options.devices ?? ''}
@@ -67,6 +70,11 @@ export function guestPorts(witnessPath: string): string {
   return `<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
     <channel type='unix'><source mode='bind' path='${escapeXml(witnessPath)}'/>
       <target type='virtio' name='stillpoint.witness'/></channel>`
+}
+
+function agentPort(path: string): string {
+  return `<channel type='unix'><source mode='bind' path='${escapeXml(path)}'/>
+      <target type='virtio' name='org.stillpoint.agent.0'/></channel>`
 }
 
 function diskXml(disk: GuestDisk, index: number): string {

@@ -3,7 +3,7 @@ export { defaultCacheDir } from './cache.ts'
 export { runDemo } from './demo.ts'
 export type { DemoContext, DemoOptions } from './demo.ts'
 export { buildFullGuest, hasFullGuest } from './full-image.ts'
-export type { DiskFormat, GuestDisk, GuestDiskOptions } from './disk-images.ts'
+export { makeDisk, type DiskFormat, type GuestDisk, type GuestDiskOptions } from './disk-images.ts'
 export {
   guestPorts, joinGuest, makeGuestDomain, type GuestDomain, type GuestDomainOptions,
   type GuestSettings,

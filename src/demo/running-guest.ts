@@ -84,7 +84,7 @@ export interface RunningGuest extends AsyncDisposable {
 const START_LIMIT_MS = 20_000
 const READY_LIMIT_MS = { tiny: 90_000, full: 300_000 }
 const OVMF = '/usr/share/OVMF'
-const MEMORY_MIB = { tiny: 256, full: 832 }
+export const MEMORY_MIB = { tiny: 256, full: 832 }
 
 /**
  * Builds the image if need be, makes the disks and starts QEMU. The guest is killed when it is
@@ -134,7 +134,8 @@ async function uefiArguments(folder: string): Promise<readonly string[]> {
   ]
 }
 
-function newDisks(
+/** Those of a guest of that kind that is given none. Faults: as `startGuest`. */
+export function newDisks(
   kind: GuestKind, cacheDir: string, signal: AbortSignal): Promise<readonly GuestDiskOptions[]> {
   return kind === 'tiny' ? Promise.resolve(DEFAULT_DISKS) : buildFullGuest(cacheDir, signal)
 }

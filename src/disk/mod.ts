@@ -17,7 +17,9 @@ export { NBD_LIMITS, type NbdLimits } from './nbd/limits.ts'
 export { NbdError, nbdErrorOf } from './nbd/nbd-error.ts'
 export { connectNbd, type NbdSource, type NbdTarget } from './nbd/nbd-source.ts'
 export { connectNbdSink } from './nbd/nbd-sink.ts'
-export { IMAGE_FORMATS, serveImage, type ImageFormat, type ImageServer } from './nbd/qemu-nbd.ts'
+export {
+  IMAGE_FORMATS, serveChain, serveImage, type ImageChain, type ImageFormat, type ImageServer,
+} from './nbd/qemu-nbd.ts'
 export {
   alreadyExists, completePartial, createPartial, removePartial, writeFault, type PartialFile,
 } from './partial-file.ts'

@@ -12,7 +12,6 @@ import {
 import type { EngineContext } from './context.ts'
 import { findMachine, openMachine, type MachineChoice } from './find-machine.ts'
 import { nextStep, shellWord } from './next-step.ts'
-import { channelOf } from './registry.ts'
 
 export interface MachineDiagnosis extends MachineChoice {
   /** As the command line says; undefined: as the configuration says. */
@@ -43,8 +42,8 @@ export async function diagnoseMachine(
   const { machine } = await platform.describe(name, signal)
   const survey = await platform.provider(name).survey(excludes, signal)
   const { freezing } = survey
-  const mayNeedHooks = channelOf(place.target) === undefined &&
-    'by' in freezing && freezing.by === 'agent'
+  const mayNeedHooks = 'by' in freezing && freezing.by === 'agent' &&
+    await opened.agentPort(signal) === undefined
   // Disposed after the round, which may have to release something there.
   await using guest = mayNeedHooks ? await openGuest(platform, name, signal) : undefined
   await using round = await RoundOfApplications.prepare({
@@ -61,12 +60,16 @@ export async function diagnoseMachine(
   }, undefined, predicted.grade)
   return {
     machine, survey, applications, predicted, policy, judgement: judge(predicted, policy),
-    nextStep: place.target.type !== 'qemu' ? undefined : nextStep({
-      predicted, freezing, applications,
-      command: `stillpoint agent install ${request.on === undefined
-        ? printable(name, 100) : `--on ${shellWord(request.on)}`}`,
-    }),
+    nextStep: place.target.type === 'vsphere' ? undefined : nextStep({
+      predicted, freezing, applications, command: installCommand(request, name) }),
   }
+}
+
+/** A platform that is named ad hoc may have other machines beside this one. */
+function installCommand({ on, machine }: MachineDiagnosis, name: string): string {
+  const words = on === undefined ? [printable(name, 100)]
+    : ['--on', shellWord(on), ...machine === undefined ? [] : [shellWord(machine)]]
+  return `stillpoint agent install ${words.join(' ')}`
 }
 
 /** Undefined where nothing can be done in the machine: then nothing is known of its inside. */

@@ -73,6 +73,8 @@ export function findMachine(choice: MachineChoice, context: EngineContext): Mach
 export interface OpenedMachine extends AsyncDisposable {
   readonly platform: Platform
   readonly machine: string
+  /** As of the platform; undefined where it knows of no port. */
+  agentPort(signal: AbortSignal): Promise<string | undefined>
   /** Opens the way to the machine's applications, once; it is disposed with the machine. */
   readonly openApplications: ApplicationsRequest['openApplications']
 }
@@ -90,11 +92,13 @@ export async function openMachine(
   opened.use(platform)
   const machine = place.machineName ?? await onlyMachine(platform, signal)
   const kept = opened.move()
+  const agentPort = async (signal: AbortSignal): Promise<string | undefined> =>
+    platform.agentPort?.(machine, signal)
   return {
-    platform, machine,
+    platform, machine, agentPort,
     openApplications: async (signal, inside) => {
       const applications = await context.registry.openApplications(
-        place.target, inside, { clock, random, log }, signal)
+        await agentPort(signal), inside, { clock, random, log }, signal)
       return 'missing' in applications ? applications : kept.use(applications)
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),

@@ -1,3 +1,4 @@
+export { auditMachine, type MachineAudit } from './audit-machine.ts'
 export { backupMachine, type MachineBackup } from './backup-machine.ts'
 export {
   checkRepositoryAt, type CheckedRepository, type CheckRequest,

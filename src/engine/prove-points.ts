@@ -4,7 +4,9 @@ import { isoTime } from '../base/clock.ts'
 import {
   findPoint, latestVerdict, readCatalog, storeRecord, type Catalog, type Pins, type RestorePoint,
 } from '../catalog/mod.ts'
-import type { Verdict, VerdictStatement } from '../consistency/mod.ts'
+import {
+  TRACKING_CHECK, verdictOf, type Verdict, type VerdictStatement,
+} from '../consistency/mod.ts'
 import { provePoint, type LogsProof, type ProofRequest } from '../recovery/mod.ts'
 import type { Repository, RepositoryLock } from '../repository/mod.ts'
 import type { EngineContext, RepositoryOptions } from './context.ts'
@@ -63,7 +65,7 @@ export async function provePoints(
       request.onPoint(point, done, chosen.length)
       const next = request.checks.logs ? nextOf(point, catalog) : undefined
       proved.push(await proveOne(
-        repository, { ...request.checks, point, next }, { found, lock }, context, stop))
+        repository, { ...request.checks, point, next }, { found, lock, catalog }, context, stop))
     }
     return { proved, left: [] }
   })
@@ -72,15 +74,20 @@ export async function provePoints(
 interface Recording {
   readonly found: FoundSigner
   readonly lock: RepositoryLock
+  readonly catalog: Catalog
 }
 
 async function proveOne(
-  repository: Repository, request: ProofRequest, { found, lock }: Recording,
-  { clock, version }: EngineContext, signal: AbortSignal,
+  repository: Repository, request: ProofRequest, { found, lock, catalog }: Recording,
+  { clock, version, config }: EngineContext, signal: AbortSignal,
 ): Promise<ProvedPoint> {
   const startMs = clock.monotonicMs()
   const { point } = request
-  const { verdict, logs } = await provePoint(repository, request, clock, signal)
+  // What an audit of the tracking showed cannot be seen in the image, and stands.
+  const earlier = latestVerdict(catalog, point.seal, config.evidence.pins)?.verdict.checks
+    .filter(({ name }) => name === TRACKING_CHECK) ?? []
+  const { verdict: { checks }, logs } = await provePoint(repository, request, clock, signal)
+  const verdict = verdictOf(point.result, [...checks, ...earlier])
   await storeRecord(repository, {
     statement: {
       kind: 'verdict', pointId: point.pointId, digest: point.seal.digest,

@@ -18,9 +18,12 @@ export interface Registry {
   /** Opens a platform that was named; dispose it. Faults: `platform-*`, `unsupported`. */
   openPlatform(
     target: PlatformTarget, context: ProviderContext, signal: AbortSignal): Promise<Platform>
-  /** The way to the machine's applications; dispose a host. No way is no fault. */
+  /**
+   * The way to the machine's applications, by the port of its agent or else by what is inside;
+   * dispose a host. No way is no fault.
+   */
   openApplications(
-    target: PlatformTarget, inside: InsideMachine | undefined, context: ProviderContext,
+    port: string | undefined, inside: InsideMachine | undefined, context: ProviderContext,
     signal: AbortSignal,
   ): Promise<ApplicationHost | ApplicationHostMissing>
   /** The store at a location; touches nothing yet. Faults: `unsupported`, `usage`. */
@@ -40,15 +43,9 @@ export const systemRegistry: Registry = {
     ? openQemuPlatform(target.options, context, signal)
     : target.type === 'libvirt' ? openLibvirtPlatform(target.options, context, signal)
       : openVspherePlatform(target.options, context, signal),
-  openApplications: (target, inside, context, signal) =>
-    openApplications(channelOf(target), inside, context, signal),
+  openApplications,
   openStorage: (location) => openLocalStorage(localPath(location)),
   openKeyFile,
-}
-
-/** The host's end of the port of Stillpoint's agent, where it is named. */
-export function channelOf(target: PlatformTarget): string | undefined {
-  return target.type === 'qemu' ? target.options.channel : undefined
 }
 
 /** Planned, and named so that nobody has to guess whether they are there. */

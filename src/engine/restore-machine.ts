@@ -16,6 +16,8 @@ export interface MachineRestore {
   readonly on: string | undefined
   /** The machine to make: `PLATFORM/NAME`, or its name with `on`. */
   readonly as: string
+  /** A machine of that name that is off may go, once the new one is complete. */
+  readonly replace: boolean
   readonly onProgress: (progress: RestoreProgress) => void
 }
 
@@ -48,7 +50,8 @@ export async function restoreMachine(
         throw new Fault('unsupported', `machines cannot be made on ${platform.kind} yet`, {
           advice: 'Restore the disks into a folder (--to).' })
       }
-      await using making = await platform.makeMachine(name, point.machine, signal)
+      await using making = await platform.makeMachine(
+        name, point.machine, request.replace, signal)
       const totalBytes = point.disks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
       let before = 0
       for (const disk of point.disks) {

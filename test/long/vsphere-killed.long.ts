@@ -1,7 +1,7 @@
-/** A backup on vcsim that is killed at each of its steps: the next one leaves all in order. */
+/** Backups and restores on vcsim, killed at each step: nothing is lost, nor left for long. */
 
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -36,20 +36,43 @@ const STEPS: Readonly<Record<string, IsStep>> = {
   'it logs out': ({ method }) => method === 'Logout',
 }
 
+/** Holds the call of a step until the program that made it is dead, then passes it on. */
+class Victim {
+  isHeld = false
+  isDead = false
+  readonly #isStep: IsStep
+  readonly #before: FrontCall[] = []
+
+  constructor(isStep: IsStep) {
+    this.#isStep = isStep
+  }
+
+  async meet(call: FrontCall): Promise<false> {
+    if (!this.isDead && !this.isHeld && this.#isStep(call, this.#before)) {
+      this.isHeld = true
+      while (!this.isDead) await systemClock.sleep(20, signal)
+    }
+    this.#before.push(call)
+    return false
+  }
+
+  async kill(program: ChildProcess): Promise<void> {
+    const closed = once(program, 'close')
+    while (!this.isHeld) {
+      assert.equal(program.exitCode, null, 'the step never came')
+      await systemClock.sleep(20, signal)
+    }
+    program.kill('SIGKILL')
+    await closed
+    this.isDead = true
+  }
+}
+
 suite('a backup that is killed', { skip }, () => {
   for (const [step, isStep] of Object.entries(STEPS)) {
     test(`when ${step}`, async () => {
-      let isHeld = false
-      let isDead = false
-      const before: FrontCall[] = []
-      await using bench = await VsphereBench.start(async (call) => {
-        if (!isDead && !isHeld && isStep(call, before)) {
-          isHeld = true
-          while (!isDead) await systemClock.sleep(20, signal)
-        }
-        before.push(call)
-        return false
-      })
+      const victim = new Victim(isStep)
+      await using bench = await VsphereBench.start((call) => victim.meet(call))
       const { folder, options, machine } = bench
       await bench.fillDisk(new Uint8Array(MIB).fill(7))
       await bench.stage({
@@ -64,14 +87,7 @@ suite('a backup that is killed', { skip }, () => {
         cwd: folder, stdio: ['ignore', 'ignore', 'pipe'], env: quietEnvironment() })
       const [made] = await once(start('init'), 'close') as [number | null]
       assert.equal(made, 0)
-      const victim = start('backup', machine)
-      while (!isHeld) {
-        assert.equal(victim.exitCode, null, 'the step never came')
-        await systemClock.sleep(20, signal)
-      }
-      victim.kill('SIGKILL')
-      await once(victim, 'close')
-      isDead = true
+      await victim.kill(start('backup', machine))
       // What had been asked for reaches vcsim now, when nobody waits for it any more.
       await systemClock.sleep(1_000, signal)
       const next = start('backup', machine)
@@ -80,6 +96,56 @@ suite('a backup that is killed', { skip }, () => {
       const [code] = await once(next, 'close') as [number | null]
       assert.equal(code, 0, stderr)
       assert.deepEqual((await bench.read()).snapshots, [])
+    })
+  }
+})
+
+const NAME = 'db1'
+const RESTORE_STEPS: Readonly<Record<string, IsStep>> = {
+  'the machine is made': ({ method }) => method === 'CreateVM_Task',
+  'its disk is written': ({ path, headers }) =>
+    path.startsWith('/folder/') && Number(headers['content-length']) > 0,
+  'the old one is renamed': ({ body }) => body.includes(`<name>${NAME} (replaced)</name>`),
+  'the new one is named': ({ method, body }) =>
+    method === 'ReconfigVM_Task' && body.includes(`<name>${NAME}</name>`),
+  'the old one is deleted': ({ method }) => method === 'Destroy_Task',
+}
+
+suite('a restore that replaces a machine and is killed', { skip }, () => {
+  for (const [step, isStep] of Object.entries(RESTORE_STEPS)) {
+    test(`when ${step}`, async () => {
+      const victim = new Victim(isStep)
+      victim.isDead = true // nobody is to be killed yet
+      await using bench = await VsphereBench.start((call) => victim.meet(call))
+      const { folder, options, machine } = bench
+      const content = Buffer.alloc(MIB, 7)
+      await bench.fillDisk(content)
+      await writeFile(join(folder, 'stillpoint.yaml'), [
+        'repository: { path: repo, passwordFile: password }', 'evidence: { key: key }',
+        'platforms:', '  vc:', '    type: vsphere', `    url: ${options.url}`, '    user: u',
+        '    passwordFile: password', '    cluster: DC0_C0', '    stateDir: state',
+        `    fingerprint: ${options.fingerprint ?? ''}`,
+        'machines:', `  ${machine}: { platform: vc }`, ''].join('\n'))
+      const start = (...args: readonly string[]) => spawn(PROGRAM, args, {
+        cwd: folder, stdio: ['ignore', 'ignore', 'pipe'], env: quietEnvironment() })
+      const run = async (...args: readonly string[]): Promise<number | null> =>
+        (await once(start(...args), 'close') as [number | null])[0]
+      const restore = ['restore', 'latest', '--as', `vc/${NAME}`, '--replace']
+      assert.deepEqual([await run('init'), await run('backup', machine), await run(...restore)],
+        [0, 0, 0])
+      const old = await bench.idOf(NAME)
+      victim.isDead = false
+      await victim.kill(start(...restore))
+      await systemClock.sleep(1_000, signal)
+      // What there was before is there, or what was restored: under the name, or as told.
+      const left = (await bench.names()).filter((name) => name.startsWith(NAME))
+      const whole = left.filter((name) => !name.includes('unfinished'))
+      assert.ok(whole.length >= 1, left.join())
+      for (const name of whole) {
+        assert.ok((await bench.idOf(name)) === old || step.includes('new') ||
+          step.includes('deleted'), name)
+        assert.ok(Buffer.compare(await bench.diskOf(name), content) === 0, name)
+      }
     })
   }
 })

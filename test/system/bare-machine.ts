@@ -4,7 +4,9 @@ import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { runBackup, type BackupEvent, type BackupSummary } from '../../src/backup/mod.ts'
+import {
+  auditTracking, runBackup, type BackupEvent, type BackupSummary, type TrackingAudit,
+} from '../../src/backup/mod.ts'
 import { systemClock as clock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { runProgram } from '../../src/base/program.ts'
@@ -198,6 +200,17 @@ export class BareMachine {
       clock, random, log: silentLog,
       onEvent: wishes.onEvent ?? (() => {}),
     }, t.signal)
+  }
+
+  /** All that is said to be unchanged is compared. */
+  async audit(t: TestContext, repositoryPath: string): Promise<TrackingAudit> {
+    await using platform = await openQemuPlatform(
+      { qmp: this.qmpSocket, runDir: join(this.folder, 'run') },
+      { clock, random, log: silentLog }, t.signal)
+    return await withRepository(repositoryPath, t, (repository) => auditTracking({
+      repository, platform, machine: 'bare', exclude: [], limits: LIMITS, programVersion: 'test',
+      signer: testSigner(), pins: NO_PINS, random, clock, share: 1, onProgress: () => {},
+    }, t.signal))
   }
 
   /** `DISK POINT` for each bitmap of the repository, and `DISK other` for others, in order. */

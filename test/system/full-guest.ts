@@ -71,7 +71,8 @@ export async function backupAll(
 
 /** Waits until each of the four has acknowledged `count` more rows. */
 export async function moreOfEach(
-  { witness }: RunningGuest, count: number, t: TestContext): Promise<void> {
+  { witness }: Pick<RunningGuest, 'witness'>, count: number, t: Pick<TestContext, 'signal'>,
+): Promise<void> {
   const heard = (table: string): number => witness.acknowledged(table).length
   const wanted = TABLES.map((table) => heard(table) + count)
   await witness.until(`${count} more rows of each`, () =>

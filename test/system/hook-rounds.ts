@@ -32,14 +32,16 @@ function backupByHooks(
   return backup(t, { ...subject, byHooks: true, ...settings === undefined ? {} : { settings } })
 }
 
-/** As Debian's unit starts it, without `-F`; through itself, so it is waited for. */
-async function restartGuestAgent(guest: RunningGuest, t: TestContext): Promise<void> {
-  await inGuest(guest, `busybox pidof qemu-ga >/run/old-qemu-ga
+/** As Debian's unit starts it, without `-F`; through itself, so somebody has to wait for it. */
+export const RESTART_GUEST_AGENT = `busybox pidof qemu-ga >/run/old-qemu-ga
     busybox setsid sh -c 'sleep 3
     kill $(busybox pidof qemu-ga)
     while busybox pidof qemu-ga; do sleep 0.2; done
     read -r port </run/agent-port
-    exec qemu-ga -m virtio-serial -p "$port" -t /run' </dev/null >/run/qemu-ga.log 2>&1 &`, t)
+    exec qemu-ga -m virtio-serial -p "$port" -t /run' </dev/null >/run/qemu-ga.log 2>&1 &`
+
+async function restartGuestAgent(guest: RunningGuest, t: TestContext): Promise<void> {
+  await inGuest(guest, RESTART_GUEST_AGENT, t)
   for (;;) {
     try {
       using limit = deadline(clock, ANSWER_MS, 'qemu-ga', t.signal) // it may be between two lives

@@ -158,6 +158,30 @@ test('a disk made shorter and long again lost more than its bitmap knows: a samp
     await scene.expectFull('audit-failed')
   })
 
+test('an audit leaves the bitmaps as they are, and finds what they do not know', LIMITS,
+  async (t) => {
+    const scene = await Scene.make(t)
+    const { machine, repositoryPath } = scene
+    const id = await withRepository(repositoryPath, t, async (repository) => repository.id)
+    await machine.write('vda', 1, 0, DISK_BYTES)
+    await machine.backup(t, repositoryPath)
+    await machine.write('vda', 2, 3 * MIB, 4096)
+    const before = await machine.bitmaps(id)
+    const [fine] = (await machine.audit(t, repositoryPath)).disks
+    assert.ok(fine !== undefined && 'since' in fine)
+    assert.deepEqual([fine.compared, fine.differing, fine.changedBytes], [34, 0, 65_536])
+    assert.deepEqual(await machine.bitmaps(id), before)
+    await machine.backup(t, repositoryPath)
+    for (const size of [DISK_BYTES - 4096, DISK_BYTES]) {
+      await machine.qemu.client.execute('block_resize', { 'node-name': 'n-vda', size }, t.signal)
+    }
+    const { verdicts } = await machine.audit(t, repositoryPath)
+    assert.deepEqual(verdicts.map(({ verdict }) => [verdict.verdict, verdict.effective]),
+      [['refuted', 'torn']])
+    await scene.expectFull('audit-failed')
+    assert.deepEqual(await machine.qemu.leavings(), [])
+  })
+
 test('QEMU goes back to no internal snapshot while an image has bitmaps', LIMITS, async (t) => {
   const scene = await Scene.make(t)
   await scene.backup()

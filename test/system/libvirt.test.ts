@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, suite, test } from 'node:test'
+import { libvirtAtRest } from './libvirt/at-rest.ts'
 import { libvirtContracts, type Shared } from './libvirt/contract.ts'
 import { libvirtIncrements } from './libvirt/increments.ts'
 import { FEW_KILLS, libvirtKilled } from './libvirt/killed.ts'
@@ -48,4 +49,5 @@ suite('libvirt', { skip: missing }, () => {
   libvirtKilled(start, FEW_KILLS)
   libvirtMember(start)
   libvirtTroubles(start)
+  libvirtAtRest(async () => (await start()).libvirt)
 })

@@ -1,146 +1,64 @@
 /** Backups of a machine on vcsim by the program itself: graded, killed, restored. */
 
 import assert from 'node:assert/strict'
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { systemClock } from '../../src/base/clock.ts'
-import { quietEnvironment } from '../../src/base/program.ts'
-import {
-  makeZip, soapAnswer, vcsimMissing, VsphereBench, type FrontHandler,
-} from '../../src/providers/testing/mod.ts'
+import { makeZip, vcsimMissing, type VsphereBench } from '../../src/providers/testing/mod.ts'
+import { codes, leavingManifest, Round, until } from './vsphere-round.ts'
 
-const PROGRAM = fileURLToPath(new URL('../../bin/stillpoint', import.meta.url))
 const skip = vcsimMissing() ?? false
-const MIB = 2 ** 20
-const DISK_BYTES = 16 * MIB
 const LINUX_MANIFEST = '<quiesceManifest>\n   <productVersion>12352</productVersion>\n' +
   '   <providerName>fifreeze</providerName>\n</quiesceManifest>\n'
 
-interface Ended {
-  readonly code: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-/** The program, its repository, and a machine on vcsim whose disk holds an ext4 file system. */
-class Round implements AsyncDisposable {
+/** A point, and restores of it as machines of vcsim; the writing of their disks can be held. */
+class Restores implements AsyncDisposable {
+  readonly round: Round
   readonly bench: VsphereBench
-  readonly image: Buffer
+  readonly #puts: { areHeld: boolean }
 
-  private constructor(bench: VsphereBench, image: Buffer) {
-    this.bench = bench
-    this.image = image
+  private constructor(round: Round, puts: { areHeld: boolean }) {
+    this.round = round
+    this.bench = round.bench
+    this.#puts = puts
   }
 
-  static async start(handler: FrontHandler = () => false): Promise<Round> {
-    const bench = await VsphereBench.start(handler)
-    const { folder, options, machine } = bench
-    await mkdir(join(folder, 'files'))
-    writeFileSync(join(folder, 'files', 'hello.txt'), 'hello from the machine\n')
-    const image = join(folder, 'image')
-    execFileSync('truncate', ['-s', String(DISK_BYTES), image])
-    execFileSync('mke2fs', ['-q', '-t', 'ext4', '-d', join(folder, 'files'), image])
-    await bench.changeDisk(DISK_BYTES)
-    await bench.fillDisk(readFileSync(image))
-    await writeFile(join(folder, 'stillpoint.yaml'), [
-      'repository: { path: repo, passwordFile: password }', 'evidence: { key: key }',
-      'platforms:', '  vc:', '    type: vsphere', `    url: ${options.url}`, '    user: u',
-      '    passwordFile: password', '    stateDir: state',
-      `    fingerprint: ${options.fingerprint ?? ''}`,
-      'machines:', `  ${machine}: { platform: vc }`, ''].join('\n'))
-    const round = new Round(bench, readFileSync(image))
-    assert.equal((await round.run('init')).code, 0)
-    return round
+  static async start(): Promise<Restores> {
+    const puts = { areHeld: false }
+    const round = await Round.start(async ({ path, headers }) => {
+      const isPut = path.startsWith('/folder/') && Number(headers['content-length']) > 0
+      if (isPut && puts.areHeld) await new Promise(() => {}) // until its connection is closed
+      return false
+    })
+    const file = join(round.bench.folder, 'stillpoint.yaml')
+    await writeFile(file,
+      (await readFile(file, 'utf8')).replace('    user: u', '    user: u\n    cluster: DC0_C0'))
+    assert.equal((await round.backup()).code, 0)
+    return new Restores(round, puts)
   }
 
-  spawn(...args: readonly string[]): ChildProcess {
-    return spawn(PROGRAM, args, {
-      cwd: this.bench.folder, stdio: ['ignore', 'pipe', 'pipe'], env: quietEnvironment() })
+  as(name: string, ...options: readonly string[]): ReturnType<Round['run']> {
+    return this.round.run('restore', 'latest', '--as', `vc/${name}`, '-v', ...options)
   }
 
-  async run(...args: readonly string[]): Promise<Ended> {
-    const child = this.spawn(...args)
-    let [stdout, stderr] = ['', '']
-    child.stdout?.on('data', (data: Buffer) => { stdout += data.toString() })
-    child.stderr?.on('data', (data: Buffer) => { stderr += data.toString() })
+  /** A restore over what is there, ended while it writes; its exit code. */
+  async killed(name: string, by: NodeJS.Signals): Promise<number | null> {
+    this.#puts.areHeld = true
+    const child = this.round.spawn('restore', 'latest', '--as', `vc/${name}`, '--replace')
+    await until('the machine', async () =>
+      (await this.bench.names()).some((it) => it.startsWith(`${name} (unfinished`)))
+    child.kill(by)
     const [code] = await once(child, 'close') as [number | null]
-    return { code, stdout, stderr }
-  }
-
-  /** The summary of a backup. */
-  async backup(...args: readonly string[]): Promise<Backup> {
-    const { code, stdout, stderr } = await this.run(
-      'backup', this.bench.machine, '--json', '--quiet', ...args)
-    const last: unknown = JSON.parse(stdout.trim().split('\n').at(-1) ?? '')
-    return { stderr, ...last as Omit<Backup, 'code' | 'stderr'>, code }
-  }
-
-  /** The disk of the newest point, restored into a folder of that name. */
-  async restored(name: string): Promise<Buffer> {
-    const { code, stderr } = await this.run('restore', 'latest', '--to', name)
-    assert.equal(code, 0, stderr)
-    const file = execFileSync('find', [name, '-type', 'f', '-name', 'scsi0-0*'],
-      { cwd: this.bench.folder, encoding: 'utf8' }).trim()
-    return readFile(join(this.bench.folder, file))
-  }
-
-  /** Tools run, and whatever snapshot is made next leaves this manifest. */
-  async stageTools(): Promise<void> {
-    await this.bench.stage({
-      'guest.toolsRunningStatus': 'guestToolsRunning', 'guest.toolsStatus': 'toolsOk' })
+    this.#puts.areHeld = false
+    return code
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.bench[Symbol.asyncDispose]()
+    await this.round[Symbol.asyncDispose]()
   }
-}
-
-interface Backup {
-  readonly code: number | null
-  readonly stderr: string
-  readonly grade: string
-  readonly stored: boolean
-  readonly method: string
-  readonly reasons: readonly { readonly code: string }[]
-  readonly bytesRead: number
-  readonly mode: string
-  readonly reason: string
-  readonly applications: readonly { readonly name: string; readonly contract: string }[]
-  readonly coverage: { readonly kind: string; readonly leftOut: readonly { reason: string }[] }
-}
-
-const codes = ({ reasons }: Backup): readonly string[] => reasons.map(({ code }) => code)
-
-/** Stages a manifest once the snapshot of the program is there, before it looks at it. */
-function leavingManifest(of: () => Round, name: string, bytes: Uint8Array): FrontHandler {
-  let isStaged = false
-  return async ({ method, body }) => {
-    const isLook = method === 'RetrievePropertiesEx' && body.includes('config.hardware')
-    if (!isLook || isStaged || !body.includes('VirtualMachineSnapshot')) return false
-    isStaged = true
-    await of().bench.put(name, bytes)
-    await of().bench.stageManifest(name)
-    return false
-  }
-}
-
-async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const { signal } = new AbortController()
-  for (let n = 0; n < 1200; n++) {
-    if (await isSo()) return
-    await systemClock.sleep(50, signal)
-  }
-  assert.fail(`${what} did not come`)
-}
-
-async function names({ bench }: Round): Promise<readonly string[]> {
-  await using platform = await bench.open()
-  return (await platform.machines(new AbortController().signal)).map(({ name }) => name)
 }
 
 suite('backups of a machine on vcsim', { skip }, () => {
@@ -220,80 +138,45 @@ suite('backups of a machine on vcsim', { skip }, () => {
 
   test('a point becomes a new machine, off, with the same bytes; one that exists is left alone',
     async () => {
-      let isHeld = false
-      await using round = await Round.start(async ({ path, headers }) => {
-        const isPut = path.startsWith('/folder/') && Number(headers['content-length']) > 0
-        if (isPut && isHeld) await new Promise(() => {}) // until its connection is closed
-        return false
-      })
-      const { bench } = round
-      assert.equal((await round.backup()).code, 0)
-      const where = ['--config', 'stillpoint.yaml']
-      await writeFile(join(bench.folder, 'stillpoint.yaml'),
-        (await readFile(join(bench.folder, 'stillpoint.yaml'), 'utf8'))
-          .replace('    user: u', '    user: u\n    cluster: DC0_C0'))
-      const taken = await round.run('restore', 'latest', '--as', `vc/${bench.machine}`, ...where)
+      await using restores = await Restores.start()
+      const { round, bench } = restores
+      const taken = await restores.as(bench.machine)
       assert.match(taken.stderr, /there is a machine DC0_H0_VM0 already \(already-exists\)/)
-      const made = await round.run('restore', 'latest', '--as', 'vc/back again', ...where)
+      const made = await restores.as('back again')
       assert.equal(made.code, 0, made.stderr)
       assert.match(made.stdout, /^made back again, which is off and has no network/)
-      const { stdout } = await round.run('machines', ...where)
+      const { stdout } = await round.run('machines')
       assert.match(stdout, /^back again +vc +off +.*scsi0-0 16 MiB$/m)
       assert.ok(Buffer.compare(await bench.diskOf('back again'), round.image) === 0)
-      // Killed while it writes: what is there says that it is not finished.
-      isHeld = true
-      const child = round.spawn('restore', 'latest', '--as', 'vc/third', ...where)
-      await until('the machine', async () => (await names(round)).includes('third (unfinished)'))
-      child.kill('SIGKILL')
-      await once(child, 'close')
-      assert.ok(!(await names(round)).includes('third'))
-      // Interrupted, it is removed.
-      const other = round.spawn('restore', 'latest', '--as', 'vc/fourth', ...where)
-      await until('the machine', async () => (await names(round)).includes('fourth (unfinished)'))
-      other.kill('SIGINT')
-      const [code] = await once(other, 'close') as [number | null]
-      assert.equal(code, 130)
-      assert.ok((await names(round)).every((name) => !name.startsWith('fourth')))
+      assert.equal((await restores.as('back again')).code, 1)
+      // Nor is one that runs replaced, whatever is said; one that is off is, at the end.
+      const running = await restores.as(bench.machine, '--replace')
+      assert.match(running.stderr, /DC0_H0_VM0 is not off \(machine-not-ready\)/)
+      await writeFile(await bench.fileOfDisk('back again'), 'what was there before')
+      const replaced = await restores.as('back again', '--replace')
+      assert.equal(replaced.code, 0, replaced.stderr)
+      assert.ok(Buffer.compare(await bench.diskOf('back again'), round.image) === 0)
+      assert.equal((await bench.names()).filter((name) => name.startsWith('back')).length, 1)
     })
 
-  test('[front of ours] increments read what changed alone, and a lie about it is caught',
-    async () => {
-      let told: readonly (readonly [number, number])[] = []
-      await using round = await Round.start(({ method }, response) => {
-        if (method !== 'QueryChangedDiskAreas') return false
-        const areas = told.map(([start, length]) => '<changedArea>' +
-          `<start>${start}</start><length>${length}</length></changedArea>`)
-        response.end(soapAnswer(method, '<returnval><startOffset>0</startOffset>' +
-          `<length>${DISK_BYTES}</length>${areas.join('')}</returnval>`))
-        return true
-      })
-      const { bench } = round
-      await bench.task('ReconfigVM_Task', bench.ref,
-        '<spec><changeTrackingEnabled>true</changeTrackingEnabled></spec>')
-      const moveOn = (count: number): Promise<void> => bench.changeDisk(DISK_BYTES,
-        `<diskMode>persistent</diskMode><uuid>u</uuid><changeId>52 d3/${count}</changeId>`)
-      await moveOn(1)
-      const first = await round.backup()
-      assert.deepEqual([first.mode, first.bytesRead], ['full', DISK_BYTES])
-      const changed = Buffer.from(round.image)
-      changed.fill('new', 3 * MIB, 3 * MIB + 100)
-      changed.fill('new', DISK_BYTES - 4096)
-      told = [[3 * MIB, 65_536], [DISK_BYTES - 65_536, 65_536]]
-      await bench.fillDisk(changed)
-      await moveOn(2)
-      const second = await round.backup()
-      assert.deepEqual([second.mode, second.bytesRead], ['incremental', MIB], second.stderr)
-      assert.ok(Buffer.compare(await round.restored('second'), changed) === 0)
-      told = []
-      const lied = Buffer.alloc(DISK_BYTES, 'what nobody was told of')
-      await bench.fillDisk(lied)
-      await moveOn(3)
-      const third = await round.backup()
-      assert.deepEqual([third.mode, third.bytesRead], ['full', DISK_BYTES])
-      assert.match(third.reason, /a sample showed changes/)
-      assert.match(third.stderr, /backup\.audit-failed/)
-      assert.ok(Buffer.compare(await round.restored('third'), lied) === 0)
-    })
+  test('a restore that is killed or interrupted leaves nothing that looks complete', async () => {
+    await using restores = await Restores.start()
+    const { round, bench } = restores
+    assert.equal((await restores.as('old')).code, 0)
+    // Killed while it writes: what is there says that it is not finished.
+    await restores.killed('old', 'SIGKILL')
+    assert.ok((await bench.names()).some((name) => name.startsWith('old (unfinished ')))
+    const again = await restores.as('old', '--replace')
+    assert.equal(again.code, 0, again.stderr)
+    assert.match(again.stderr, /deleted old \(unfinished \w{8}\), .*vsphere-swept/)
+    assert.deepEqual((await bench.names()).filter((name) => name.startsWith('old')), ['old'])
+    assert.ok(Buffer.compare(await bench.diskOf('old'), round.image) === 0)
+    // Interrupted, it is removed, and what was to be replaced is what it was.
+    const before = await bench.idOf('old')
+    assert.equal(await restores.killed('old', 'SIGINT'), 130)
+    assert.deepEqual((await bench.names()).filter((it) => it.startsWith('old')), ['old'])
+    assert.equal(await bench.idOf('old'), before)
+  })
 
   test('a backup that is killed while it reads leaves a snapshot, which the next one removes',
     async () => {

@@ -12,6 +12,7 @@ import {
 } from '../../consistency/testing/mod.ts'
 import { openDiskImage, type Repository } from '../../repository/mod.ts'
 import { openMemoryStorage } from '../../storage/testing/mod.ts'
+import { auditTracking, type TrackingAudit } from '../audit-tracking.ts'
 import type { BackupRequest } from '../backup-request.ts'
 import type { BackupSummary } from '../backup-summary.ts'
 import { runBackup } from '../run-backup.ts'
@@ -72,6 +73,15 @@ export class BackupBench implements AsyncDisposable {
       clock, random: seededRandom(this.#seed++),
       log, onEvent: () => {}, ...wishes,
     }, running)
+  }
+
+  audit(share = 1): Promise<TrackingAudit> {
+    return auditTracking({
+      repository: this.repository, platform: this.#platform(), machine: SAMPLE_MACHINE.name,
+      exclude: [], limits: { freezeMs: 1000, holdMs: 1000, thawMs: 1000 },
+      programVersion: 'test', signer: testSigner(), pins: NO_PINS,
+      clock, random: seededRandom(this.#seed++), share, onProgress: () => {},
+    }, signal)
   }
 
   #seed = 1

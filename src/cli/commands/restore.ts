@@ -21,12 +21,13 @@ Examples:
   $ stillpoint restore latest:web1 --as vc/web1-restored     a new machine of a vSphere, off
 
 Each disk becomes FOLDER/DISK.FORMAT; zeros take no space. Every byte is compared with its hash on
-the way. Files and machines that exist are never overwritten, and an interrupted restore leaves
-nothing behind.`
+the way. Files and machines that exist are never overwritten, but for --replace, and an interrupted
+restore leaves nothing behind.`
 
 interface RestoreOptions {
   readonly to?: string
   readonly as?: string
+  readonly replace?: true
   readonly on?: string
   readonly disk?: readonly string[]
   readonly format: ImageFormat
@@ -42,13 +43,14 @@ export function addRestore(program: Command, run: Run): void {
     .option('--to <folder>', 'where to; made if it is not there')
     .addOption(new Option('--as <machine>', 'make this machine, PLATFORM/NAME, or NAME with --on')
       .conflicts(['to', 'disk']))
+    .option('--replace', 'with --as: delete the machine of that name, once the new one is whole')
     .addOption(onOption())
     .addOption(new Option('--disk <id>', 'only this disk; may be given more than once')
       .argParser(collect))
     .addOption(new Option('--format <format>', 'image format')
       .choices(IMAGE_FORMATS).default('raw'))
     .addHelpText('after', EXAMPLES)
-    .action((point: string, { to, as, on, disk, format }: RestoreOptions) =>
+    .action((point: string, { to, as, replace, on, disk, format }: RestoreOptions) =>
       run(async ({ output, repository, signal, world, openContext }) => {
         const now = sometimes(world.clock)
         const onProgress = ({ diskId, doneBytes, totalBytes }: RestoreProgress): void => {
@@ -57,11 +59,13 @@ export function addRestore(program: Command, run: Run): void {
         }
         if (as !== undefined) {
           const made = await restoreMachine(
-            { repository, point, as, on, onProgress }, await openContext(), signal)
+            { repository, point, as, on, replace: replace === true, onProgress },
+            await openContext(), signal)
           output.summary('restore', madeMachineJson(made))
           output.result(renderMadeMachine(made, output.paint))
           return brokenSeal(made.point.result) === undefined ? 0 : 3
         }
+        if (replace === true) throw new Fault('usage', '--replace needs --as')
         if (to === undefined) {
           throw new Fault('usage', 'it is not said where to restore to', {
             advice: 'Give --to FOLDER, or --as PLATFORM/NAME for a new machine.' })

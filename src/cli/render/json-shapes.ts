@@ -74,7 +74,7 @@ function lateVerdictJson(statement: VerdictStatement | undefined): JsonFields | 
     : { checkedAt: statement.checkedAt, ...verdictJson(statement.verdict) }
 }
 
-function verdictJson({ verdict, grade, effective, checks }: Verdict): JsonFields {
+export function verdictJson({ verdict, grade, effective, checks }: Verdict): JsonFields {
   return {
     verdict, grade, effectiveGrade: effective,
     checks: checks.map(({ name, claim, answer, detail }) => ({ name, ...claim, answer, detail })),

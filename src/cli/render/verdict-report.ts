@@ -13,6 +13,10 @@ const ANSWER_WORDS: Readonly<Record<Check['answer'], string>> = {
   confirms: 'confirmed', contradicts: 'CONTRADICTED', silent: 'not shown',
 }
 
+const CLAIM_WORDS: Readonly<Record<Check['claim']['kind'], string>> = {
+  'application': 'application', 'file-system': 'file system', 'disk': 'disk',
+}
+
 /** `proven (filesystem)`; `REFUTED (application claimed, crash left)`. */
 export function verdictWords({ verdict, grade, effective }: Verdict): string {
   switch (verdict) {
@@ -37,14 +41,19 @@ export function verdictSection(
 }
 
 function checkLines({ name, claim, answer, detail }: Check): readonly ReportLine[] {
-  const what = claim.kind === 'application' ? 'application' : 'file system'
   return [
-    text(`${what} ${printable(claim.subject, 200)}: ${ANSWER_WORDS[answer]}`),
+    text(`${CLAIM_WORDS[claim.kind]} ${printable(claim.subject, 200)}: ${ANSWER_WORDS[answer]}`),
     text(`${printable(name, 20)}: ${printable(detail, 500)}`, 1),
   ]
 }
 
 function closing({ verdict, checks, open }: Verdict): readonly ReportLine[] {
+  const isTracking = checks.some(({ claim, answer }) =>
+    claim.kind === 'disk' && answer === 'contradicts')
+  if (isTracking) {
+    return [text('Do not rely on this point, nor on those before it back to one whose disk was ' +
+      'read in full: they may lack the same changes. The next backup reads all of it.')]
+  }
   if (verdict === 'refuted') {
     return [text('Do not rely on the grade: treat this point as its effective grade says, and ' +
       'find out what thawed or bypassed the guest.')]

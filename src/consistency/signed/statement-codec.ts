@@ -67,7 +67,7 @@ const statement = <T extends z.ZodType, N extends string>(
 })
 
 const claim = z.strictObject({
-  kind: z.enum(['file-system', 'application']), subject: z.string().max(4096) })
+  kind: z.enum(['file-system', 'application', 'disk']), subject: z.string().max(4096) })
 const verdict = z.strictObject({
   verdict: z.enum(['proven', 'refuted', 'not-proven']),
   grade: z.enum(GRADES), effective: z.enum(GRADES),

@@ -6,7 +6,7 @@ import type { BlockSource } from '../../disk/mod.ts'
 import type { DiskLeftOut } from '../coverage.ts'
 import type {
   CommittedSet, PlatformQuiesce, PowerState, PreparedSet, PrepareRequest, Provider,
-  ProviderSurvey, RequestorHeldSet,
+  ProviderSurvey, QuiesceWish, RequestorHeldSet,
 } from '../provider.ts'
 
 export interface FakeProviderOptions {
@@ -34,6 +34,8 @@ export class FakeProvider implements Provider {
   readonly left = new Set<string>()
   /** What a killed run holds, until it is released. */
   holds: readonly string[] = []
+  /** What was wished of a platform that quiesces, commit by commit. */
+  readonly wishes: QuiesceWish[] = []
   /** What `recheck` will find changed. */
   changed: readonly DiskLeftOut[] = []
   /** Set by a test to lose the instant: reads fault and `stillIntact` says why. */
@@ -97,8 +99,10 @@ export class FakeProvider implements Provider {
       ? { ...base, heldBy: 'requestor', freezer: heldBy.freezer, commit }
       : {
           ...base, heldBy: 'platform', expected: heldBy.quiesce.claimed,
-          commitQuiesced: async (signal) => ({
-            ...await commit(signal), quiesce: heldBy.quiesce }),
+          commitQuiesced: async (wish, signal) => {
+            this.wishes.push(wish)
+            return { ...await commit(signal), quiesce: heldBy.quiesce }
+          },
         }
   }
 

@@ -79,7 +79,8 @@ export function faultySet(set: PreparedSet, mischief: Mischief): PreparedSet {
   if (set.heldBy === 'platform') {
     return {
       ...common, heldBy: 'platform', expected: set.expected,
-      commitQuiesced: (signal) => around((signal) => set.commitQuiesced(signal), signal),
+      commitQuiesced: (wish, signal) =>
+        around((signal) => set.commitQuiesced(wish, signal), signal),
     }
   }
   return {

@@ -121,7 +121,7 @@ export function providerContract(name: string, make: () => Promise<ProviderBench
 
 /** Takes the set, whoever holds it. */
 export function commitSet(set: PreparedSet, signal: AbortSignal): Promise<CommittedSet> {
-  return set.heldBy === 'platform' ? set.commitQuiesced(signal) : set.commit(signal)
+  return set.heldBy === 'platform' ? set.commitQuiesced('if-possible', signal) : set.commit(signal)
 }
 
 async function diskIds(it: ProviderBench): Promise<readonly string[]> {

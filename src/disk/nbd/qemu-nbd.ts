@@ -1,7 +1,8 @@
 /** Serves an image file over NBD with qemu-nbd, for the formats that QEMU knows. */
 
+import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
-import { access, mkdtemp, rm } from 'node:fs/promises'
+import { access, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve as resolvePath } from 'node:path'
 import { abortable, deadline, type Clock } from '../../base/clock.ts'
@@ -37,18 +38,61 @@ export async function serveImage(
   image: { readonly path: string; readonly format: ImageFormat; readonly access: 'read' | 'write' },
   clock: Clock, signal: AbortSignal,
 ): Promise<ImageServer> {
-  await using opened = new AsyncDisposableStack()
   const folder = await mkdtemp(join(tmpdir(), 'stillpoint-nbd-'))
+  return serve(folder, [
+    ...(image.access === 'read' ? ['--read-only', '--shared=8'] : ['--discard=unmap']),
+    nodeArgument({
+      driver: image.format, file: { driver: 'file', filename: resolvePath(image.path) } }),
+  ], clock, signal)
+}
+
+/** An image and those below it, the one on top first, of at least one. Paths are absolute. */
+export type ImageChain = readonly { readonly path: string; readonly format: 'raw' | 'qcow2' }[]
+
+export interface ServedChain {
+  readonly chain: ImageChain
+  readonly exportName: string
+  /** Made for the socket, and removed when the server is disposed. */
+  readonly folder: string
+}
+
+/**
+ * Serves a chain of images as `serveImage` does, read-only, and opens no file that is not named in
+ * it. Takes no lock: whoever wants to write to the images may, and then what is read is nothing.
+ */
+export async function serveChain(
+  { chain, exportName, folder }: ServedChain, clock: Clock, signal: AbortSignal,
+): Promise<ImageServer> {
+  const node = chainNode(chain)
+  await mkdir(folder, { mode: 0o700 })
+  return serve(folder, ['--read-only', '--shared=8', `--export-name=${exportName}`,
+    nodeArgument({ ...node, 'read-only': true, 'force-share': true })], clock, signal)
+}
+
+type BlockNode = Readonly<Record<string, unknown>>
+
+function chainNode([top, ...below]: ImageChain): BlockNode {
+  assert(top !== undefined)
+  return {
+    driver: top.format, file: { driver: 'file', filename: top.path },
+    ...(top.format === 'raw' ? {} : { backing: below.length === 0 ? null : chainNode(below) }),
+  }
+}
+
+/** JSON leaves no room for a file name to be taken for an option or a protocol. */
+function nodeArgument(node: BlockNode): string {
+  return `json:${JSON.stringify(node)}`
+}
+
+/** Takes the folder over. */
+async function serve(
+  folder: string, args: readonly string[], clock: Clock, signal: AbortSignal,
+): Promise<ImageServer> {
+  await using opened = new AsyncDisposableStack()
   opened.defer(() => rm(folder, { recursive: true, force: true }))
   const socketPath = join(folder, 'nbd.sock')
   const pidPath = join(folder, 'pid')
-  const program = new QemuNbd([
-    '--socket', socketPath, '--pid-file', pidPath,
-    ...(image.access === 'read' ? ['--read-only', '--shared=8'] : ['--discard=unmap']),
-    // JSON leaves no room for a file name to be taken for an option or a protocol.
-    `json:${JSON.stringify({
-      driver: image.format, file: { driver: 'file', filename: resolvePath(image.path) } })}`,
-  ])
+  const program = new QemuNbd(['--socket', socketPath, '--pid-file', pidPath, ...args])
   opened.defer(() => program.stop(clock))
   using limit = deadline(clock, START_MS, 'starting qemu-nbd', signal)
   // The file is written when the socket listens; a connection to try would end the program.

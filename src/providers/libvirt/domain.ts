@@ -64,12 +64,22 @@ export async function readDomain(
   const name = childAt(xml, 'name')?.text
   if (xml.name !== 'domain' || name === undefined || name === '') throw nonsense()
   const id = xml.attributes.get('id')
+  const state = await isSaved(virsh, uuid, stats.state, signal)
+    ? { state: SHUTOFF, reason: SHUTOFF_SAVED } : stats.state
   const hasDisks = childAt(xml, 'devices', 'disk') !== undefined
   return {
-    uuid, name, xml, ...stats,
+    uuid, name, xml, state, sizes: stats.sizes,
     id: id !== undefined && /^\d{1,9}$/.test(id) ? Number(id) : undefined,
     isBusy: id !== undefined && hasDisks && !knowsDisks,
   }
+}
+
+/** libvirtd, started anew, has forgotten why a machine is off, but not that its memory is kept. */
+async function isSaved(
+  virsh: VirshCommands, uuid: string, { state }: Domain['state'], signal: AbortSignal,
+): Promise<boolean> {
+  if (state !== SHUTOFF) return false
+  return /^Managed save:\s*yes\s*$/m.test(await virsh.run(['dominfo', uuid], signal))
 }
 
 function readStats(

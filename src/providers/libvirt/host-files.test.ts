@@ -98,6 +98,6 @@ test('doctor is told what confines a machine and what keeps it from being captur
   assert.match(says(`<seclabel model='apparmor' type='dynamic'/>`).join(), /by AppArmor/)
   assert.match(says(`<seclabel model='selinux' type='none'/>`).join(), /by nothing/)
   assert.match(says('', { isRemote: true }).join(), /refused/)
-  assert.match(says('', { power: 'off' }).join(), /only machines that run/)
+  assert.match(says('', { power: 'off' }).join(), /read as they lie/)
   assert.match(says('', { foreignCheckpoints: 2 }).join(), /2 of other tools/)
 })

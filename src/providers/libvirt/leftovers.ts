@@ -1,6 +1,6 @@
 /** What a killed run left for a machine: its backup job, its scratch files. */
 
-import { readdir, unlink } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { deadline, systemClock, type Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
@@ -73,7 +73,7 @@ export async function removeLeftFiles(
       if (owner?.machine !== uuid.slice(0, 8) || owner.process === 'alive') continue
       const file = join(folder, name)
       try {
-        await unlink(file)
+        await rm(file, { recursive: true })
         removed.push(`file ${file}`)
       } catch (error) {
         problems.push(`file ${file}: ${error instanceof Error ? error.message : String(error)}`)

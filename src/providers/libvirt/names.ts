@@ -16,6 +16,8 @@ export interface JobNames {
   readonly socket: string
   /** The file name of a disk's scratch file: it tells whose it is, and by which process. */
   scratch(diskName: string): string
+  /** The name of the folder for the socket of the server of that number, of a machine at rest. */
+  folder(server: number): string
   /** The file name of what virsh is given to read, told the same way. */
   document(what: string): string
 }
@@ -28,6 +30,7 @@ export function jobNames(pointId: string, uuid: string): JobNames {
   return {
     prefix, run, socket: `${prefix}nbd.sock`,
     scratch: (diskName) => `${whose}${diskName.replaceAll(/[^\w-]/g, '_')}.qcow2`,
+    folder: (server) => `${whose}${server}.nbd`,
     document: (what) => `${whose}${what}.xml`,
   }
 }
@@ -42,7 +45,7 @@ export interface FileOwner {
 }
 
 const FILE = new RegExp(`^${OURS}([0-9a-f]{8})-([0-9a-f]{8})-([0-9a-f]{8})-` +
-  '(\\d{1,10})-(\\d{1,20})-[\\w-]+\\.(?:qcow2|xml)$')
+  '(\\d{1,10})-(\\d{1,20})-[\\w-]+\\.(?:qcow2|xml|nbd)$')
 
 /** Whose file has that name; undefined for one that is not ours. */
 export function ownerOf(fileName: string): FileOwner | undefined {

@@ -12,9 +12,9 @@ import { libvirtAgentAddress } from './agent-address.ts'
 import { discoverDisks } from './disks.ts'
 import { findDomain, listDomains, powerOf, readDomain, type Domain } from './domain.ts'
 import { readFirmwareState } from './firmware-state.ts'
-import { missingAgent } from './guest-agent.ts'
+import { missingAgent, openedPort } from './guest-agent.ts'
 import { describeDomain, domainDocuments, qemuMajor } from './inventory.ts'
-import type { LibvirtOptions } from './options.ts'
+import { isRemote, type LibvirtOptions } from './options.ts'
 import { LibvirtProvider } from './provider.ts'
 import { Virsh } from './virsh.ts'
 
@@ -111,6 +111,12 @@ class LibvirtPlatform implements Platform {
           advice: 'Give it a channel org.qemu.guest_agent.0, and qemu-guest-agent.' })
     }
     return openGuestAccess(this.#agentPath(uuid), this.#context.clock, signal)
+  }
+
+  async agentPort(name: string, signal: AbortSignal): Promise<string | undefined> {
+    if (isRemote(this.#options.uri)) return undefined
+    const uuid = await findDomain(this.#virsh, name, signal)
+    return openedPort(await readDomain(this.#virsh, uuid, signal))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -20,6 +20,7 @@ import { recoverHolds, releaseLeftHolds, type LeftHolds } from '../machine/left-
 import { ensureRunDir } from '../machine/run-dir.ts'
 import { checkScratchSpace, scratchSpaces } from '../machine/scratch-space.ts'
 import { libvirtAgentAddress } from './agent-address.ts'
+import { AtRestSet, isAtRest, restingDisks } from './at-rest.ts'
 import { backupXml, checkNotBusy, checkpointXml } from './backup-job.ts'
 import { discoverDisks, type LibvirtDisk } from './disks.ts'
 import { findDomain, powerOf, readDomain, readIdleDomain, type Domain } from './domain.ts'
@@ -65,12 +66,17 @@ export class LibvirtProvider implements Provider {
       this.#leftHolds(uuid), async () => {}, signal)
     await this.#endLeftJob(uuid, signal)
     const domain = await readIdleDomain(virsh, uuid, signal)
-    const { power, disks, leftOut, addresses, discovered } =
-      await this.#examine(domain, request.exclude)
-    if (power !== 'running' && power !== 'paused') throw notRunning(power)
+    const names = jobNames(request.pointId, uuid)
+    const now = await this.#examine(domain, request.exclude)
+    const { power, disks, leftOut, addresses } = now
+    if (isAtRest(power)) {
+      await this.#removeLeftFiles([], uuid)
+      const resting = chooseDisks(await restingDisks(now, signal), request.exclude)
+      return AtRestSet.prepare(
+        { ...resting, virsh, uuid, major, names, runDir, power, clock }, signal)
+    }
     await checkNotBusy(virsh, uuid, signal)
     const folder = await this.#socketFolder(domain)
-    const names = jobNames(request.pointId, uuid)
     throwIfAborted(signal)
 
     const { sockets } = this.#leftHolds(uuid)
@@ -98,6 +104,7 @@ export class LibvirtProvider implements Provider {
     const jobDisks = disks.map((disk, index) => ({
       disk, since: tracking?.sinceOf(disk.id),
       scratchFile: join(scratchFolders[index] ?? '/', names.scratch(disk.name)) }))
+    const discovered = diskNames(domain)
     const others = discovered.filter((name) => !disks.some((disk) => disk.name === name))
     await this.#writeXml(names, xmlFiles, backupXml(socketPath, jobDisks, others),
       tracking?.newName === undefined ? undefined : checkpointXml(tracking.newName,
@@ -135,7 +142,10 @@ export class LibvirtProvider implements Provider {
     const { machine, options: { uri }, virsh, context: { clock } } = this.#parts
     const uuid = await findDomain(virsh, machine, signal)
     const domain = await readIdleDomain(virsh, uuid, signal)
-    const { power, disks, leftOut, addresses } = await this.#examine(domain, exclude)
+    const now = await this.#examine(domain, exclude)
+    const { power, addresses } = now
+    const { disks, leftOut } = isAtRest(power) && !isRemote(uri)
+      ? chooseDisks(await restingDisks(now, signal), exclude) : now
     const folder = domain.id === undefined || isRemote(uri)
       ? undefined : await this.#socketFolder(domain)
     const remarks = remarksOn({
@@ -155,7 +165,6 @@ export class LibvirtProvider implements Provider {
     const { leftOut } = await readFirmwareState(domain, uri)
     return {
       power: powerOf(domain),
-      discovered: diskNames(domain),
       ...chooseDisks({ ...found, leftOut: [...found.leftOut, ...leftOut] }, exclude),
     }
   }
@@ -223,10 +232,9 @@ export class LibvirtProvider implements Provider {
 
 interface Examined extends DiscoveredDisks<LibvirtDisk> {
   readonly power: PowerState
-  /** libvirt's names of all disks, captured or not. */
-  readonly discovered: readonly string[]
 }
 
+/** libvirt's names of all disks, captured or not. */
 function diskNames({ xml }: Domain): readonly string[] {
   return childrenOf(childAt(xml, 'devices'), 'disk').flatMap((disk) =>
     childAt(disk, 'target')?.attributes.get('dev') ?? [])
@@ -246,11 +254,4 @@ function remote(): Fault {
   return new Fault('unsupported', 'machines of another host\'s libvirt are listed and diagnosed, ' +
     'and cannot be backed up from here yet', {
     advice: 'Run Stillpoint on the host that runs the machine.' })
-}
-
-function notRunning(power: PowerState): Fault {
-  return new Fault('machine-not-ready',
-    `the machine is ${power}, and libvirt captures only machines that run or are paused`, {
-      retry: 'later',
-      advice: 'Start it (virsh start, also with --paused), and run the backup again.' })
 }

@@ -25,8 +25,8 @@ export function remarksOn(facts: RemarkFacts): readonly SurveyRemark[] {
       advice: 'Run Stillpoint on the host that runs the machine.',
     }] : []),
     ...(power === 'off' || power === 'saved' ? [{
-      name: 'state', says: `it is ${power}: libvirt captures only machines that run or are paused`,
-      advice: 'Start it, also with virsh start --paused.',
+      name: 'state', says: `it is ${power}: its images are read as they lie, and a start of it ` +
+        'meanwhile ends the backup',
     }] : []),
     ...(domain.id === undefined ? [] : [{
       name: 'confined', says: confined.length === 0 ? 'by nothing' : `by ${confined.join(', ')}`,

@@ -11,8 +11,8 @@ export interface CapturedDiskOptions {
   /** The disk's id, which is its export's name. */
   readonly id: string
   readonly sizeBytes: number
-  /** Where its overlay lies, to tell a full scratch file from other losses. */
-  readonly scratchFolder: string
+  /** Where its overlay lies, to tell a full scratch file from other losses; if it has one. */
+  readonly scratchFolder: string | undefined
   /** The exported bitmap with what changed since the disk's base; undefined without a base. */
   readonly bitmap: string | undefined
   /** Why we gave the capture up ourselves, once we have. */
@@ -73,7 +73,7 @@ async function explain(error: unknown, options: CapturedDiskOptions): Promise<un
   const { id, scratchFolder } = options
   const givenUp = options.givenUp()
   if (givenUp !== undefined) return givenUp
-  if (await isFull(scratchFolder)) {
+  if (scratchFolder !== undefined && await isFull(scratchFolder)) {
     return new Fault('scratch-full',
       `the scratch space in ${printable(scratchFolder)} ran out before disk ${id} was read`, {
         cause: error, retry: 'later',

@@ -96,6 +96,11 @@ class QemuPlatform implements Platform {
     return openGuestAccess(path, this.#context.clock, signal)
   }
 
+  async agentPort(name: string): Promise<string | undefined> {
+    this.#check(name)
+    return this.#options.channel
+  }
+
   #check(name: string): void {
     if (name === this.#name) return
     throw new Fault('machine-not-found',

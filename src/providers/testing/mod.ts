@@ -25,3 +25,13 @@ export { listRecords, recordFileFor, type HoldSockets } from '../guardian/record
 export { RELEASE_TIMES } from '../guardian/release.ts'
 export { Guardian, type GuardianPorts } from '../guardian/guardian.ts'
 export { describeHostileDomain } from './hostile-domain.ts'
+export { SimulatedVss } from './vss/simulator.ts'
+export { vssTransportContract, type OpenVssBench, type VssBench } from './vss/transport-contract.ts'
+export type { ScriptedWriter, VssEvent, VssScenario } from './vss/scenario.ts'
+export {
+  DATA_VOLUME, NTDS_WRITER, ntdsWriter, sampleDocument, sampleHost, sampleVolumeOf, sampleWriter,
+  SQL_WRITER, sqlWriter, SYSTEM_VOLUME, SYSTEM_WRITER, systemWriter,
+} from './vss/sample-host.ts'
+export { ImpatientClock, sampleRequest, vssSessionContract } from './vss/session-contract.ts'
+export { parseBackupComponents, parseWriterMetadata } from '../vss/session/documents.ts'
+export { selectComponents } from '../vss/session/selection.ts'

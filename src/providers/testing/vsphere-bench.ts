@@ -113,13 +113,32 @@ export class VsphereBench implements AsyncDisposable {
 
   /** What vcsim keeps of the first disk of the machine of that name. */
   async diskOf(name: string): Promise<Buffer> {
-    const all = await allProperties(
-      this.client, this.client.services.rootFolder, 'VirtualMachine', ['name'], signal)
-    const found = all.find(({ values }) => values.get('name')?.text === name)
-    if (found === undefined) throw new Error(`there is no machine ${name}`)
-    const [disk] = (await readMachine(this.client, found.ref, signal)).disks
+    return readFile(await this.fileOfDisk(name))
+  }
+
+  /** Where it keeps it. */
+  async fileOfDisk(name: string): Promise<string> {
+    const ref: Moref = { type: 'VirtualMachine', id: await this.idOf(name) }
+    const [disk] = (await readMachine(this.client, ref, signal)).disks
     const file = disk?.backing.fileName.replace(/^\[.*\] /, '') ?? ''
-    return readFile(join(this.datastoreDir, file.replace(/\.vmdk$/, '-flat.vmdk')))
+    return join(this.datastoreDir, file.replace(/\.vmdk$/, '-flat.vmdk'))
+  }
+
+  /** vcsim's own id of the machine of that name. */
+  async idOf(name: string): Promise<string> {
+    const found = (await this.#machines()).find(({ values }) => values.get('name')?.text === name)
+    if (found === undefined) throw new Error(`there is no machine ${name}`)
+    return found.ref.id
+  }
+
+  /** Of all machines. */
+  async names(): Promise<readonly string[]> {
+    return (await this.#machines()).map(({ values }) => values.get('name')?.text ?? '')
+  }
+
+  #machines(): ReturnType<typeof allProperties> {
+    return allProperties(
+      this.client, this.client.services.rootFolder, 'VirtualMachine', ['name'], signal)
   }
 
   /** As vSphere would have it now. */

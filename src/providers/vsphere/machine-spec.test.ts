@@ -27,10 +27,11 @@ test('disks keep their order, each at the first controller of a bus that vSphere
 })
 
 test('a machine is described by what is allowed alone, and its texts are no XML', () => {
-  const spec = parsed(machineSpec('x</name><extraConfig/>', 'd&s', MACHINE))
+  const spec = parsed(machineSpec(
+    { name: 'x</name><extraConfig/>', notes: '<&>', datastore: 'd&s' }, MACHINE))
   assert.equal(textAt(spec, 'name'), 'x</name><extraConfig/>')
   assert.deepEqual([...new Set(spec.children.map(({ name }) => name))],
-    ['name', 'guestId', 'files', 'numCPUs', 'memoryMB', 'deviceChange', 'firmware'])
+    ['name', 'guestId', 'annotation', 'files', 'numCPUs', 'memoryMB', 'deviceChange', 'firmware'])
   assert.deepEqual([textAt(spec, 'numCPUs'), textAt(spec, 'memoryMB'), textAt(spec, 'firmware')],
     ['2', '1028', 'efi'])
   assert.equal(textAt(spec, 'files', 'vmPathName'), '[d&s]')

@@ -39,9 +39,16 @@ export function diskPlaces(disks: readonly MachineDisk[]): ReadonlyMap<string, D
   }))
 }
 
-/** The content of the `config` element. `datastore` is its name. */
+export interface NewMachine {
+  readonly name: string
+  readonly notes: string
+  /** Its name. */
+  readonly datastore: string
+}
+
+/** The content of the `config` element. */
 export function machineSpec(
-  name: string, datastore: string, machine: MachineDescription): string {
+  { name, notes, datastore }: NewMachine, machine: MachineDescription): string {
   const places = diskPlaces(machine.disks)
   const buses = new Set([...places.values()].map(({ bus }) => bus))
   const devices = [
@@ -59,6 +66,7 @@ export function machineSpec(
     }),
   ]
   return textElement('name', name) + textElement('guestId', 'otherGuest64') +
+    textElement('annotation', notes) +
     `<files>${textElement('vmPathName', `[${datastore}]`)}</files>` +
     textElement('numCPUs', machine.cpuCount) +
     textElement('memoryMB', Math.max(4, Math.ceil(machine.memoryBytes / 2 ** 22) * 4)) +

@@ -2,6 +2,7 @@
 
 import { canonicalJson } from '../../base/canonical-json.ts'
 import { Fault } from '../../base/fault.ts'
+import type { RandomBytes } from '../../base/random.ts'
 import { printable } from '../../base/text.ts'
 import type {
   MachineDescription, MachineInMaking, MachineSummary, Platform,
@@ -11,7 +12,7 @@ import type { ProviderContext } from '../machine/context.ts'
 import {
   MACHINE_PATHS, parseMachine, parseSummary, SUMMARY_PATHS, type VimMachine,
 } from './machine.ts'
-import { makeMachine, unfinished } from './machine-in-making.ts'
+import { makeMachine } from './machine-in-making.ts'
 import { defaultStateDir, readPassword, type VsphereOptions } from './options.ts'
 import type { PlaceNames } from './place.ts'
 import { VsphereProvider } from './provider.ts'
@@ -25,13 +26,13 @@ import type { Moref } from './vim/soap.ts'
  * a certificate that is not trusted), `platform-protocol`, `timed-out`, `io-error`, `usage`.
  */
 export async function openVspherePlatform(
-  options: VsphereOptions, { clock, log }: ProviderContext, signal: AbortSignal,
+  options: VsphereOptions, { clock, log, random }: ProviderContext, signal: AbortSignal,
 ): Promise<Platform> {
   const account = { user: options.user, password: await readPassword(options.passwordFile) }
   await using stack = new AsyncDisposableStack()
   const http = stack.use(new HttpsClient(new URL(options.url), options.fingerprint))
   const client = stack.use(await VimClient.connect({ http, account, clock, log }, signal))
-  return new VspherePlatform(client, options, stack.move())
+  return new VspherePlatform(client, options, random, stack.move())
 }
 
 class VspherePlatform implements Platform {
@@ -39,9 +40,13 @@ class VspherePlatform implements Platform {
   readonly #client: VimClient
   readonly #stateDir: string
   readonly #places: PlaceNames
+  readonly #random: RandomBytes
   readonly #resources: AsyncDisposableStack
 
-  constructor(client: VimClient, options: VsphereOptions, resources: AsyncDisposableStack) {
+  constructor(
+    client: VimClient, options: VsphereOptions, random: RandomBytes,
+    resources: AsyncDisposableStack) {
+    this.#random = random
     this.#client = client
     this.#stateDir = options.stateDir ?? defaultStateDir(process.getuid?.() ?? 0)
     this.#places = options
@@ -68,16 +73,10 @@ class VspherePlatform implements Platform {
   }
 
   async makeMachine(
-    name: string, description: MachineDescription, signal: AbortSignal): Promise<MachineInMaking> {
-    const all = await this.#all(['name'], signal)
-    const taken = all.find(({ values }) =>
-      [name, unfinished(name)].includes(values.get('name')?.text ?? ''))
-    if (taken !== undefined) {
-      throw new Fault('already-exists',
-        `there is a machine ${printable(taken.values.get('name')?.text ?? '', 100)} already`, {
-          advice: 'Choose another name, or delete that machine in vSphere first.' })
-    }
-    return makeMachine(this.#client, this.#places, name, description, signal)
+    name: string, description: MachineDescription, replace: boolean, signal: AbortSignal,
+  ): Promise<MachineInMaking> {
+    return makeMachine(this.#client, this.#places,
+      { name, description, replace, random: this.#random }, signal)
   }
 
   provider(name: string): Provider {

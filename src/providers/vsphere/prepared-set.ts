@@ -4,7 +4,7 @@ import { deadline, throwIfAborted } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
 import type {
-  CommittedSet, DiskLeftOut, PlatformHeldSet, PlatformQuiesce, PowerState, QuiesceLevel, SetDisk,
+  DiskLeftOut, PlatformHeldSet, PowerState, QuiescedSet, QuiesceLevel, QuiesceWish, SetDisk,
   SetTracking,
 } from '../../consistency/mod.ts'
 import { clip, type BlockSource, type Range } from '../../disk/mod.ts'
@@ -70,12 +70,11 @@ export class VsphereSet implements PlatformHeldSet {
     if (parts.tracking !== undefined) this.tracking = parts.tracking
   }
 
-  async commitQuiesced(
-    signal: AbortSignal): Promise<CommittedSet & { readonly quiesce: PlatformQuiesce }> {
+  async commitQuiesced(wish: QuiesceWish, signal: AbortSignal): Promise<QuiescedSet> {
     throwIfAborted(signal)
     const { client, machine } = this.#parts
-    const asked = this.#quiescing()
-    const { snapshot, failure } = await this.#take(asked, signal)
+    const asked = wish === 'never' ? 'none' : this.#quiescing()
+    const { snapshot, failure } = await this.#take(asked, wish, signal)
     const files = await this.#filesOf(snapshot, signal)
     const { changes, lostBases } = await this.#parts.tracking?.take(snapshot, files, signal) ??
       { changes: new Map<string, readonly Range[]>(), lostBases: new Map<string, never>() }
@@ -100,8 +99,11 @@ export class VsphereSet implements PlatformHeldSet {
     return isWindows(machine) ? 'windows' : 'linux'
   }
 
-  /** A snapshot that could not be quiesced is tried once more without, and that is recorded. */
-  async #take(asked: Quiescing, signal: AbortSignal): Promise<{
+  /**
+   * A snapshot that could not be quiesced is tried once more without, where that is wished; that it
+   * was is recorded.
+   */
+  async #take(asked: Quiescing, wish: QuiesceWish, signal: AbortSignal): Promise<{
     readonly snapshot: Moref; readonly failure: string | undefined }> {
     const { client } = this.#parts
     this.#mayExist = true
@@ -109,7 +111,7 @@ export class VsphereSet implements PlatformHeldSet {
       return { snapshot: await this.#make(asked, signal), failure: undefined }
     } catch (error) {
       throwIfAborted(signal)
-      if (asked === 'none' || !isFault(error, 'freeze-failed')) throw error
+      if (asked === 'none' || wish === 'or-fail' || !isFault(error, 'freeze-failed')) throw error
       const why = error.cause instanceof Error ? error.cause.message : error.message
       client.log.warn('vsphere-quiesce-failed', { reason: printable(why, 400) })
       await this.#removeAll(signal)

@@ -188,11 +188,33 @@ suite('the provider on vcsim', { skip }, () => {
     await bench.stage({ 'guest.toolsRunningStatus': 'guestToolsRunning' })
     await withSet(bench, async (set) => {
       assert.ok(set.heldBy === 'platform')
-      const { quiesce } = await set.commitQuiesced(signal)
+      const { quiesce } = await set.commitQuiesced('if-possible', signal)
       assert.equal(quiesce.claimed, 'none')
       assert.match(quiesce.documents[0]?.text ?? '', /script failed \(ApplicationQuiesceFault\)/)
     })
     assert.deepEqual([tries, await namesLeft(bench)], [2, []])
+  })
+
+  test('[front of ours] what must be quiesced has no second try', async () => {
+    let tries = 0
+    await using bench = await started(({ method }, response) => {
+      if (method !== 'CreateSnapshotEx_Task') return false
+      tries++
+      response.writeHead(500).end(soapFaultAnswer('FilesystemQuiesceFault', 'too long'))
+      return true
+    })
+    await bench.stage({ 'guest.toolsRunningStatus': 'guestToolsRunning' })
+    await withSet(bench, async (set) => {
+      assert.ok(set.heldBy === 'platform')
+      await assert.rejects(set.commitQuiesced('or-fail', signal), { code: 'freeze-failed' })
+    })
+    assert.deepEqual([tries, await namesLeft(bench)], [1, []])
+    // One that is wanted by no one is not asked for.
+    await withSet(bench, async (set) => {
+      assert.ok(set.heldBy === 'platform')
+      await assert.rejects(set.commitQuiesced('never', signal), { code: 'freeze-failed' })
+    })
+    assert.doesNotMatch(bench.front?.calls.at(-1)?.body ?? '', /quiesceSpec/)
   })
 
   test('[front of ours] the newer method is asked for copies, with no lesser context', async () => {

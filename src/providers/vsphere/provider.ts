@@ -66,7 +66,7 @@ export class VsphereProvider implements Provider {
     const tracking = wanted === undefined ? undefined : await VsphereTracking.begin({
       client, machine, disks, pointId, request: wanted, stateDir: this.#stateDir })
     const set = new VsphereSet({ client, machine, disks, leftOut, reader, pointId, tracking })
-    if (tracking === undefined || !mayBeginTracking(machine)) return set
+    if (tracking === undefined || request.isAudit || !mayBeginTracking(machine)) return set
     try {
       await set.beginTracking(signal)
       return set

@@ -80,6 +80,16 @@ export function markActive(pointId: string): Disposable {
   return { [Symbol.dispose]: () => { active.delete(pointId) } }
 }
 
+/** Of who is named at the end of a description: this process lives too. */
+export function ownerStanding(
+  description: string, us: SnapshotOwner, startOfProcess = processStart,
+): 'unowned' | 'of-another-host' | 'dead' | 'lives' {
+  const [, host, boot, pid, start] = OWNER.exec(description) ?? []
+  if (host === undefined) return 'unowned'
+  if (host !== us.host) return 'of-another-host'
+  return boot === us.boot && startOfProcess(Number(pid)) === start ? 'lives' : 'dead'
+}
+
 export type Standing = 'foreign' | 'orphan' | 'in-use' | 'of-another-host'
 
 /** Whether a snapshot is one of ours, and whether its run still lives. */
@@ -87,13 +97,12 @@ export function standingOf(
   { name, description }: Pick<VimSnapshot, 'name' | 'description'>, us: SnapshotOwner,
   { startOfProcess = processStart, isActive = (pointId: string) => active.has(pointId) } = {},
 ): Standing {
-  const [, host, boot, pid, start] = OWNER.exec(description) ?? []
   const [, pointId] = NAME.exec(name) ?? []
-  if (pointId === undefined || host === undefined) return 'foreign'
-  if (host !== us.host) return 'of-another-host'
-  const lives = boot === us.boot && startOfProcess(Number(pid)) === start
-  const isOurs = Number(pid) === us.pid
-  return lives && (!isOurs || isActive(pointId)) ? 'in-use' : 'orphan'
+  const owner = ownerStanding(description, us, startOfProcess)
+  if (pointId === undefined || owner === 'unowned') return 'foreign'
+  if (owner === 'of-another-host') return owner
+  const isOurs = Number(OWNER.exec(description)?.[3]) === us.pid
+  return owner === 'lives' && (!isOurs || isActive(pointId)) ? 'in-use' : 'orphan'
 }
 
 export type Quiescing = 'windows' | 'linux' | 'none'

@@ -52,8 +52,8 @@ class TroubledSet {
         commit: async (signal) => this.#committed(await set.commit(signal)) }
     }
     const { expected } = set
-    return { ...common, heldBy: 'platform', expected, commitQuiesced: async (signal) => {
-      const committed = await set.commitQuiesced(signal)
+    return { ...common, heldBy: 'platform', expected, commitQuiesced: async (wish, signal) => {
+      const committed = await set.commitQuiesced(wish, signal)
       return { ...this.#committed(committed), quiesce: committed.quiesce }
     } }
   }

@@ -12,18 +12,24 @@ import { silentLog } from '../../../src/base/log.ts'
 import { systemRandom as random } from '../../../src/base/random.ts'
 import { runProgram } from '../../../src/base/program.ts'
 import { findPoint, NO_PINS, readRestorePoints, type Platform } from '../../../src/catalog/mod.ts'
+import { connectHookHost } from '../../../src/channel/mod.ts'
 import { testSigner } from '../../../src/consistency/testing/mod.ts'
 import type { LibvirtOptions } from '../../../src/providers/mod.ts'
 import { restoreDisks, type RestoredMachine } from '../../../src/recovery/mod.ts'
 import { afterCommit, withRepository } from '../rig.ts'
-import type { Shared } from './contract.ts'
+import type { Libvirt } from './rig.ts'
 
 export const DISKS = ['vda', 'vdb'] as const
 
-export interface DomainBackup extends Shared {
+export interface DomainBackup {
+  readonly libvirt: Libvirt
+  /** Of any of its machines. */
+  readonly guest: { readonly name: string }
   readonly repositoryPath: string
   readonly options?: Partial<LibvirtOptions>
   readonly exclude?: readonly string[]
+  /** The applications are asked through qemu-ga and its freeze hooks; else not at all. */
+  readonly byHooks?: boolean
   readonly wrap?: (platform: Platform) => Platform
 }
 
@@ -34,7 +40,10 @@ export function backupDomain(t: TestContext, wishes: DomainBackup): Promise<Back
     return await runBackup({
       repository, platform: wishes.wrap?.(platform) ?? platform, machine: guest.name,
       settings: { require: undefined, onWeaker: undefined }, full: false,
-      exclude: wishes.exclude ?? [], openApplications: async () => ({ missing: 'no channel' }),
+      exclude: wishes.exclude ?? [],
+      openApplications: async (signal, inside) => wishes.byHooks === true && inside !== undefined
+        ? connectHookHost({ ...inside, tool: 'qemu-ga', clock }, signal)
+        : { missing: 'no channel' },
       declaredNoApplications: false,
       limits: { freezeMs: 20_000, holdMs: 10_000, thawMs: 20_000 },
       write: {}, programVersion: 'test', signer: testSigner(), pins: NO_PINS,
@@ -62,7 +71,7 @@ export async function backupBesideCopy(
 }
 
 async function copyOf(
-  { libvirt, guest }: Shared, disk: string, signal: AbortSignal): Promise<string> {
+  { libvirt, guest }: DomainBackup, disk: string, signal: AbortSignal): Promise<string> {
   const list = await libvirt.virsh('domblklist', guest.name)
   const source = new RegExp(`^\\s*${disk}\\s+(\\S+)`, 'm').exec(list)?.[1] ?? ''
   const raw = join(libvirt.folder, `${disk}.copy`)
@@ -93,7 +102,7 @@ export async function digestsOf({ disks }: RestoredMachine): Promise<readonly st
   return digests
 }
 
-async function digestOf(path: string): Promise<string> {
+export async function digestOf(path: string): Promise<string> {
   const hash = createHash('sha256')
   await pipeline(createReadStream(path), hash)
   return hash.digest('hex')

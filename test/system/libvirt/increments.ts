@@ -74,7 +74,8 @@ export function libvirtIncrements(start: () => Promise<Shared>): void {
 type Context = Parameters<typeof backupBesideCopy>[0]
 
 /** Takes an increment since `base` and holds it against a copy; its point. */
-async function compared(t: Context, wishes: DomainBackup, base: string): Promise<string> {
+async function compared(
+  t: Context, wishes: DomainBackup & Shared, base: string): Promise<string> {
   await moreRows(wishes.guest)
   const { summary, copies } = await backupBesideCopy(t, wishes)
   assert.deepEqual(basesOf(summary), DISKS.map((id) => `${id} ${base}`))

@@ -10,14 +10,14 @@ import { systemClock as clock } from '../../../src/base/clock.ts'
 import { newRepository, PASSWORD, withRepository } from '../rig.ts'
 import type { Shared } from './contract.ts'
 import { arm, heard, makeRelay, type HeardLine, type VirshStep } from './relay-virsh.ts'
-import { leftOvers, moreRows, trackedPoints } from './rig.ts'
+import { leftOvers, moreRows, trackedPoints, type Libvirt } from './rig.ts'
 
 const LIMITS = { timeout: 600_000 }
 const PROGRAM = fileURLToPath(new URL('../../../bin/stillpoint', import.meta.url))
 /** DESIGN §10: from the later of the kill and the agent's answer to the thaw's being issued. */
 const PROMISED_MS = 2_000
 
-interface Step extends Partial<VirshStep> {
+export interface Step extends Partial<VirshStep> {
   readonly name: string
   /** Killed by the test when the program has printed this. */
   readonly printed?: string
@@ -41,12 +41,15 @@ const STEPS: readonly Step[] = [
 
 export const KILLS = STEPS.map(({ name }) => name)
 
-interface Scene extends Shared {
+/** A machine, and the program to back it up with. */
+export interface Scene {
+  readonly libvirt: Libvirt
+  readonly guest: { readonly name: string }
   readonly folder: string
   readonly repositoryPath: string
 }
 
-interface Ended {
+export interface Ended {
   readonly code: number | null
   readonly output: string
 }
@@ -55,8 +58,8 @@ interface Ended {
 export function libvirtKilled(start: () => Promise<Shared>, kills: readonly string[]): void {
   suite('killed at any step', () => {
     test('a run leaves a guest that works, and the next one nothing else', LIMITS, async (t) => {
-      const scene = await makeScene(t, await start())
-      const { libvirt, guest } = scene
+      const { libvirt, guest } = await start()
+      const scene = await makeScene(t, { libvirt, guest }, 'relay')
       const repositoryId = await withRepository(scene.repositoryPath, t, async ({ id }) => id)
       const first = await run(t, scene)
       assert.equal(first.code, 0, first.output)
@@ -109,9 +112,11 @@ function checkThaw(t: TestContext, step: Step, lines: readonly HeardLine[]): voi
   assert.ok(!isLate, `the thaw was issued only after ${issuedMs} ms`)
 }
 
-async function makeScene(t: TestContext, shared: Shared): Promise<Scene> {
+/** `name` is that of a folder to be made. */
+export async function makeScene(
+  t: TestContext, shared: Pick<Scene, 'libvirt' | 'guest'>, name: string): Promise<Scene> {
   const { libvirt, guest } = shared
-  const folder = join(libvirt.folder, 'relay')
+  const folder = join(libvirt.folder, name)
   await mkdir(folder)
   await makeRelay(folder)
   await writeFile(join(folder, 'stillpoint.yaml'), `
@@ -128,7 +133,7 @@ machines:
 }
 
 /** Runs the program, and kills somebody at the step, if one is given. */
-async function run(t: TestContext, scene: Scene, step?: Step): Promise<Ended> {
+export async function run(t: TestContext, scene: Scene, step?: Step): Promise<Ended> {
   const { folder, guest, repositoryPath } = scene
   const { where, text, whom } = step ?? {}
   await arm(folder, where === undefined || text === undefined || whom === undefined

@@ -14,7 +14,7 @@ import { systemRandom as random } from '../../../src/base/random.ts'
 import { runProgram } from '../../../src/base/program.ts'
 import type { Platform } from '../../../src/catalog/mod.ts'
 import {
-  joinGuest, makeGuestDomain, type GuestDomain, type GuestSettings, type Witness,
+  joinGuest, makeGuestDomain, type GuestDomain, type GuestKind, type GuestSettings, type Witness,
 } from '../../../src/demo/mod.ts'
 import { openLibvirtPlatform, type LibvirtOptions } from '../../../src/providers/mod.ts'
 
@@ -118,15 +118,16 @@ export interface LibvirtGuest extends Disposable {
   readonly witness: Witness
 }
 
-/** Defines and starts a tiny guest, and waits until it works. */
+/** Defines and starts a guest, and waits until it works. A full one is too large for most tests. */
 export async function startDomain(
-  libvirt: Libvirt, name: string, settings: GuestSettings = {}, devices = '',
+  libvirt: Libvirt, name: string, settings: GuestSettings = {}, kind: GuestKind = 'tiny',
 ): Promise<LibvirtGuest> {
   const uuid = `${Buffer.from(random(4)).toString('hex')}-2222-4333-8444-555555555555`
   const folder = join(libvirt.folder, name)
   await mkdir(folder)
   const disks = ['disk0', 'disk1'].map((id) => ({ id, sizeBytes: DISK_BYTES }))
-  const domain = await makeGuestDomain({ name, uuid, folder, devices, disks }, signal)
+  const domain = await makeGuestDomain(
+    { name, uuid, folder, kind, ...kind === 'tiny' ? { disks } : {} }, signal)
   const xml = join(folder, 'domain.xml')
   await writeFile(xml, domain.xml)
   await libvirt.virsh('define', xml)

@@ -24,6 +24,8 @@ export interface VssScenario {
   readonly writers: readonly ScriptedWriter[]
   /** Steps that end with an HRESULT of their own, whatever the writers do. */
   readonly failures?: readonly StepFailure[]
+  /** Methods that never come back; only the signal ends them. */
+  readonly hangs?: readonly string[]
 }
 
 export interface StepFailure {

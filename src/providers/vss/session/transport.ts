@@ -78,8 +78,14 @@ export interface VssBackup extends AsyncDisposable {
   /** GatherWriterMetadata, and of each writer GetWriterMetadata: those that answered Identify. */
   gatherWriterMetadata(signal: AbortSignal): Promise<readonly GatheredWriter[]>
 
-  /** AddComponent, before `prepareForBackup`. */
+  /** AddComponent, before `prepareForBackup`. Not called where documents come late. */
   addComponent(component: ComponentReference, signal: AbortSignal): Promise<void>
+
+  /**
+   * There where documents come behind the instant only: the set is not to be made unless this
+   * writer is in it with what lies on the volumes. Before `prepareForBackup`.
+   */
+  requireWriter?(writerId: string, signal: AbortSignal): Promise<void>
 
   /** StartSnapshotSet; the id of the set. */
   startSnapshotSet(signal: AbortSignal): Promise<string>
@@ -133,8 +139,8 @@ export interface GatheredWriter {
   readonly name: string
   /**
    * The writer metadata document, verbatim. Undefined where the transport gets it behind the
-   * instant only (diskshadow): nothing can be chosen from it, so the tool adds every component
-   * that lies on the volumes, and `addComponent` means that it must be among them.
+   * instant only (diskshadow): nothing can be chosen from it, and the tool adds every component
+   * that lies on the volumes.
    */
   readonly document: string | undefined
 }

@@ -1,0 +1,152 @@
+/**
+ * A machine that does not run: libvirt begins a backup job of running machines alone, so the images
+ * are read as they lie. No lock is held, so that the machine can be started at any moment; whether
+ * that was done, or anybody else wrote to an image, is seen behind the last read.
+ */
+
+import { join } from 'node:path'
+import type { Clock } from '../../base/clock.ts'
+import { Fault, isFault } from '../../base/fault.ts'
+import type {
+  CommittedSet, DiskLeftOut, FreezerMissing, PowerState, RequestorHeldSet, SetDisk,
+} from '../../consistency/mod.ts'
+import { serveChain, type BlockSource } from '../../disk/mod.ts'
+import { openCapturedDisk } from '../machine/captured-disk.ts'
+import type { DiscoveredDisks } from '../machine/choose-disks.ts'
+import { hotChanges } from '../machine/hot-changes.ts'
+import { checkUnused, readChain, stampOf, type RestingImage } from '../machine/image-chain.ts'
+import { discoverDisks, type LibvirtDisk } from './disks.ts'
+import { powerOf, readDomain } from './domain.ts'
+import type { JobNames } from './names.ts'
+import type { Virsh } from './virsh.ts'
+
+export interface RestingDisk extends LibvirtDisk {
+  readonly image: RestingImage
+}
+
+export function isAtRest(power: PowerState): power is 'off' | 'saved' {
+  return power === 'off' || power === 'saved'
+}
+
+/** Leaves out what can be captured only while the machine runs. Faults: as `readChain`. */
+export async function restingDisks(
+  found: DiscoveredDisks<LibvirtDisk>, signal: AbortSignal): Promise<DiscoveredDisks<RestingDisk>> {
+  const disks: RestingDisk[] = []
+  const leftOut: DiskLeftOut[] = [...found.leftOut]
+  for (const disk of found.disks) {
+    const image = disk.file === undefined
+      ? { why: 'it is no file, and who writes to it cannot be told while the machine does not run' }
+      : await readChain(disk.file, disk.format, signal)
+    if ('why' in image) leftOut.push({ id: disk.id, reason: 'unsupported', detail: image.why })
+    else disks.push({ ...disk, sizeBytes: image.sizeBytes, image })
+  }
+  return { ...found, disks, leftOut }
+}
+
+export interface AtRestParts {
+  readonly virsh: Virsh
+  readonly uuid: string
+  readonly major: number
+  readonly names: JobNames
+  readonly runDir: string
+  readonly disks: readonly RestingDisk[]
+  readonly leftOut: readonly DiskLeftOut[]
+  readonly power: 'off' | 'saved'
+  readonly clock: Clock
+}
+
+export class AtRestSet implements RequestorHeldSet {
+  readonly heldBy = 'requestor'
+  readonly disks: readonly SetDisk[]
+  readonly leftOut: readonly DiskLeftOut[]
+  readonly power: PowerState
+  readonly freezer: FreezerMissing = {
+    missing: 'agent-silent', detail: 'the machine does not run, so nothing is frozen' }
+  readonly #parts: AtRestParts
+  readonly #stamps: readonly string[]
+  readonly #opened = new AsyncDisposableStack()
+  #servers = 0
+  #disposed: Promise<void> | undefined
+
+  private constructor(parts: AtRestParts, stamps: readonly string[]) {
+    this.#parts = parts
+    this.#stamps = stamps
+    this.disks = parts.disks.map(({ id, sizeBytes }) => ({ id, sizeBytes }))
+    this.leftOut = parts.leftOut
+    this.power = parts.power
+  }
+
+  /** Faults: `machine-busy` if anybody has an image open for writing. */
+  static async prepare(parts: AtRestParts, signal: AbortSignal): Promise<AtRestSet> {
+    const stamps: string[] = []
+    for (const { image } of parts.disks) {
+      stamps.push(await stampOf(image))
+      await checkUnused(image, signal)
+    }
+    return new AtRestSet(parts, stamps)
+  }
+
+  commit(): Promise<CommittedSet> {
+    return Promise.resolve({
+      method: 'at-rest',
+      oneInstant: true,
+      open: (diskId, signal) => this.#open(diskId, signal),
+      stillIntact: (signal) => this.#stillIntact(signal),
+    })
+  }
+
+  async #open(diskId: string, signal: AbortSignal): Promise<BlockSource> {
+    const { disks, names, runDir, clock } = this.#parts
+    const disk = disks.find(({ id }) => id === diskId)
+    if (disk === undefined) throw new Fault('not-found', `no disk ${diskId} in the captured set`)
+    await using opened = new AsyncDisposableStack()
+    const folder = join(runDir, names.folder(this.#servers++))
+    const server = opened.use(await serveChain(
+      { chain: disk.image.chain, exportName: disk.id, folder }, clock, signal))
+    const source = opened.use(await openCapturedDisk({
+      socketPath: server.socketPath, id: disk.id, sizeBytes: disk.sizeBytes,
+      scratchFolder: undefined, bitmap: undefined, givenUp: () => undefined }, clock, signal))
+    const held = this.#opened.use(opened.move())
+    return { ...source, [Symbol.asyncDispose]: () => held.disposeAsync() }
+  }
+
+  /** Who writes now is told by locks, who did by the files, and who will by libvirt. */
+  async #stillIntact(
+    signal: AbortSignal): Promise<{ readonly intact: true } | { readonly broken: string }> {
+    const { disks, power } = this.#parts
+    try {
+      for (const [index, { id, image }] of disks.entries()) {
+        await checkUnused(image, signal)
+        if (await stampOf(image) !== this.#stamps[index]) {
+          return { broken: `disk ${id} was written to while it was read` }
+        }
+      }
+      return await this.powerNow(signal) === power
+        ? { intact: true } : { broken: 'the machine was started while it was read' }
+    } catch (error) {
+      if (signal.aborted) throw error
+      return { broken: error instanceof Error ? error.message : String(error) }
+    }
+  }
+
+  async recheck(signal: AbortSignal): Promise<readonly DiskLeftOut[]> {
+    const { virsh, uuid, major, disks, leftOut } = this.#parts
+    return hotChanges({ disks, leftOut },
+      discoverDisks(await readDomain(virsh, uuid, signal), major))
+  }
+
+  async powerNow(signal: AbortSignal): Promise<PowerState | undefined> {
+    const { virsh, uuid } = this.#parts
+    try {
+      return powerOf(await readDomain(virsh, uuid, signal))
+    } catch (error) {
+      if (isFault(error, 'machine-not-ready')) return undefined
+      throw error
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed ??= this.#opened.disposeAsync()
+    return this.#disposed
+  }
+}
