@@ -37,7 +37,7 @@ const power = z.enum(['running', 'paused', 'saved', 'off'])
 const noHold = z.strictObject({
   by: z.literal('nobody'),
   reason: z.enum([
-    'no-agent-configured', 'agent-silent', 'agent-disabled', 'agent-busy',
+    'no-agent-configured', 'agent-silent', 'agent-disabled', 'agent-busy', 'would-truncate-logs',
     'powered-off', 'paused', 'saved', 'declined',
   ]),
   detail: text,

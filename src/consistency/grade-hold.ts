@@ -92,6 +92,7 @@ const NOT_HELD: Readonly<Record<NoHoldReason, ReasonCode>> = {
   'agent-silent': 'agent-silent',
   'agent-disabled': 'agent-disabled',
   'agent-busy': 'agent-busy',
+  'would-truncate-logs': 'freeze-would-truncate-logs',
   'powered-off': 'powered-off',
   'paused': 'paused',
   'saved': 'saved',

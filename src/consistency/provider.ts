@@ -148,7 +148,9 @@ export type QuiescedSet = CommittedSet & { readonly quiesce: PlatformQuiesce }
 
 export interface FreezerMissing {
   /** Why no freeze can be tried: shown to the operator as the reason for the grade. */
-  readonly missing: 'no-agent-configured' | 'agent-silent' | 'agent-disabled' | 'agent-busy'
+  readonly missing:
+    | 'no-agent-configured' | 'agent-silent' | 'agent-disabled' | 'agent-busy'
+    | 'would-truncate-logs' // a freeze would be a backup of VSS that is not of the type COPY
   readonly detail: string
 }
 

@@ -44,6 +44,9 @@ export const REASONS = {
     'Allow the freeze commands in the configuration of the agent.'),
   'agent-busy': means('crash', 'Somebody else holds the connection to the guest agent: {}.',
     'End the other user of the agent, or back up at another time.'),
+  'freeze-would-truncate-logs': means('crash', 'The guest was not asked to hold still, since its ' +
+    'applications could then truncate their logs: {}.',
+    'Run that command in the guest, or accept it for this machine: acceptLogTruncation: true.'),
   'freeze-declined': means('crash', 'The operator asked for no freeze.', 'Allow the freeze.'),
   'paused': means('crash', 'The machine was paused, so its guest could not be asked to freeze.',
     'Back it up while it runs or while it is shut down.'),

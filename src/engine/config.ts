@@ -121,6 +121,7 @@ const machineSchema = z.strictObject({
   exclude: z.array(diskId).max(256).optional(),
   applications: z.literal('none', 'can only be none, for a machine without any').optional(),
   limits: limitsSchema.optional(),
+  acceptLogTruncation: z.boolean().optional(),
 })
 
 const configSchema = z.strictObject({
@@ -154,6 +155,8 @@ export interface MachineConfig {
   readonly onWeaker?: 'keep' | 'fail' | undefined
   readonly exclude: readonly string[]
   readonly applications?: 'none' | undefined
+  /** Of a Windows on QEMU: applications may truncate their logs after a backup of ours. */
+  readonly acceptLogTruncation?: boolean | undefined
   readonly limits: FreezeLimits
 }
 

@@ -152,7 +152,8 @@ function placeOf(
     const { type, ...options } = platform
     return {
       platformName: key, machineName: machine, settings,
-      target: { type, options: { uri: options.uri, ...withoutUndefined(options) } },
+      target: { type, options: {
+        uri: options.uri, ...withoutUndefined(options), ...acceptance(settings) } },
     }
   }
   if (platform.type === 'vsphere') {
@@ -167,10 +168,17 @@ function placeOf(
   const { type, qmp, ...paths } = platform
   return {
     platformName: key,
-    target: { type, options: { qmp, name: machineName, ...withoutUndefined(paths) } },
+    target: { type, options: {
+      qmp, name: machineName, ...withoutUndefined(paths),
+      ...acceptance(config.machines.get(machineName)) } },
     machineName,
     settings: config.machines.get(machineName),
   }
+}
+
+function acceptance(
+  settings: MachineConfig | undefined): { readonly acceptLogTruncation?: boolean } {
+  return withoutUndefined({ acceptLogTruncation: settings?.acceptLogTruncation })
 }
 
 /** `platform/name`, or a platform whose machine has no entry of its own. */

@@ -126,7 +126,7 @@ async function holdWith(meddle: Meddle): Promise<HoldOutcome> {
     settings: { times: { connectMs: 200, patienceMs: 1_000, pauseMs: 5 } } })
   await outcomeOf(() => guard.open(1_500), CODES, 'open')
   const freezer = new GuardedFreezer(
-    { guard, clock: systemClock, agentVersion: '7', diskIdsOf: () => ['vda'] })
+    { guard, clock: systemClock, agent: 'qemu-ga 7', diskIdsOf: () => ['vda'] })
   const provider = new FakeProvider({ clock: systemClock,
     disks: new Map([['vda', new Uint8Array(4096)]]), heldBy: { kind: 'requestor', freezer } })
   await using set = await provider.prepare({ pointId: 'p', exclude: [] }, signal)

@@ -12,7 +12,8 @@ import type { GuestCommand } from './protocol.ts'
 export interface FreezerOptions {
   readonly guard: Guard
   readonly clock: Clock
-  readonly agentVersion: string
+  /** What it says it is, and how it will freeze. */
+  readonly agent: string
   /** The SetDisk ids at the addresses; one that cannot be told is left out. */
   readonly diskIdsOf: (addresses: readonly AgentDiskAddress[]) => readonly string[]
 }
@@ -24,7 +25,7 @@ export class GuardedFreezer implements FileSystemFreezer {
   readonly #options: FreezerOptions
 
   constructor(options: FreezerOptions) {
-    this.agent = `qemu-ga ${options.agentVersion}`
+    this.agent = options.agent
     this.#options = options
     const { guard, clock } = options
     this.programs = new QemuPrograms((command, args, signal) =>

@@ -198,5 +198,5 @@ test('a guardian is in a session of its own', async () => {
 
 function freezerOn(guard: Guard): GuardedFreezer {
   return new GuardedFreezer(
-    { guard, clock: systemClock, agentVersion: '7.2.22', diskIdsOf: () => [] })
+    { guard, clock: systemClock, agent: 'qemu-ga 7.2.22', diskIdsOf: () => [] })
 }

@@ -17,6 +17,8 @@ export interface LibvirtOptions extends LibvirtTarget {
   readonly runDir?: string
   /** Free scratch space to begin with; default a share of the disks' size. */
   readonly leastScratchBytes?: number
+  /** Of a Windows: its applications may truncate their logs after a freeze. Default no. */
+  readonly acceptLogTruncation?: boolean
 }
 
 const MAX_URI = 1024

@@ -88,7 +88,8 @@ export class LibvirtProvider implements Provider {
     const xmlFiles: string[] = []
     undo.defer(() => releaseMachine({
       virsh, uuid, names, power, xmlFiles, tracking, guard, clock, log }))
-    const freezer = await this.#freezer(domain, power, guard, addresses, unreleased)
+    const freezer = await this.#freezer(
+      domain, power, guard, addresses, unreleased, signal)
     const scratchFolders = disks.map((disk) => this.#scratchFolder(disk))
     const spaces = scratchSpaces(
       disks.map(({ sizeBytes }, index) => ({ folder: scratchFolders[index] ?? '/', sizeBytes })),
@@ -139,7 +140,8 @@ export class LibvirtProvider implements Provider {
   }
 
   async survey(exclude: readonly string[], signal: AbortSignal): Promise<ProviderSurvey> {
-    const { machine, options: { uri }, virsh, context: { clock } } = this.#parts
+    const { machine, options, virsh, context: { clock } } = this.#parts
+    const { uri, acceptLogTruncation = false } = options
     const uuid = await findDomain(virsh, machine, signal)
     const domain = await readIdleDomain(virsh, uuid, signal)
     const now = await this.#examine(domain, exclude)
@@ -152,7 +154,7 @@ export class LibvirtProvider implements Provider {
       domain, power, isRemote: isRemote(uri), socketFolder: folder,
       foreignCheckpoints: await countForeign(virsh, uuid, signal) })
     const freezing = missingAgent(domain, power) ?? await surveyAgent(
-      libvirtAgentAddress({ uuid, uri }), addresses, clock, signal)
+      libvirtAgentAddress({ uuid, uri }), addresses, acceptLogTruncation, clock, signal)
     return {
       power, disks: disks.map(({ id, sizeBytes }) => ({ id, sizeBytes })), leftOut, freezing,
       remarks }
@@ -207,11 +209,13 @@ export class LibvirtProvider implements Provider {
   /** How to freeze, or why not. An agent that does not answer is no fault. */
   async #freezer(
     domain: Domain, power: PowerState, guard: Guard, addresses: readonly DiskAddress[],
-    unreleased: FreezerMissing | undefined,
+    unreleased: FreezerMissing | undefined, signal: AbortSignal,
   ): Promise<FileSystemFreezer | FreezerMissing> {
     const missing = unreleased ?? missingAgent(domain, power)
     if (missing === undefined) {
-      return guardedFreezer(guard, addresses, false, this.#parts.context.clock)
+      const { options: { acceptLogTruncation = false }, context: { clock } } = this.#parts
+      return guardedFreezer(guard, addresses,
+        { unopened: false, acceptsTruncation: acceptLogTruncation }, clock, signal)
     }
     await guard.open(0)
     return missing

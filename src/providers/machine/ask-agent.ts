@@ -3,12 +3,16 @@
 import { deadline, type Clock } from '../../base/clock.ts'
 import { isFault } from '../../base/fault.ts'
 import type { MachineSummary } from '../../catalog/mod.ts'
-import type { FileSystemFreezer, FreezerMissing, Freezing } from '../../consistency/mod.ts'
+import type {
+  FileSystemFreezer, FreezerMissing, Freezing, GuestFileSystem,
+} from '../../consistency/mod.ts'
 import { AgentClient } from '../guardian/agent-client.ts'
 import { parseFileSystems } from '../guardian/agent-file-systems.ts'
-import { GuardedFreezer } from '../guardian/freezer.ts'
+import { GuardedFreezer, type FreezerOptions } from '../guardian/freezer.ts'
 import type { Guard } from '../guardian/guard.ts'
 import { diskIdsAt, type DiskAddress } from './disk-addresses.ts'
+import { QemuPrograms } from './guest-programs.ts'
+import { guestVss, type GuestVss } from './guest-vss.ts'
 
 /** For an agent that is asked only whether it answers. */
 const STATE_MS = 2_000
@@ -38,9 +42,12 @@ export async function agentState(
   }
 }
 
-/** What a freeze would hold. An agent that does not answer is no fault. */
+/**
+ * What a freeze would hold. An agent that does not answer is no fault. `acceptsTruncation`: as in
+ * guest-vss.ts.
+ */
 export async function surveyAgent(
-  path: string, addresses: readonly DiskAddress[], clock: Clock,
+  path: string, addresses: readonly DiskAddress[], acceptsTruncation: boolean, clock: Clock,
   signal: AbortSignal,
 ): Promise<Freezing> {
   using limit = deadline(clock, ANSWER_MS, 'the agent', signal)
@@ -52,21 +59,32 @@ export async function surveyAgent(
     }
     if (!enabledCommands.has('guest-fsfreeze-freeze')) return DISABLED
     const listed = parseFileSystems(await agent.fileSystems(limit.signal))
-    return { by: 'agent', agent: `qemu-ga ${version}`, fileSystems: { state: 'listed',
-      fileSystems: listed.map(({ mountpoint, type, device, disks }) => ({
-        mountpoint, type, device, diskIds: diskIdsAt(disks, addresses) })) } }
+    const fileSystems = listed.map(({ mountpoint, type, device, disks }) => ({
+      mountpoint, type, device, diskIds: diskIdsAt(disks, addresses) }))
+    const programs = new QemuPrograms((command, args, signal) =>
+      agent.ask(command, args, signal), clock)
+    const vss = await guestVss(
+      { agentVersion: version, fileSystems, programs, acceptsTruncation }, limit.signal)
+    return vss.kind === 'refused' ? vss.missing
+      : { by: 'agent', agent: agentName(version, vss),
+        fileSystems: { state: 'listed', fileSystems } }
   } catch (error) {
     signal.throwIfAborted()
     return noAnswer(error)
   }
 }
 
-/**
- * How to freeze through the guard, which connects to the agent for it; or why not. `unopened`: it
- * is known that nobody in the guest has the channel open.
- */
+export interface GuardedWishes {
+  /** It is known that nobody in the guest has the channel open. */
+  readonly unopened: boolean
+  /** As in guest-vss.ts. */
+  readonly acceptsTruncation: boolean
+}
+
+/** How to freeze through the guard, which connects to the agent for it; or why not. */
 export async function guardedFreezer(
-  guard: Guard, addresses: readonly DiskAddress[], unopened: boolean, clock: Clock,
+  guard: Guard, addresses: readonly DiskAddress[],
+  { unopened, acceptsTruncation }: GuardedWishes, clock: Clock, signal: AbortSignal,
 ): Promise<FileSystemFreezer | FreezerMissing> {
   try {
     const agent = await guard.open(ANSWER_MS)
@@ -75,12 +93,37 @@ export async function guardedFreezer(
       return { missing: 'agent-busy', detail: 'the guest was frozen by somebody else before' }
     }
     if (!agent.canFreeze) return DISABLED
-    return new GuardedFreezer({ guard, clock, agentVersion: agent.version,
-      diskIdsOf: (found) => diskIdsAt(found, addresses) })
+    const diskIdsOf: FreezerOptions['diskIdsOf'] = (found) => diskIdsAt(found, addresses)
+    const plain = new GuardedFreezer(
+      { guard, clock, agent: agentName(agent.version, { kind: 'none' }), diskIdsOf })
+    using limit = deadline(clock, ANSWER_MS, 'the agent', signal)
+    const vss = await guestVss({
+      agentVersion: agent.version, acceptsTruncation, programs: plain.programs,
+      fileSystems: await listOrNone(plain, limit.signal),
+    }, limit.signal)
+    if (vss.kind === 'refused') return vss.missing
+    return new GuardedFreezer({ guard, clock, agent: agentName(agent.version, vss), diskIdsOf })
   } catch (error) {
     const missing = noAnswer(error)
     return !unopened || missing.missing !== 'agent-silent' ? missing : { ...missing, detail:
       'nobody in the guest has the agent\'s channel open: install qemu-guest-agent there' }
+  }
+}
+
+function agentName(version: string, vss: GuestVss): string {
+  return vss.kind === 'fine' ? `qemu-ga ${version}, ${vss.words}` : `qemu-ga ${version}`
+}
+
+/** An agent that gives no list may be a Windows all the same. */
+async function listOrNone(
+  freezer: GuardedFreezer, signal: AbortSignal,
+): Promise<readonly GuestFileSystem[] | undefined> {
+  try {
+    return await freezer.fileSystems(signal)
+  } catch (error) {
+    signal.throwIfAborted()
+    if (isFault(error, 'agent-refused')) return undefined
+    throw error
   }
 }
 

@@ -23,6 +23,8 @@ export interface QemuOptions extends QemuTarget {
   readonly runDir?: string
   /** Free scratch space to begin with; default a share of the disks' size. */
   readonly leastScratchBytes?: number
+  /** Of a Windows: its applications may truncate their logs after a freeze. Default no. */
+  readonly acceptLogTruncation?: boolean
 }
 
 /** Longest path a unix socket address holds on Linux (unix(7)), without the final zero. */

@@ -102,7 +102,7 @@ export class QemuProvider implements Provider {
 
   async survey(exclude: readonly string[], signal: AbortSignal): Promise<ProviderSurvey> {
     const { options, qmp, context: { clock } } = this.#parts
-    return surveyMachine(await qmp.client(signal), options.agent, exclude, clock, signal)
+    return surveyMachine(await qmp.client(signal), options, exclude, clock, signal)
   }
 
   async endLeftHolds(signal: AbortSignal): Promise<void> {
@@ -148,15 +148,17 @@ export class QemuProvider implements Provider {
   async #freezer(
     { client, guard, power, addresses, unreleased }: FreezerFacts, signal: AbortSignal,
   ): Promise<FileSystemFreezer | FreezerMissing> {
-    const { agent: path } = this.#parts.options
-    const { clock } = this.#parts.context
+    const { options, context: { clock } } = this.#parts
+    const { agent: path } = options
     const channel = path === undefined ? undefined : await agentChannel(client, path, signal)
     const missing = unreleased ?? missingAgent(path, channel, power)
     if (missing !== undefined) {
       await guard.open(0)
       return missing
     }
-    return guardedFreezer(guard, addresses, channel === 'unopened', clock)
+    return guardedFreezer(guard, addresses, {
+      unopened: channel === 'unopened', acceptsTruncation: options.acceptLogTruncation === true,
+    }, clock, signal)
   }
 }
 

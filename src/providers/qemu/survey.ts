@@ -6,6 +6,7 @@ import { surveyAgent } from '../machine/ask-agent.ts'
 import { chooseDisks } from '../machine/choose-disks.ts'
 import { discoverDisks } from './disks.ts'
 import { agentChannel, missingAgent } from './guest-agent.ts'
+import type { QemuOptions } from './options.ts'
 import { powerOf } from './power.ts'
 import type { QmpClient } from './qmp-client.ts'
 
@@ -14,7 +15,8 @@ import type { QmpClient } from './qmp-client.ts'
  * under way then that could need it. Faults: `platform-*`, `nothing-to-back-up`.
  */
 export async function surveyMachine(
-  client: QmpClient, agentPath: string | undefined, exclude: readonly string[], clock: Clock,
+  client: QmpClient, { agent: agentPath, acceptLogTruncation = false }: QemuOptions,
+  exclude: readonly string[], clock: Clock,
   signal: AbortSignal,
 ): Promise<ProviderSurvey> {
   const power = await powerOf(client, signal)
@@ -23,6 +25,7 @@ export async function surveyMachine(
   const channel = agentPath === undefined
     ? undefined : await agentChannel(client, agentPath, signal)
   const missing = missingAgent(agentPath, channel, power)
-  const freezing = missing ?? await surveyAgent(agentPath ?? '', addresses, clock, signal)
+  const freezing = missing ?? await surveyAgent(
+    agentPath ?? '', addresses, acceptLogTruncation, clock, signal)
   return { power, disks: disks.map(({ id, sizeBytes }) => ({ id, sizeBytes })), leftOut, freezing }
 }

@@ -34,7 +34,7 @@ await guard.open(5_000)
 const qmp = sockets.qmp === undefined
   ? undefined : await QmpClient.connect(sockets.qmp, systemClock, signal)
 const freezer = new GuardedFreezer(
-  { guard, clock: systemClock, agentVersion: '0', diskIdsOf: () => [] })
+  { guard, clock: systemClock, agent: 'qemu-ga 0', diskIdsOf: () => [] })
 const attempt = freezer.beginFreeze(limits)
 say('freezing')
 const { count } = await attempt.held

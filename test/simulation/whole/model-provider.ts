@@ -134,7 +134,7 @@ export class ModelProvider implements Provider {
       if (agent === null) return { missing: 'agent-silent', detail: 'it was not asked' }
       if (agent.status === 'frozen') return { missing: 'agent-busy', detail: 'frozen by others' }
       return new GuardedFreezer({
-        guard, clock: requestor.clock, agentVersion: agent.version,
+        guard, clock: requestor.clock, agent: `qemu-ga ${agent.version}`,
         diskIdsOf: (found) => found.flatMap(({ pci }) => diskIds[pci.slot] ?? []) })
     } catch (error) {
       if (!isFault(error, 'agent-unreachable', 'agent-protocol', 'agent-refused', 'timed-out')) {
