@@ -9,7 +9,8 @@ const HARMLESS: ReadonlySet<DiskLeftOut['reason']> = new Set(['read-only', 'empt
 
 /**
  * `found`, or what the platform states where nothing could be found out. A platform does not say on
- * which disks an application lies: on those of the set, if that has all disks of the machine.
+ * which disks an application lies: on those of the set, if that has all disks of the machine. Where
+ * it does, that counts.
  */
 export function withStated(
   found: ApplicationsEvidence, stated: readonly StatedWriter[],
@@ -24,8 +25,8 @@ export function withStated(
     ...found,
     discovery: {
       state: 'done', by: 'the documents of the platform',
-      applications: stated.map(({ name, kind, ...writer }) => ({
-        name, kind, recovery: 'unknown', data,
+      applications: stated.map(({ name, kind, data: own, ...writer }) => ({
+        name, kind, recovery: 'unknown', data: own ?? data,
         writer: { contract: 'platform-stated', ...writer } })),
     },
   }

@@ -144,10 +144,13 @@ async function commitQuiesced(
   const wish = nobody !== undefined ? 'never'
     : request.whenFreezeFails === 'fail' ? 'or-fail' : 'if-possible'
   const { committed, instant } = await commit(request, () => set.commitQuiesced(wish, signal))
-  const { claimed, documents, writers = [] } = committed.quiesce
+  const { claimed, documents, session, writers = [] } = committed.quiesce
   return {
     committed, instant,
-    hold: nobody ?? { by: 'platform', claimed, documents: observedDocuments(documents) },
+    hold: nobody ?? {
+      by: 'platform', claimed, documents: observedDocuments(documents),
+      ...session === undefined ? {} : { session },
+    },
     lists: noLists('the platform holds this machine'),
     writers: untried(request),
     stated: nobody === undefined ? writers : [],

@@ -32,6 +32,10 @@ const at = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/)
 const uuid = z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
 const stepFault = z.strictObject({ code: name, message: text })
 
+/** 32 bits without a sign: an HRESULT, flags of VSS. */
+const hresult = z.int().min(0).max(0xffffffff)
+const vssState = z.strictObject({ state: count, failure: hresult }).nullable()
+
 const power = z.enum(['running', 'paused', 'saved', 'off'])
 
 const noHold = z.strictObject({
@@ -72,6 +76,9 @@ const platformHold = z.strictObject({
     name, text: z.string().max(EVIDENCE_MAX.documentText),
     shows: z.enum(['application', 'filesystem', 'nothing']),
   })).max(EVIDENCE_MAX.documents).check(unique('name')),
+  session: z.strictObject({
+    transport: name, statusOf: z.enum(['this-session', 'unsure']), attributes: hresult,
+  }).exactOptional(),
 })
 
 const instant = z.strictObject({
@@ -165,6 +172,10 @@ const writer = z.discriminatedUnion('contract', [
     metadataDocument: name.nullable(),
     componentsDocument: name.nullable(),
     statement: text,
+    seen: z.strictObject({
+      added: count, leftOut: count, afterSnapshot: vssState,
+      afterComplete: vssState.exactOptional(),
+    }).exactOptional(),
   }),
 ])
 

@@ -11,6 +11,7 @@ import type { DiskBase } from './change-tracking.ts'
 import type { DiskLeftOut } from './coverage.ts'
 import type { FreezeLimits, GuestFileSystem } from './freezer.ts'
 import type { FreezerMissing, PowerState, QuiesceDocument } from './provider.ts'
+import type { VssSessionFacts, VssWriterFacts } from './vss-facts.ts'
 
 export interface Evidence {
   readonly version: 1
@@ -107,6 +108,8 @@ export interface PlatformHold {
   readonly by: 'platform'
   readonly claimed: 'application' | 'filesystem' | 'none'
   readonly documents: readonly QuiesceDocument[]
+  /** There where we were the requestor of VSS: then each writer must have been seen in it. */
+  readonly session?: VssSessionFacts
 }
 
 // ---- The instant --------------------------------------------------------------------------------
@@ -246,6 +249,8 @@ export type WriterEvidence =
       readonly metadataDocument: string | null
       readonly componentsDocument: string | null
       readonly statement: string
+      /** What our own session saw of it; only with a `session` of the hold. */
+      readonly seen?: VssWriterFacts
     }
 
 export type NoWriterReason =

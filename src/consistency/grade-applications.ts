@@ -8,6 +8,7 @@ import type {
 } from './evidence.ts'
 import { isWeaker, type Grade } from './grade-scale.ts'
 import { reason, type GradeReason, type ReasonCode } from './reasons.ts'
+import { brokenSession } from './vss-facts.ts'
 
 export interface ApplicationGrade {
   /** Printable. */
@@ -106,17 +107,26 @@ function brokenContract(
       if (writer.durability.state === 'unknown') return 'durability-unknown'
       return brokenRecovery(writer, instant)
     }
-    case 'platform-stated': {
-      if (writer.state !== 'stable') return 'platform-writer-failed'
-      if (writer.statement.trim() === '') return 'writer-statement-missing'
-      const isShown = hold.by === 'platform' && hold.claimed === 'application' &&
-        [writer.metadataDocument, writer.componentsDocument].every((name) =>
-          hold.documents.some((document) =>
-            document.name === name && document.shows === 'application' && document.text !== ''))
-      return isShown ? undefined : 'platform-documents-missing'
-    }
+    case 'platform-stated': return brokenStatement(writer, hold)
     default: return unreachable(writer)
   }
+}
+
+function brokenStatement(
+  writer: Extract<WriterEvidence, { contract: 'platform-stated' }>, hold: HoldEvidence,
+): ReasonCode | undefined {
+  if (hold.by === 'platform' && hold.session !== undefined) {
+    // The numbers say more than what somebody made of them.
+    const broken = brokenSession(hold.session, writer.seen)
+    if (broken !== undefined) return broken
+  }
+  if (writer.state !== 'stable') return 'platform-writer-failed'
+  if (writer.statement.trim() === '') return 'writer-statement-missing'
+  const isShown = hold.by === 'platform' && hold.claimed === 'application' &&
+    [writer.metadataDocument, writer.componentsDocument].every((name) =>
+      hold.documents.some((document) =>
+        document.name === name && document.shows === 'application' && document.text !== ''))
+  return isShown ? undefined : 'platform-documents-missing'
 }
 
 /** `held`: nothing commits between freeze and thaw, and these span the instant. */

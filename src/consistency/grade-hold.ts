@@ -9,6 +9,7 @@ import type {
   Evidence, NoHoldReason, PlatformHold, RequestorHold, VolumeEvidence,
 } from './evidence.ts'
 import { reason, type GradeReason, type ReasonCode } from './reasons.ts'
+import { isWithoutWriters } from './vss-facts.ts'
 
 /** Why the captured data is not one instant; empty if it is, and was read so to the end. */
 export function instantReasons({ instant, reading }: Evidence): readonly GradeReason[] {
@@ -100,10 +101,13 @@ const NOT_HELD: Readonly<Record<NoHoldReason, ReasonCode>> = {
 }
 
 /** A claim counts as far as a document shows it (a flag of success is not evidence). */
-function platformReasons({ claimed, documents }: PlatformHold): readonly GradeReason[] {
+function platformReasons(
+  { claimed, documents, session }: PlatformHold): readonly GradeReason[] {
   if (claimed === 'none') return [reason('platform-held-nothing')]
-  return documents.some((document) => document.shows !== 'nothing' && document.text !== '')
-    ? [] : [reason('platform-claim-unproven')]
+  const isShown = documents.some(({ shows, text }) => shows !== 'nothing' && text !== '')
+  if (!isShown) return [reason('platform-claim-unproven')]
+  return session !== undefined && isWithoutWriters(session)
+    ? [reason('writers-not-involved', 'an application')] : []
 }
 
 function requestorReasons(

@@ -42,6 +42,8 @@ export { mountedVolumes, type MountedVolume } from './mounted-volumes.ts'
 export { judge, resolvePolicy } from './policy.ts'
 export type { Judgement, Policy, PolicySettings } from './policy.ts'
 export { idealWriter, predictGrade, type Prospect } from './predict.ts'
+export { brokenSession } from './vss-facts.ts'
+export type { VssSessionFacts, VssWriterFacts, VssWriterState } from './vss-facts.ts'
 export type {
   CommittedSet, FreezerMissing, Freezing, PlatformHeldSet, PlatformQuiesce, PowerState,
   PreparedSet, PrepareRequest, Provider, ProviderSurvey, QuiescedSet, QuiesceDocument,

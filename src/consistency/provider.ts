@@ -8,8 +8,9 @@
 import type { BlockSource } from '../disk/mod.ts'
 import type { FullReason, SetTracking, TrackingRequest } from './change-tracking.ts'
 import type { DiskLeftOut } from './coverage.ts'
-import type { FileSystemList } from './evidence.ts'
+import type { ApplicationData, FileSystemList } from './evidence.ts'
 import type { FileSystemFreezer } from './freezer.ts'
+import type { VssSessionFacts, VssWriterFacts } from './vss-facts.ts'
 
 /** A disk that will be in the set. */
 export interface SetDisk {
@@ -161,6 +162,8 @@ export interface FreezerMissing {
 export interface PlatformQuiesce {
   readonly claimed: QuiesceLevel
   readonly documents: readonly QuiesceDocument[]
+  /** There where we were the requestor of VSS. */
+  readonly session?: VssSessionFacts
   /** The applications that took part, as the documents show them; left out: they show none. */
   readonly writers?: readonly StatedWriter[]
 }
@@ -175,6 +178,10 @@ export interface StatedWriter {
   readonly componentsDocument: string
   /** What the documents say of it, in one line. */
   readonly statement: string
+  /** What our own session of VSS saw of it. */
+  readonly seen?: VssWriterFacts
+  /** Where its data lies, if the platform says so; left out: not known. */
+  readonly data?: ApplicationData
 }
 
 export interface QuiesceDocument {

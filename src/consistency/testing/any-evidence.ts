@@ -83,7 +83,11 @@ const hold: fc.Arbitrary<HoldEvidence> = fc.oneof(
     documents: fc.uniqueArray(fc.record({
       name: fc.constantFrom('writers', 'components'), text: fc.constantFrom('', '<xml/>'),
       shows: fc.constantFrom('application', 'filesystem', 'nothing'),
-    }), { selector: ({ name }) => name, maxLength: 2 }) }))
+    }), { selector: ({ name }) => name, maxLength: 2 }),
+    session: fc.record({
+      transport: text, statusOf: fc.constantFrom('this-session', 'unsure'),
+      attributes: fc.constantFrom(0, 0x10, 0x400000) }),
+  }, { requiredKeys: ['by', 'claimed', 'documents'] }))
 
 const writerHold = fc.record({
   limitMs: fc.constantFrom(10, 2000),
@@ -93,6 +97,14 @@ const writerHold = fc.record({
     state: fc.constant('thawed' as const), issuedMs: ms, acknowledgedMs: ms,
     heldThroughout: yes, statement: text })),
 })
+
+const vssState = fc.option(fc.record({
+  state: fc.constantFrom(0, 1, 3, 5, 9, 11), failure: fc.constantFrom(0, 0x800423f4) }))
+
+const vssSeen = fc.record({
+  added: fc.constantFrom(0, 2), leftOut: fc.constantFrom(0, 1), afterSnapshot: vssState,
+  afterComplete: vssState,
+}, { requiredKeys: ['added', 'leftOut', 'afterSnapshot'] })
 
 const writer: fc.Arbitrary<WriterEvidence> = fc.oneof(
   fc.constant(SAMPLE_RECOVERABLE),
@@ -105,7 +117,9 @@ const writer: fc.Arbitrary<WriterEvidence> = fc.oneof(
     state: fc.constantFrom('stable', 'failed', 'unknown'),
     metadataDocument: fc.constantFrom('writers', null),
     componentsDocument: fc.constantFrom('components', null),
-    statement: fc.constantFrom('', 'state 5') }))
+    statement: fc.constantFrom('', 'state 5'), seen: vssSeen },
+  { requiredKeys: [
+    'contract', 'state', 'metadataDocument', 'componentsDocument', 'statement'] }))
 
 const application: fc.Arbitrary<ApplicationEvidence> = fc.oneof(
   fc.constant(sampleApplication()),

@@ -54,6 +54,11 @@ function weakerHolds(evidence: Evidence): Weaker {
       ['document lost', { ...evidence, hold: { ...hold, documents: hold.documents.slice(1) } }],
       ['documents show nothing', { ...evidence, hold: {
         ...hold, documents: hold.documents.map((it) => ({ ...it, shows: 'nothing' as const })) } }],
+      ...hold.session === undefined ? [] : [
+        ['status of others', { ...evidence, hold: {
+          ...hold, session: { ...hold.session, statusOf: 'unsure' } } }] as const,
+        ['without writers', { ...evidence, hold: {
+          ...hold, session: { ...hold.session, attributes: 0x10 } } }] as const],
     ]
   }
   const { freeze, thaw } = hold
@@ -147,6 +152,7 @@ function weakerWriters(writer: WriterEvidence): readonly WriterEvidence[] {
     return [
       none, { ...writer, state: 'unknown' }, { ...writer, statement: '' },
       { ...writer, metadataDocument: null }, { ...writer, componentsDocument: null },
+      ...weakerSeen(writer),
     ]
   }
   const { freeze, thaw } = writer
@@ -163,5 +169,18 @@ function weakerWriters(writer: WriterEvidence): readonly WriterEvidence[] {
     ...thaw.state === 'thawed' ? [{ ...writer, thaw: { ...thaw, heldThroughout: false } }] : [],
     ...writer.contract === 'recoverable'
       ? [{ ...writer, durability: { state: 'unknown', settings: '' } } as const] : [],
+  ]
+}
+
+function weakerSeen(
+  writer: Extract<WriterEvidence, { contract: 'platform-stated' }>): readonly WriterEvidence[] {
+  const { seen, ...unseen } = writer
+  if (seen === undefined) return []
+  return [
+    { ...writer, seen: { ...seen, added: 0 } },
+    { ...writer, seen: { ...seen, leftOut: seen.leftOut + 1 } },
+    { ...writer, seen: { ...seen, afterSnapshot: null } },
+    { ...writer, seen: { ...seen, afterComplete: null } },
+    unseen,
   ]
 }
