@@ -14,7 +14,7 @@ case ${1:-tests} in
     attr btrfs-progs cpio cryptsetup-bin dosfstools fdisk git golang-github-vmware-govmomi-dev golang-go jq
     libevtx-utils libnbd-bin libvhdi-utils libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu lvm2
     mmdebstrap nbdkit ntfs-3g openssl ovmf
-    redis-tools sqlite3 xfsprogs
+    redis-tools sqlite3 swtpm swtpm-tools xfsprogs
     mariadb-server-core postgresql) ;;
   *) echo 'error: write tools/setup.sh demo-tiny, demo-full, tests or tests-long' >&2; exit 2 ;;
 esac

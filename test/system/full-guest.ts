@@ -6,9 +6,11 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { BackupSummary } from '../../src/backup/mod.ts'
 import { systemClock as clock } from '../../src/base/clock.ts'
+import { isFault } from '../../src/base/fault.ts'
 import { systemRandom as random } from '../../src/base/random.ts'
 import { connectUnix } from '../../src/base/unix-socket.ts'
 import { readRestorePoints, type RestorePoint } from '../../src/catalog/mod.ts'
+import type { ApplicationHost } from '../../src/consistency/mod.ts'
 import { connectRemoteHost, socketChannel } from '../../src/channel/mod.ts'
 import { startGuest, type BootReport, type RunningGuest } from '../../src/demo/mod.ts'
 import { restoreDisks } from '../../src/recovery/mod.ts'
@@ -62,11 +64,22 @@ export async function backupAll(
   t: TestContext, wishes: Omit<BackupWishes, 'applications'>): Promise<BackupSummary> {
   const { channelSocket } = wishes.guest
   assert.ok(channelSocket !== undefined)
-  const socket = await connectUnix(
-    channelSocket, { what: 'the channel', code: 'agent-unreachable' }, t.signal)
-  await using applications = await connectRemoteHost(
-    { channel: socketChannel(socket), clock, random }, t.signal)
+  await using applications = await reachAgent(channelSocket, t)
   return await backup(t, { ...wishes, applications })
+}
+
+/** On a busy host the agent's start, of a hundred megabytes, takes longer than it is waited for. */
+async function reachAgent(path: string, t: TestContext): Promise<ApplicationHost> {
+  for (;;) {
+    const socket = await connectUnix(
+      path, { what: 'the channel', code: 'agent-unreachable' }, t.signal)
+    try {
+      return await connectRemoteHost({ channel: socketChannel(socket), clock, random }, t.signal)
+    } catch (error) {
+      socket.destroy()
+      if (!isFault(error, 'agent-unreachable')) throw error
+    }
+  }
 }
 
 /** Waits until each of the four has acknowledged `count` more rows. */

@@ -6,13 +6,14 @@
 
 import { join } from 'node:path'
 import type { Clock } from '../../base/clock.ts'
-import { Fault, isFault } from '../../base/fault.ts'
+import { Fault } from '../../base/fault.ts'
 import type {
   CommittedSet, DiskLeftOut, FreezerMissing, PowerState, RequestorHeldSet, SetDisk,
 } from '../../consistency/mod.ts'
 import { serveChain, type BlockSource } from '../../disk/mod.ts'
 import { openCapturedDisk } from '../machine/captured-disk.ts'
 import type { DiscoveredDisks } from '../machine/choose-disks.ts'
+import { findDisk, intactUnless, powerIfKnown } from '../machine/held-set.ts'
 import { hotChanges } from '../machine/hot-changes.ts'
 import { checkUnused, readChain, stampOf, type RestingImage } from '../machine/image-chain.ts'
 import { discoverDisks, type LibvirtDisk } from './disks.ts'
@@ -91,14 +92,13 @@ export class AtRestSet implements RequestorHeldSet {
       method: 'at-rest',
       oneInstant: true,
       open: (diskId, signal) => this.#open(diskId, signal),
-      stillIntact: (signal) => this.#stillIntact(signal),
+      stillIntact: (signal) => intactUnless(() => this.#checkIntact(signal), signal),
     })
   }
 
   async #open(diskId: string, signal: AbortSignal): Promise<BlockSource> {
     const { disks, names, runDir, clock } = this.#parts
-    const disk = disks.find(({ id }) => id === diskId)
-    if (disk === undefined) throw new Fault('not-found', `no disk ${diskId} in the captured set`)
+    const [, disk] = findDisk(disks, diskId)
     await using opened = new AsyncDisposableStack()
     const folder = join(runDir, names.folder(this.#servers++))
     const server = opened.use(await serveChain(
@@ -111,21 +111,16 @@ export class AtRestSet implements RequestorHeldSet {
   }
 
   /** Who writes now is told by locks, who did by the files, and who will by libvirt. */
-  async #stillIntact(
-    signal: AbortSignal): Promise<{ readonly intact: true } | { readonly broken: string }> {
+  async #checkIntact(signal: AbortSignal): Promise<void> {
     const { disks, power } = this.#parts
-    try {
-      for (const [index, { id, image }] of disks.entries()) {
-        await checkUnused(image, signal)
-        if (await stampOf(image) !== this.#stamps[index]) {
-          return { broken: `disk ${id} was written to while it was read` }
-        }
+    for (const [index, { id, image }] of disks.entries()) {
+      await checkUnused(image, signal)
+      if (await stampOf(image) !== this.#stamps[index]) {
+        throw new Fault('snapshot-broken', `disk ${id} was written to while it was read`)
       }
-      return await this.powerNow(signal) === power
-        ? { intact: true } : { broken: 'the machine was started while it was read' }
-    } catch (error) {
-      if (signal.aborted) throw error
-      return { broken: error instanceof Error ? error.message : String(error) }
+    }
+    if (await this.powerNow(signal) !== power) {
+      throw new Fault('snapshot-broken', 'the machine was started while it was read')
     }
   }
 
@@ -135,14 +130,9 @@ export class AtRestSet implements RequestorHeldSet {
       discoverDisks(await readDomain(virsh, uuid, signal), major))
   }
 
-  async powerNow(signal: AbortSignal): Promise<PowerState | undefined> {
+  powerNow(signal: AbortSignal): Promise<PowerState | undefined> {
     const { virsh, uuid } = this.#parts
-    try {
-      return powerOf(await readDomain(virsh, uuid, signal))
-    } catch (error) {
-      if (isFault(error, 'machine-not-ready')) return undefined
-      throw error
-    }
+    return powerIfKnown(async () => powerOf(await readDomain(virsh, uuid, signal)))
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -2,7 +2,7 @@
 
 import { rm } from 'node:fs/promises'
 import { deadline, type Clock } from '../../base/clock.ts'
-import { Fault, isFault } from '../../base/fault.ts'
+import { Fault } from '../../base/fault.ts'
 import type { Log } from '../../base/log.ts'
 import type {
   CommittedSet, DiskLeftOut, FileSystemFreezer, FreezerMissing, PowerState, RequestorHeldSet,
@@ -11,6 +11,7 @@ import type {
 import type { BlockSource } from '../../disk/mod.ts'
 import type { Guard } from '../guardian/guard.ts'
 import { openCapturedDisk } from '../machine/captured-disk.ts'
+import { findDisk, intactUnless, powerIfKnown, readEach } from '../machine/held-set.ts'
 import { hotChanges } from '../machine/hot-changes.ts'
 import { watchScratch, type ScratchSpace } from '../machine/scratch-space.ts'
 import { endJob, EXPORTED_BITMAP, findJob } from './backup-job.ts'
@@ -68,14 +69,9 @@ export class LibvirtPreparedSet implements RequestorHeldSet {
     if (parts.tracking !== undefined) this.tracking = parts.tracking
   }
 
-  async powerNow(signal: AbortSignal): Promise<PowerState | undefined> {
+  powerNow(signal: AbortSignal): Promise<PowerState | undefined> {
     const { virsh, uuid } = this.#parts
-    try {
-      return powerOf(await readDomain(virsh, uuid, signal))
-    } catch (error) {
-      if (isFault(error, 'machine-not-ready')) return undefined
-      throw error
-    }
+    return powerIfKnown(async () => powerOf(await readDomain(virsh, uuid, signal)))
   }
 
   async commit(signal: AbortSignal): Promise<CommittedSet> {
@@ -93,15 +89,13 @@ export class LibvirtPreparedSet implements RequestorHeldSet {
       method: 'libvirt-backup',
       oneInstant: true,
       open: (diskId, signal) => this.#open(diskId, signal),
-      stillIntact: (signal) => this.#stillIntact(signal),
+      stillIntact: (signal) => intactUnless(() => this.#checkIntact(signal), signal),
     }
   }
 
   async #open(diskId: string, signal: AbortSignal): Promise<BlockSource> {
     const { disks, scratchFolders, socketPath, tracking, clock } = this.#parts
-    const index = disks.findIndex(({ id }) => id === diskId)
-    const disk = disks[index]
-    if (disk === undefined) throw new Fault('not-found', `no disk ${diskId} in the captured set`)
+    const [index, disk] = findDisk(disks, diskId)
     if (this.#givenUp !== undefined) throw this.#givenUp
     const since = tracking?.sinceOf(disk.id)
     return openCapturedDisk({
@@ -118,24 +112,14 @@ export class LibvirtPreparedSet implements RequestorHeldSet {
     this.#givingUp = endAndResume(this.#parts)
   }
 
-  async #stillIntact(
-    signal: AbortSignal): Promise<{ readonly intact: true } | { readonly broken: string }> {
+  async #checkIntact(signal: AbortSignal): Promise<void> {
     const { virsh, uuid, names, disks } = this.#parts
-    try {
-      if (this.#givenUp !== undefined) throw this.#givenUp
-      const job = await findJob(virsh, uuid, signal)
-      if (job?.owner?.run !== names.run) {
-        return { broken: 'the backup job in libvirt was ended by somebody else' }
-      }
-      for (const { id, sizeBytes } of disks) {
-        await using disk = await this.#open(id, signal)
-        await disk.read(0, Math.min(512, sizeBytes), signal)
-      }
-      return { intact: true }
-    } catch (error) {
-      if (signal.aborted) throw error
-      return { broken: error instanceof Error ? error.message : String(error) }
+    if (this.#givenUp !== undefined) throw this.#givenUp
+    const job = await findJob(virsh, uuid, signal)
+    if (job?.owner?.run !== names.run) {
+      throw new Fault('snapshot-broken', 'the backup job in libvirt was ended by somebody else')
     }
+    await readEach(disks, (id) => this.#open(id, signal), signal)
   }
 
   async recheck(signal: AbortSignal): Promise<readonly DiskLeftOut[]> {

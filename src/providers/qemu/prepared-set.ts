@@ -2,7 +2,7 @@
 
 import { rm } from 'node:fs/promises'
 import { abortable, deadline, type Clock } from '../../base/clock.ts'
-import { Fault, isFault } from '../../base/fault.ts'
+import { Fault } from '../../base/fault.ts'
 import type { Log } from '../../base/log.ts'
 import type {
   CommittedSet, DiskLeftOut, FileSystemFreezer, FreezerMissing, PowerState, RequestorHeldSet,
@@ -11,6 +11,7 @@ import type {
 import type { BlockSource } from '../../disk/mod.ts'
 import type { Guard } from '../guardian/guard.ts'
 import { openCapturedDisk } from '../machine/captured-disk.ts'
+import { findDisk, intactUnless, powerIfKnown, readEach } from '../machine/held-set.ts'
 import { hotChanges } from '../machine/hot-changes.ts'
 import { watchScratch, type ScratchSpace } from '../machine/scratch-space.ts'
 import type { Captured, CaptureMethod } from './capture.ts'
@@ -67,13 +68,8 @@ export class QemuPreparedSet implements RequestorHeldSet {
     if (parts.tracking !== undefined) this.tracking = parts.tracking
   }
 
-  async powerNow(signal: AbortSignal): Promise<PowerState | undefined> {
-    try {
-      return await powerOf(await this.#parts.qmp.client(signal), signal)
-    } catch (error) {
-      if (isFault(error, 'machine-not-ready')) return undefined
-      throw error
-    }
+  powerNow(signal: AbortSignal): Promise<PowerState | undefined> {
+    return powerIfKnown(async () => powerOf(await this.#parts.qmp.client(signal), signal))
   }
 
   async commit(signal: AbortSignal): Promise<CommittedSet> {
@@ -84,15 +80,13 @@ export class QemuPreparedSet implements RequestorHeldSet {
       method: captured.method,
       oneInstant: true,
       open: (diskId, signal) => this.#open(captured, diskId, signal),
-      stillIntact: (signal) => this.#stillIntact(captured, signal),
+      stillIntact: (signal) => intactUnless(() => this.#checkIntact(captured, signal), signal),
     }
   }
 
   async #open(captured: Captured, diskId: string, signal: AbortSignal): Promise<BlockSource> {
     const { disks, scratchFolders, nbd, tracking, clock } = this.#parts
-    const index = disks.findIndex(({ id }) => id === diskId)
-    const disk = disks[index]
-    if (disk === undefined) throw new Fault('not-found', `no disk ${diskId} in the captured set`)
+    const [index, disk] = findDisk(disks, diskId)
     if (this.#givenUp !== undefined) throw this.#givenUp
     // After the hold: nothing of this was needed to make the instant.
     this.#published ??= this.#publish(captured, signal)
@@ -131,22 +125,10 @@ export class QemuPreparedSet implements RequestorHeldSet {
     }
   }
 
-  async #stillIntact(
-    captured: Captured, signal: AbortSignal,
-  ): Promise<{ readonly intact: true } | { readonly broken: string }> {
-    try {
-      if (this.#givenUp !== undefined) throw this.#givenUp
-      await this.#checkFilters(signal)
-      for (const { id, sizeBytes } of this.#parts.disks) {
-        // Measured: once a copy has failed, each read of any part is refused, for ever.
-        await using disk = await this.#open(captured, id, signal)
-        await disk.read(0, Math.min(512, sizeBytes), signal)
-      }
-      return { intact: true }
-    } catch (error) {
-      if (signal.aborted) throw error
-      return { broken: error instanceof Error ? error.message : String(error) }
-    }
+  async #checkIntact(captured: Captured, signal: AbortSignal): Promise<void> {
+    if (this.#givenUp !== undefined) throw this.#givenUp
+    await this.#checkFilters(signal)
+    await readEach(this.#parts.disks, (id) => this.#open(captured, id, signal), signal)
   }
 
   /** A device that writes past its filter changes the instant without QEMU noticing. */

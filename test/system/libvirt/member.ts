@@ -53,7 +53,7 @@ machines:
     assert.match(stranger, /group libvirt/)
   })
 
-  test('root needs no folder: QEMU\'s socket is in libvirt\'s own of the machine', async (t) => {
+  test('root needs no folder: QEMU\'s socket is in libvirt\'s own of the machine', async () => {
     const { libvirt, guest } = await start()
     const home = join(libvirt.folder, 'root')
     await mkdir(home)
@@ -64,14 +64,9 @@ platforms:
 machines:
   ${guest.name}: { platform: kvm, limits: { holdMs: 10000 } }
 `)
-    const run = async (...words: readonly string[]): Promise<string> => Buffer.from((
-      await runProgram('nsenter', ['--mount', '--pid', '--target', String(libvirt.pid), PROGRAM,
-        ...words, '--config', config], {
-        signal: t.signal,
-        env: { PATH: process.env['PATH'] ?? '', HOME: home, RESTIC_PASSWORD: 'x',
-          RESTIC_REPOSITORY: join(home, 'repository') } })).stdout).toString()
-    await run('init')
-    assert.match(await run('backup', guest.name), /grade: filesystem/)
+    await libvirt.inside(PROGRAM, 'init')
+    assert.match(await libvirt.inside(PROGRAM, 'backup', guest.name, '--config', config),
+      /grade: filesystem/)
     assert.deepEqual(await leftOvers(libvirt, guest), [])
   })
 }

@@ -5,7 +5,7 @@
 
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock as clock } from '../../../src/base/clock.ts'
@@ -24,8 +24,10 @@ const PLACES = ['/etc/libvirt', '/var/lib/libvirt', '/run/libvirt', '/var/log/li
 /** What QEMU can do is asked once: that takes eight seconds. */
 const CAPABILITIES = new URL('../../../.cache/libvirt', import.meta.url).pathname
 
-const QEMU_CONF = `user = "root"
-group = "root"
+const qemuConf = (user: string): string => `user = "${user}"
+group = "${user}"
+swtpm_user = "root"
+swtpm_group = "root"
 security_driver = "none"
 cgroup_controllers = []
 namespaces = []
@@ -36,6 +38,7 @@ stdio_handler = "file"
 /** Stands in for the group libvirt, which a package of Debian makes that tests do without. */
 export const GROUP = { name: 'nogroup', id: 65_534 }
 export const SMALL_MIB = 24
+const MAX_OUTPUT = 8 * 1024 * 1024
 /** Small, as tests read them whole. */
 export const DISK_BYTES = 64 * 1024 * 1024
 
@@ -55,22 +58,24 @@ export interface Libvirt extends AsyncDisposable {
   readonly folder: string
   /** Where the platform keeps hold records. */
   readonly runDir: string
-  /** A process that sees the folders of libvirt as libvirtd does. */
-  readonly pid: number
   /** A file system of `SMALL_MIB`; undefined where none can be mounted. */
   readonly small: string | undefined
+  /** What a program printed that sees libvirt's folders as libvirtd does. */
+  inside(program: string, ...words: readonly string[]): Promise<string>
   /** What virsh printed. Faults: `program-failed`. */
   virsh(...words: readonly string[]): Promise<string>
   open(options?: Partial<LibvirtOptions>): Promise<Platform>
 }
 
-export async function startLibvirt(): Promise<Libvirt> {
+/** `user` runs the machines; libvirt gives it the images that they use. */
+export async function startLibvirt(user = 'root'): Promise<Libvirt> {
   const folder = await mkdtemp(join(tmpdir(), 'lv-'))
+  if (user !== 'root') await chmod(folder, 0o711)
   const runDir = join(folder, 'run')
   for (const place of PLACES) await mkdir(join(folder, 'host', place), { recursive: true })
   await mkdir(CAPABILITIES, { recursive: true })
   await mkdir(runDir, { mode: 0o700 })
-  await writeFile(join(folder, 'host/etc/libvirt/qemu.conf'), QEMU_CONF)
+  await writeFile(join(folder, 'host/etc/libvirt/qemu.conf'), qemuConf(user))
   await writeFile(join(folder, 'libvirtd.conf'), `unix_sock_dir = "${folder}"
 auth_unix_rw = "none"
 auth_unix_ro = "none"
@@ -93,9 +98,18 @@ unix_sock_rw_perms = "0770"
   const ended = new Promise<void>((resolve) => { child.once('exit', () => resolve()) })
   const uri = `qemu+unix:///system?socket=${folder}/libvirt-sock`
   const libvirt: Libvirt = {
-    uri, folder, runDir, pid: 0, small: isSmall ? small : undefined,
+    uri, folder, runDir, small: isSmall ? small : undefined,
     virsh: async (...words) => Buffer.from((await runProgram(
       'virsh', ['-q', '-c', uri, ...words], { signal })).stdout).toString(),
+    inside: async (program, ...words) => {
+      const children = await readFile(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8')
+      const { stdout } = await runProgram('nsenter', ['--mount', '--pid', '--target',
+        children.trim().split(' ')[0] ?? '', program, ...words], {
+        signal, maxOutputBytes: MAX_OUTPUT,
+        env: { PATH: process.env['PATH'] ?? '', HOME: folder, RESTIC_PASSWORD: 'x',
+          RESTIC_REPOSITORY: join(folder, 'repository') } })
+      return Buffer.from(stdout).toString()
+    },
     open: (options = {}) => openLibvirtPlatform(
       { uri, runDir, socketDir: folder, ...options }, { clock, random, log: silentLog }, signal),
     [Symbol.asyncDispose]: async () => {
@@ -107,8 +121,7 @@ unix_sock_rw_perms = "0770"
   }
   while (!existsSync(join(folder, 'libvirt-sock'))) await clock.sleep(50, signal)
   await libvirt.virsh('version')
-  const children = await readFile(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8')
-  return { ...libvirt, pid: Number(children.trim().split(' ')[0]) }
+  return libvirt
 }
 
 export interface LibvirtGuest extends Disposable {
