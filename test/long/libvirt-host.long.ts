@@ -2,15 +2,14 @@
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { systemClock as clock } from '../../src/base/clock.ts'
 import { runProgram } from '../../src/base/program.ts'
-import {
-  leftOvers, libvirtMissing, startDomain, startLibvirt, type Libvirt,
-} from '../system/libvirt/rig.ts'
+import { defineResting } from '../system/libvirt/at-rest.ts'
+import { libvirtMissing, startLibvirt, type Libvirt } from '../system/libvirt/rig.ts'
 
 const LIMITS = { timeout: 450_000 }
 const PROGRAM = fileURLToPath(new URL('../../bin/stillpoint', import.meta.url))
@@ -72,20 +71,25 @@ suite('a host with libvirt', { skip: missing }, () => {
   test('QEMU that runs as a user is captured by root and gets at the scratch and the socket',
     LIMITS, async (t) => {
       await using libvirt = await startLibvirt(QEMU_USER)
-      using guest = await startDomain(libvirt, 'tiny')
-      const { stdout } = await runProgram('sh', ['-c',
-        `ps -o user= -p "$(pgrep -f 'qemu-system.*${guest.uuid}' | head -1)"`],
-      { signal: t.signal })
-      assert.equal(Buffer.from(stdout).toString().trim(), QEMU_USER)
+      const { guest: { name } } = await defineResting(t, libvirt, 'plain')
+      await libvirt.virsh('start', name)
+      assert.match(await libvirt.inside('ps', '-e', '-o', 'user=,args='),
+        RegExp(`^${QEMU_USER} +/usr/bin/qemu-system-x86_64 .*guest=${name},`, 'm'))
       await libvirt.inside(PROGRAM, 'init')
       const config = await configure(libvirt)
       for (const mode of ['full', 'incremental']) {
         const said = await libvirt.inside(
-          PROGRAM, 'backup', 'tiny', '--config', config, '--json', '--require', 'filesystem')
-        assert.match(said, /"grade":"filesystem"/)
+          PROGRAM, 'backup', name, '--config', config, '--json', '--require', 'crash')
+        assert.match(said, /"grade":"crash"/) // there is no guest in it
         assert.match(said, RegExp(`"mode":"${mode}"`))
       }
-      assert.deepEqual(await leftOvers(libvirt, guest), [])
+      assert.match(await libvirt.virsh('domjobinfo', name), /^Job type:\s*None/)
+      assert.deepEqual((await readdir(libvirt.folder)).filter((it) => /stillpoint/.test(it)), [])
+      await libvirt.virsh('destroy', name)
+      // Off, its images belong to root again.
+      const off = await libvirt.inside(
+        PROGRAM, 'backup', name, '--config', config, '--json', '--require', 'application')
+      assert.match(off, /"grade":"application"/)
     })
 })
 
@@ -113,7 +117,7 @@ platforms:
   kvm: { type: libvirt, uri: '${libvirt.uri}', runDir: ${home}/run }
 machines:
   uefi: { platform: kvm }
-  tiny: { platform: kvm, limits: { holdMs: 10000 } }
+  plain: { platform: kvm }
 `)
   return config
 }

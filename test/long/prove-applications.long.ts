@@ -6,8 +6,8 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { backupAll, moreOfEach } from '../system/full-guest.ts'
-import { proveApplications } from '../system/prove-applications.ts'
-import { backup, newRepository, readyGuest } from '../system/rig.ts'
+import { proveApplications, verdictOn } from '../system/prove-applications.ts'
+import { backup, newRepository, pointsOf, readyGuest } from '../system/rig.ts'
 
 /** Of one round, on a busy host that emulates its guests; there is none on all of them. */
 const LIMITS = { timeout: 300_000 }
@@ -21,10 +21,20 @@ test('no capture of a guest with four databases is judged wrongly', async (t) =>
     await backup(t, {
       guest, repositoryPath, agent: false, settings: { require: 'crash', onWeaker: undefined } })
     await moreOfEach(guest, 5 + 7 * (round % 4), t)
-    const { result, pointId } = await backupAll(t, {
-      guest, repositoryPath, settings: { require: 'application', onWeaker: undefined } })
-    assert.equal(result.grade, 'application', JSON.stringify(result.reasons))
-    await proveApplications(t, repositoryPath, pointId)
+    for (;;) {
+      const { result, pointId } = await backupAll(t, {
+        guest, repositoryPath, settings: { require: 'crash', onWeaker: undefined } })
+      if (result.grade === 'application') {
+        return proveApplications(t, repositoryPath, pointId)
+      }
+      // On a busy host a writer may be late. What was said of it then is true as well.
+      t.diagnostic(`${result.grade}: ${result.reasons.map(({ sentence }) => sentence).join(' ')}`)
+      const point = (await pointsOf(repositoryPath, t))
+        .find((it) => it.state === 'readable' && it.pointId === pointId)
+      assert.ok(point?.state === 'readable')
+      const { verdict, checks } = await verdictOn(t, repositoryPath, point)
+      assert.notEqual(verdict, 'refuted', JSON.stringify(checks))
+    }
   }
   for (let round = 0; round < ROUNDS; round++) {
     await t.test(`round ${round + 1}`, LIMITS, (t) => judge(t, round))

@@ -77,7 +77,7 @@ const lineOf = ({ claim, answer, detail }: Check): string =>
 
 const linesOf = ({ checks }: Verdict): readonly string[] => checks.map(lineOf)
 
-function verdictOn(
+export function verdictOn(
   t: TestContext, repositoryPath: string, point: RestorePoint): Promise<Verdict> {
   return withRepository(repositoryPath, t, async (repository) => {
     await using lock = await repository.lock('shared', t.signal)

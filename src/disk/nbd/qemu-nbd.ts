@@ -52,6 +52,8 @@ export type ImageChain = readonly { readonly path: string; readonly format: 'raw
 export interface ServedChain {
   readonly chain: ImageChain
   readonly exportName: string
+  /** One of the image on top: its context is `qemu:dirty-bitmap:NAME`. */
+  readonly bitmap: string | undefined
   /** Made for the socket, and removed when the server is disposed. */
   readonly folder: string
 }
@@ -61,11 +63,12 @@ export interface ServedChain {
  * it. Takes no lock: whoever wants to write to the images may, and then what is read is nothing.
  */
 export async function serveChain(
-  { chain, exportName, folder }: ServedChain, clock: Clock, signal: AbortSignal,
+  { chain, exportName, bitmap, folder }: ServedChain, clock: Clock, signal: AbortSignal,
 ): Promise<ImageServer> {
   const node = chainNode(chain)
   await mkdir(folder, { mode: 0o700 })
   return serve(folder, ['--read-only', '--shared=8', `--export-name=${exportName}`,
+    ...(bitmap === undefined ? [] : [`--bitmap=${bitmap}`]),
     nodeArgument({ ...node, 'read-only': true, 'force-share': true })], clock, signal)
 }
 

@@ -19,6 +19,7 @@ import { checkUnused, readChain, stampOf, type RestingImage } from '../machine/i
 import { discoverDisks, type LibvirtDisk } from './disks.ts'
 import { powerOf, readDomain } from './domain.ts'
 import type { JobNames } from './names.ts'
+import type { RestingTracking } from './tracking.ts'
 import type { Virsh } from './virsh.ts'
 
 export interface RestingDisk extends LibvirtDisk {
@@ -53,6 +54,7 @@ export interface AtRestParts {
   readonly disks: readonly RestingDisk[]
   readonly leftOut: readonly DiskLeftOut[]
   readonly power: 'off' | 'saved'
+  readonly tracking: RestingTracking | undefined
   readonly clock: Clock
 }
 
@@ -63,6 +65,7 @@ export class AtRestSet implements RequestorHeldSet {
   readonly power: PowerState
   readonly freezer: FreezerMissing = {
     missing: 'agent-silent', detail: 'the machine does not run, so nothing is frozen' }
+  declare readonly tracking?: RestingTracking
   readonly #parts: AtRestParts
   readonly #stamps: readonly string[]
   readonly #opened = new AsyncDisposableStack()
@@ -75,6 +78,7 @@ export class AtRestSet implements RequestorHeldSet {
     this.disks = parts.disks.map(({ id, sizeBytes }) => ({ id, sizeBytes }))
     this.leftOut = parts.leftOut
     this.power = parts.power
+    if (parts.tracking !== undefined) this.tracking = parts.tracking
   }
 
   /** Faults: `machine-busy` if anybody has an image open for writing. */
@@ -97,15 +101,16 @@ export class AtRestSet implements RequestorHeldSet {
   }
 
   async #open(diskId: string, signal: AbortSignal): Promise<BlockSource> {
-    const { disks, names, runDir, clock } = this.#parts
+    const { disks, names, runDir, tracking, clock } = this.#parts
     const [, disk] = findDisk(disks, diskId)
     await using opened = new AsyncDisposableStack()
     const folder = join(runDir, names.folder(this.#servers++))
+    const bitmap = tracking?.bitmapOf(disk.id)
     const server = opened.use(await serveChain(
-      { chain: disk.image.chain, exportName: disk.id, folder }, clock, signal))
+      { chain: disk.image.chain, exportName: disk.id, bitmap, folder }, clock, signal))
     const source = opened.use(await openCapturedDisk({
       socketPath: server.socketPath, id: disk.id, sizeBytes: disk.sizeBytes,
-      scratchFolder: undefined, bitmap: undefined, givenUp: () => undefined }, clock, signal))
+      scratchFolder: undefined, bitmap, givenUp: () => undefined }, clock, signal))
     const held = this.#opened.use(opened.move())
     return { ...source, [Symbol.asyncDispose]: () => held.disposeAsync() }
   }

@@ -32,7 +32,7 @@ import { isRemote, isSession, type LibvirtOptions } from './options.ts'
 import { LibvirtPreparedSet, releaseMachine } from './prepared-set.ts'
 import { remarksOn } from './remarks.ts'
 import { socketFolder } from './socket-folder.ts'
-import { countForeign, LibvirtTracking } from './tracking.ts'
+import { countForeign, LibvirtTracking, restingTracking } from './tracking.ts'
 import type { Virsh } from './virsh.ts'
 
 /** Where libvirt keeps images unless told otherwise; QEMU may use what is made there. */
@@ -72,8 +72,10 @@ export class LibvirtProvider implements Provider {
     if (isAtRest(power)) {
       await this.#removeLeftFiles([], uuid)
       const resting = chooseDisks(await restingDisks(now, signal), request.exclude)
+      const known = request.tracking === undefined ? undefined
+        : await restingTracking({ virsh, uuid, log }, resting.disks, request.tracking, signal)
       return AtRestSet.prepare(
-        { ...resting, virsh, uuid, major, names, runDir, power, clock }, signal)
+        { ...resting, virsh, uuid, major, names, runDir, power, tracking: known, clock }, signal)
     }
     await checkNotBusy(virsh, uuid, signal)
     const folder = await this.#socketFolder(domain)

@@ -11,7 +11,8 @@
 import { isFault } from '../../base/fault.ts'
 import type { Log } from '../../base/log.ts'
 import { childAt, childrenOf, parseXml } from '../../base/xml.ts'
-import type { DiskBase, SetTracking, TrackingRequest } from '../../consistency/mod.ts'
+import type { DiskBase, FullReason, SetTracking, TrackingRequest } from '../../consistency/mod.ts'
+import type { RestingImage } from '../machine/image-chain.ts'
 import { sourceName, type LibvirtDisk } from './disks.ts'
 import { checkpointName, parseCheckpoint } from './names.ts'
 import type { VirshCommands } from './virsh.ts'
@@ -61,12 +62,11 @@ export class LibvirtTracking implements SetTracking {
   ): Promise<LibvirtTracking> {
     const { base, hasForeign } = await settle(where, request, signal)
     const known = base === undefined
-      ? undefined : await readCheckpoint(where, base, signal)
+      ? undefined : await readCheckpoint(where, base, true, signal)
     const bases = new Map(disks.map((disk): [string, DiskBase] => {
       if (!canBeTracked(disk)) return [disk.id, { full: 'not-tracked' }]
       if (base === undefined || known === undefined) {
-        return [disk.id, { full: request.sealed.length > 0 ? 'bitmap-gone'
-          : hasForeign ? 'other-repository' : 'first-backup' }]
+        return [disk.id, { full: whyNoBase(request, hasForeign) }]
       }
       return [disk.id, baseOf(disk, known, base.pointId)]
     }))
@@ -102,6 +102,10 @@ function canBeTracked({ format }: LibvirtDisk): boolean {
   return CAN_KEEP_BITMAPS.has(format)
 }
 
+function whyNoBase({ sealed }: TrackingRequest, hasForeign: boolean): FullReason {
+  return sealed.length > 0 ? 'bitmap-gone' : hasForeign ? 'other-repository' : 'first-backup'
+}
+
 /** All checkpoints of ours, of whatever repository, and whether there are others' too. */
 async function listCheckpoints(
   virsh: VirshCommands, uuid: string, signal: AbortSignal): Promise<readonly string[]> {
@@ -116,11 +120,18 @@ export async function countForeign(
   return names.filter((name) => parseCheckpoint(name) === undefined).length
 }
 
-/** Deletes all of the repository's checkpoints but that of its newest sealed point. */
-async function settle(
-  { virsh, uuid, log }: TrackingPlace, { repositoryId, sealed }: TrackingRequest,
-  signal: AbortSignal,
-): Promise<{ readonly base: OwnCheckpoint | undefined; readonly hasForeign: boolean }> {
+interface OwnCheckpoints {
+  /** Of the repository. */
+  readonly own: readonly OwnCheckpoint[]
+  /** That of its newest sealed point. */
+  readonly base: OwnCheckpoint | undefined
+  /** Whether there are ours of other repositories. */
+  readonly hasForeign: boolean
+}
+
+async function ownCheckpoints(
+  { virsh, uuid }: TrackingPlace, { repositoryId, sealed }: TrackingRequest, signal: AbortSignal,
+): Promise<OwnCheckpoints> {
   const ours = (await listCheckpoints(virsh, uuid, signal)).flatMap((name) => {
     const parsed = parseCheckpoint(name)
     return parsed === undefined ? [] : [{ name, ...parsed }]
@@ -128,8 +139,16 @@ async function settle(
   const own = ours.filter((it) => it.repositoryId === repositoryId)
   const [base] = own.filter(({ pointId }) => sealed.includes(pointId))
     .toSorted((a, b) => sealed.lastIndexOf(b.pointId) - sealed.lastIndexOf(a.pointId))
-  for (const { name } of own) {
-    if (name === base?.name) continue
+  return { own, base, hasForeign: ours.length > own.length }
+}
+
+/** Deletes all of the repository's checkpoints but that of its newest sealed point. */
+async function settle(
+  where: TrackingPlace, request: TrackingRequest, signal: AbortSignal): Promise<OwnCheckpoints> {
+  const { virsh, uuid, log } = where
+  const found = await ownCheckpoints(where, request, signal)
+  for (const { name } of found.own) {
+    if (name === found.base?.name) continue
     try {
       await virsh.run(['checkpoint-delete', uuid, name], signal)
     } catch (error) {
@@ -138,7 +157,7 @@ async function settle(
       log.warn('libvirt.checkpoint-stays', { name, reason: error.message })
     }
   }
-  return { base, hasForeign: ours.length > own.length }
+  return found
 }
 
 interface KnownDisk {
@@ -148,23 +167,23 @@ interface KnownDisk {
   readonly isWhole: boolean
 }
 
-/** By libvirt's name; undefined if libvirt does not tell. */
+/** By libvirt's name; undefined if libvirt does not tell. It tells sizes of a machine that runs. */
 async function readCheckpoint(
-  { virsh, uuid }: TrackingPlace, { name }: OwnCheckpoint, signal: AbortSignal,
+  { virsh, uuid }: TrackingPlace, { name }: OwnCheckpoint, isRunning: boolean, signal: AbortSignal,
 ): Promise<ReadonlyMap<string, KnownDisk> | undefined> {
   try {
     const xml = parseXml(await virsh.run(['checkpoint-dumpxml', uuid, name], signal),
       'a checkpoint', 'platform-protocol')
     const sized = parseXml(
-      await virsh.run(['checkpoint-dumpxml', uuid, name, '--no-domain', '--size'], signal),
-      'a checkpoint', 'platform-protocol')
+      await virsh.run(['checkpoint-dumpxml', uuid, name, '--no-domain',
+        ...isRunning ? ['--size'] : []], signal), 'a checkpoint', 'platform-protocol')
     const sources = new Map(childrenOf(childAt(xml, 'domain', 'devices'), 'disk').map((disk) => [
       childAt(disk, 'target')?.attributes.get('dev') ?? '', sourceName(childAt(disk, 'source'))]))
     return new Map(childrenOf(childAt(sized, 'disks'), 'disk')
       .filter(({ attributes }) => attributes.get('checkpoint') === 'bitmap')
       .map(({ attributes }) => [attributes.get('name') ?? '', {
         source: sources.get(attributes.get('name') ?? ''),
-        isWhole: attributes.get('size') !== undefined,
+        isWhole: !isRunning || attributes.get('size') !== undefined,
       }]))
   } catch (error) {
     if (isFault(error, 'platform-refused')) return undefined
@@ -184,6 +203,40 @@ function baseOf(
     return { full: 'disk-replaced' }
   }
   return before.isWhole ? { since: pointId } : { full: 'bitmap-inconsistent' }
+}
+
+export interface RestingTracking extends SetTracking {
+  /** The bitmap with a disk's changes since its base; undefined without one. */
+  bitmapOf(diskId: string): string | undefined
+}
+
+/**
+ * Of a machine that does not run: its bitmaps are in the images, and libvirt changes no checkpoint.
+ * So none begins at the new point, and the next increment has the same base. Faults: `platform-*`.
+ */
+export async function restingTracking(
+  where: TrackingPlace,
+  disks: readonly (LibvirtDisk & { readonly image: Pick<RestingImage, 'bitmaps'> })[],
+  request: TrackingRequest, signal: AbortSignal,
+): Promise<RestingTracking> {
+  const { base, hasForeign } = await ownCheckpoints(where, request, signal)
+  const known = base === undefined
+    ? undefined : await readCheckpoint(where, base, false, signal)
+  const bases = new Map(disks.map((disk): [string, DiskBase] => {
+    if (!canBeTracked(disk)) return [disk.id, { full: 'not-tracked' }]
+    if (base === undefined || known === undefined) {
+      return [disk.id, { full: whyNoBase(request, hasForeign) }]
+    }
+    const found = baseOf(disk, known, base.pointId)
+    const isWhole = disk.image.bitmaps.get(base.name)
+    if ('full' in found || isWhole === true) return [disk.id, found]
+    return [disk.id, { full: isWhole === undefined ? 'bitmap-gone' : 'bitmap-inconsistent' }]
+  }))
+  return {
+    bases,
+    sealed: () => {},
+    bitmapOf: (diskId) => 'since' in (bases.get(diskId) ?? {}) ? base?.name : undefined,
+  }
 }
 
 /** For a guardian: deletes the checkpoint that a run began, whose requestor is gone. */

@@ -21,6 +21,11 @@ export interface RestingImage {
   readonly chain: ImageChain
   /** As QEMU shows it to the guest. */
   readonly sizeBytes: number
+  /**
+   * The dirty bitmaps of the image on top, by name. False for one that was not saved in order, or
+   * of which a part lies in an image below, as after an external snapshot.
+   */
+  readonly bitmaps: ReadonlyMap<string, boolean>
 }
 
 /**
@@ -31,7 +36,8 @@ export async function readChain(
   file: string, format: string, signal: AbortSignal,
 ): Promise<RestingImage | { readonly why: string }> {
   const chain: { path: string; format: 'raw' | 'qcow2' }[] = []
-  let top: number | undefined
+  let top: ImageFacts | undefined
+  const below = new Set<string>()
   let next: { readonly path: string; readonly format: string } | undefined = { path: file, format }
   while (next !== undefined) {
     const { path } = next
@@ -42,10 +48,12 @@ export async function readChain(
     const image: ImageFacts = await examine(path, known, signal)
     if (image.why !== undefined) return { why: `${printable(path, 200)}: ${image.why}` }
     chain.push({ path, format: known })
-    top ??= image.sizeBytes
+    if (top !== undefined) for (const name of image.bitmaps.keys()) below.add(name)
+    top ??= image
     next = image.below
   }
-  return { chain, sizeBytes: top ?? 0 }
+  return { chain, sizeBytes: top?.sizeBytes ?? 0, bitmaps: new Map(
+    [...top?.bitmaps ?? []].map(([name, isWhole]) => [name, isWhole && !below.has(name)])) }
 }
 
 async function whyUnreadable(
@@ -75,6 +83,8 @@ interface ImageFacts {
   readonly sizeBytes: number
   readonly below: { readonly path: string; readonly format: string } | undefined
   readonly why: string | undefined
+  /** By name, whether it was saved in order. */
+  readonly bitmaps: ReadonlyMap<string, boolean>
 }
 
 async function examine(
@@ -94,15 +104,27 @@ async function examine(
     : isJsonObject(data) && 'data-file' in data ? 'its data lies in another file'
       : below !== undefined && typeof belowFormat !== 'string'
         ? 'it does not say of what format the image below it is' : undefined
-  return { sizeBytes: size, why,
+  return { sizeBytes: size, why, bitmaps: bitmapsIn(isJsonObject(data) ? data['bitmaps'] : []),
     below: typeof below === 'string' ? { path: below, format: String(belowFormat) } : undefined }
+}
+
+function bitmapsIn(list: unknown): ReadonlyMap<string, boolean> {
+  const found = new Map<string, boolean>()
+  for (const bitmap of Array.isArray(list) ? list as readonly unknown[] : []) {
+    if (!isJsonObject(bitmap) || typeof bitmap['name'] !== 'string') continue
+    const { name, flags } = bitmap
+    // QEMU marks one as in use for as long as its machine runs.
+    found.set(name, Array.isArray(flags) && !flags.includes('in-use'))
+  }
+  return found
 }
 
 /**
  * Faults `machine-busy` if any program that locks images as QEMU does has one open for writing.
  * The lock that shows it is let go at once: nobody is kept from starting the machine.
  */
-export async function checkUnused({ chain }: RestingImage, signal: AbortSignal): Promise<void> {
+export async function checkUnused(
+  { chain }: Pick<RestingImage, 'chain'>, signal: AbortSignal): Promise<void> {
   for (const { path } of chain) {
     const node = { driver: 'raw', file: {
       driver: 'blkdebug', image: { driver: 'file', filename: path },
@@ -119,7 +141,7 @@ export async function checkUnused({ chain }: RestingImage, signal: AbortSignal):
 }
 
 /** Changes with every write to any of the files, and when one takes another's place. */
-export async function stampOf({ chain }: RestingImage): Promise<string> {
+export async function stampOf({ chain }: Pick<RestingImage, 'chain'>): Promise<string> {
   const stamps: string[] = []
   for (const { path } of chain) {
     const { dev, ino, size, mtimeNs } = await stat(path, { bigint: true })

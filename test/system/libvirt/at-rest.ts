@@ -9,10 +9,11 @@ import { systemClock as clock } from '../../../src/base/clock.ts'
 import { runProgram } from '../../../src/base/program.ts'
 import { systemRandom as random, uuid } from '../../../src/base/random.ts'
 import { makeDisk } from '../../../src/demo/mod.ts'
-import { changeCommitted, newRepository } from '../rig.ts'
+import { verdictOn } from '../prove-applications.ts'
+import { changeCommitted, newRepository, pointsOf } from '../rig.ts'
 import { backupDomain, digestOf, digestsOf, restorePoint } from './backups.ts'
 import { makeScene, run } from './killed.ts'
-import type { Libvirt } from './rig.ts'
+import { checkpoints, type Libvirt } from './rig.ts'
 
 const LIMITS = { timeout: 120_000 }
 const DISK_BYTES = 48 * 1024 * 1024
@@ -22,7 +23,7 @@ export function libvirtAtRest(start: () => Promise<Libvirt>): void {
   suite('a machine that is off', () => {
     test('is captured whole, through its chains, and its disks show that it was shut down', LIMITS,
       async (t) => {
-        const machine = await define(t, await start(), 'resting')
+        const machine = await defineResting(t, await start(), 'resting')
         const summary = await backupDomain(t, machine)
         const { result, method, pointId } = summary
         assert.deepEqual([result.grade, method], ['application', 'at-rest'])
@@ -31,10 +32,37 @@ export function libvirtAtRest(start: () => Promise<Libvirt>): void {
         const restored = await restorePoint(t, machine, pointId, 'raw')
         assert.deepEqual(await digestsOf(restored), await diskDigests(t, machine))
         assert.deepEqual(await leftIn(machine), [])
+        const [point] = await pointsOf(machine.repositoryPath, t)
+        assert.ok(point?.state === 'readable')
+        const { verdict, grade } = await verdictOn(t, machine.repositoryPath, point)
+        assert.deepEqual([verdict, grade], ['proven', 'application'])
       })
 
+    test('is read as far as it changed since it ran, and then again', LIMITS, async (t) => {
+      const machine = await defineResting(t, await start(), 'tracked')
+      const { libvirt, guest } = machine
+      await libvirt.virsh('start', guest.name)
+      const running = await backupDomain(t, machine)
+      assert.equal(running.method, 'libvirt-backup')
+      await libvirt.virsh('qemu-monitor-command', guest.name, '--hmp',
+        'qemu-io -d /machine/peripheral/virtio-disk0/virtio-backend "write -P 9 41M 64k"')
+      await libvirt.virsh('destroy', guest.name, '--graceful')
+      for (const _ of ['once', 'again']) {
+        const { method, bytesRead, pointId, evidence } = await backupDomain(t, machine)
+        assert.equal(method, 'at-rest')
+        assert.ok(evidence.reading.state === 'finished')
+        assert.deepEqual(evidence.reading.disks.map(({ base }) => base),
+          [{ since: running.pointId }, { full: 'not-tracked' }])
+        assert.ok(bytesRead < DISK_BYTES + 1024 * 1024, `${bytesRead}`)
+        const restored = await restorePoint(t, machine, pointId, 'raw')
+        assert.deepEqual(await digestsOf(restored), await diskDigests(t, machine))
+      }
+      assert.deepEqual(await checkpoints(libvirt, guest), // what the next run of it begins at
+        (await checkpoints(libvirt, guest)).filter((it) => it.endsWith(running.pointId)))
+    })
+
     test('is a crash if its file system was in use', LIMITS, async (t) => {
-      const machine = await define(t, await start(), 'cut')
+      const machine = await defineResting(t, await start(), 'cut')
       // As a kernel marks it when it mounts it.
       await runProgram('debugfs', ['-w', '-R', 'feature needs_recovery', machine.raw],
         { signal: t.signal })
@@ -43,7 +71,7 @@ export function libvirtAtRest(start: () => Promise<Libvirt>): void {
     })
 
     test('is a crash if its memory is saved: it goes on from there', LIMITS, async (t) => {
-      const machine = await define(t, await start(), 'kept')
+      const machine = await defineResting(t, await start(), 'kept')
       const { libvirt, guest } = machine
       await libvirt.virsh('start', guest.name)
       await libvirt.virsh('managedsave', guest.name)
@@ -56,7 +84,7 @@ export function libvirtAtRest(start: () => Promise<Libvirt>): void {
     })
 
     test('can be started while it is read, and then nothing is stored', LIMITS, async (t) => {
-      const machine = await define(t, await start(), 'woken')
+      const machine = await defineResting(t, await start(), 'woken')
       const { libvirt, guest } = machine
       const { result, stored } = await backupDomain(t, {
         ...machine, wrap: (platform) =>
@@ -71,7 +99,7 @@ export function libvirtAtRest(start: () => Promise<Libvirt>): void {
 
     test('is torn if it ran for a moment, or anything wrote to an image under the base', LIMITS,
       async (t) => {
-        const machine = await define(t, await start(), 'touched')
+        const machine = await defineResting(t, await start(), 'touched')
         const { result } = await backupDomain(t, {
           ...machine, wrap: (platform) =>
             changeCommitted(platform, async (committed) => ({ ...committed,
@@ -84,7 +112,7 @@ export function libvirtAtRest(start: () => Promise<Libvirt>): void {
       })
 
     test('is busy while another program has an image open for writing', LIMITS, async (t) => {
-      const machine = await define(t, await start(), 'shared')
+      const machine = await defineResting(t, await start(), 'shared')
       await using platform = await machine.libvirt.open()
       for (const image of [machine.raw, machine.base]) {
         using _ = await held(image, t.signal)
@@ -95,7 +123,7 @@ export function libvirtAtRest(start: () => Promise<Libvirt>): void {
 
     test('has disks that only a machine that runs has, each named with its reason', LIMITS,
       async (t) => {
-        const machine = await define(t, await start(), 'partly')
+        const machine = await defineResting(t, await start(), 'partly')
         await runProgram('qemu-img', ['rebase', '-u', '-f', 'qcow2', '-F', 'qcow2', '-b',
           'nbd://127.0.0.1:1/x', machine.top], { signal: t.signal })
         await using platform = await machine.libvirt.open()
@@ -109,7 +137,7 @@ export function libvirtAtRest(start: () => Promise<Libvirt>): void {
 
     test('can be started once the program was killed, and the next run leaves nothing', LIMITS,
       async (t) => {
-        const machine = await define(t, await start(), 'killed')
+        const machine = await defineResting(t, await start(), 'killed')
         const { libvirt, guest } = machine
         const scene = await makeScene(t, machine, 'at-rest')
         const killed = await run(t, scene, { name: 'in capture', printed: '"phase":"reading"' })
@@ -135,7 +163,8 @@ interface Machine {
   readonly raw: string
 }
 
-async function define(t: TestContext, libvirt: Libvirt, name: string): Promise<Machine> {
+export async function defineResting(
+  t: TestContext, libvirt: Libvirt, name: string): Promise<Machine> {
   const { folder } = libvirt
   const sizeBytes = DISK_BYTES
   const { path: base } = await makeDisk({ id: `${name}a`, sizeBytes }, folder, t.signal)
@@ -157,7 +186,7 @@ async function define(t: TestContext, libvirt: Libvirt, name: string): Promise<M
   await libvirt.virsh('define', xml)
   t.after(async () => {
     await libvirt.virsh('destroy', name).catch(() => {})
-    await libvirt.virsh('undefine', name)
+    await libvirt.virsh('undefine', name, '--checkpoints-metadata').catch(() => {})
   })
   return { libvirt, guest: { name }, repositoryPath: await newRepository(t), base, top, raw }
 }

@@ -193,7 +193,7 @@ export async function trackedPoints(
 
 /** Names of all checkpoints, in libvirt's order. */
 export async function checkpoints(
-  libvirt: Libvirt, { name }: LibvirtGuest): Promise<readonly string[]> {
+  libvirt: Libvirt, { name }: Pick<LibvirtGuest, 'name'>): Promise<readonly string[]> {
   return (await libvirt.virsh('checkpoint-list', name, '--name')).split('\n')
     .map((line) => line.trim()).filter((line) => line !== '')
 }
