@@ -6,7 +6,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { measure, type Cost } from './measure.ts'
+import { measure, NODE, type Cost } from './measure.ts'
 
 /** In the order in which they are carried out; `check` reads and verifies all data. */
 export const STEPS = ['store', 'check', 'restore', 'increment'] as const
@@ -105,7 +105,7 @@ function ours(
   ...flags: readonly string[]): Way {
   const env = { RESTIC_PASSWORD: 'bench', HOME: folder, NODE_NO_WARNINGS: '1' }
   const node = (...args: readonly string[]): Cost & { readonly stdout: string } =>
-    measure(process.execPath, [ourDisk, ...args, ...flags], env)
+    measure(NODE, [ourDisk, ...args, ...flags], env)
   let tree = ''
   return {
     name, peer,

@@ -9,7 +9,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { BlobIndex, type BlobId, type FileId } from '../src/repository/mod.ts'
-import { measure } from './measure.ts'
+import { measure, NODE } from './measure.ts'
 
 const BLOBS_PER_PACK = 32
 const LOOKUPS = 1_000_000
@@ -24,7 +24,7 @@ function run(sizes: readonly number[]): void {
     { 'index-memory': { bytesABlob: number } }
   const limit = limits['index-memory'].bytesABlob
   for (const blobs of sizes) {
-    const { stdout, peakMiB } = measure(process.execPath,
+    const { stdout, peakMiB } = measure(NODE,
       ['--expose-gc', import.meta.filename, '--step', String(blobs)], { NODE_NO_WARNINGS: '1' })
     const { bytesABlob, buildS, lookupNs } =
       JSON.parse(stdout) as Record<'bytesABlob' | 'buildS' | 'lookupNs', number>

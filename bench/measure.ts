@@ -5,6 +5,9 @@ import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+/** Starts Node as the program itself is started. */
+export const NODE = join(import.meta.dirname, '..', 'tools', 'node')
+
 export interface Cost {
   readonly wallS: number
   /** User and system time of the program and its children. */

@@ -18,7 +18,7 @@ import {
 } from '../src/repository/mod.ts'
 import { openLocalStorage } from '../src/storage/mod.ts'
 import { CONTEXT } from './context.ts'
-import { measure, median, row } from './measure.ts'
+import { measure, median, NODE, row } from './measure.ts'
 
 const signal = new AbortController().signal
 const MIB = 2 ** 20
@@ -54,12 +54,12 @@ function main(): void {
   try {
     const image = writtenDisk(folder)
     const repo = join(folder, 'repo')
-    const disk = (...args: readonly string[]): string => measure(process.execPath,
+    const disk = (...args: readonly string[]): string => measure(NODE,
       [join(import.meta.dirname, 'repository-disk.ts'), ...args], QUIET).stdout.trim()
     disk('init', repo)
     const tree = disk('store', repo, image)
     const runs = Array.from({ length: Number(values.reps) }, () => measure(
-      process.execPath, [import.meta.filename, 'probe', repo, tree, '--mib', values.mib], QUIET))
+      NODE, [import.meta.filename, 'probe', repo, tree, '--mib', values.mib], QUIET))
     const cost = median(runs)
     const [bytes = '', found = ''] = runs[0]?.stdout.trim().split('\t') ?? []
     const bytesRead = Number(bytes)

@@ -19,7 +19,7 @@ import { packBytes } from '../src/repository/format/pack.ts'
 import { writeUnpacked } from '../src/repository/format/unpacked-file.ts'
 import { openLocalStorage, type ListedFile, type Storage } from '../src/storage/mod.ts'
 import { CONTEXT } from './context.ts'
-import { measure, row } from './measure.ts'
+import { measure, NODE, row } from './measure.ts'
 
 const signal = new AbortController().signal
 const BLOBS = 1_000_000
@@ -115,7 +115,7 @@ if (values.step === 'make') await make()
 else if (values.step === 'plan') await plan()
 else {
   const place = await mkdtemp(join(tmpdir(), 'stillpoint-bench-'))
-  const run = (step: string): ReturnType<typeof measure> => measure(process.execPath,
+  const run = (step: string): ReturnType<typeof measure> => measure(NODE,
     ['--disable-warning=ExperimentalWarning', import.meta.filename, '--step', step, place], {})
   run('make')
   const cost = run('plan')

@@ -18,7 +18,7 @@ import {
 } from '../src/repository/mod.ts'
 import { openLocalStorage } from '../src/storage/mod.ts'
 import { CONTEXT } from './context.ts'
-import { folderBytes, measure, row } from './measure.ts'
+import { folderBytes, measure, NODE, row } from './measure.ts'
 
 const signal = new AbortController().signal
 const DISK_BYTES = 2 ** 40
@@ -48,7 +48,7 @@ async function main(): Promise<void> {
     const repo = join(folder, 'repo')
     await initRepository(openLocalStorage(repo), CONTEXT, signal)
     const self = (...args: readonly string[]): ReturnType<typeof measure> => measure(
-      process.execPath, [
+      NODE, [
         import.meta.filename, ...args, '--blobs', values.blobs, '--chunk-kib', values['chunk-kib']],
       { NODE_NO_WARNINGS: '1' })
     const stored = self('store', repo)

@@ -1,7 +1,7 @@
 /** Gives large buffers back at once instead of when the collector comes by. */
 
-/** Node keeps shorter ones together in pools, where one cannot be freed alone. */
-const MIN_RELEASED_BYTES = 128 * 1024
+/** Node keeps short ones together in pools of this size, where one cannot be freed alone. */
+const POOL_BYTES = 64 * 1024
 
 /**
  * Frees the memory of a large buffer that nothing else uses; a short one is left to the collector.
@@ -9,5 +9,5 @@ const MIN_RELEASED_BYTES = 128 * 1024
  * whole heap again and again, which took a tenth of a backup's processor time.
  */
 export function release(bytes: Uint8Array<ArrayBuffer>): void {
-  if (bytes.buffer.byteLength >= MIN_RELEASED_BYTES) bytes.buffer.transfer(0)
+  if (bytes.buffer.byteLength > POOL_BYTES) bytes.buffer.transfer(0)
 }

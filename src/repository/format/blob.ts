@@ -54,7 +54,7 @@ export function openBlob(
   const opened = key.open(sealed, what)
   const plaintext = blob.uncompressedLength === 0
     ? opened
-    : zstdDecompress(opened, blob.uncompressedLength, what)
+    : zstdDecompress(opened, blob.uncompressedLength, what, blob.uncompressedLength)
   if (plaintext !== opened) release(opened)
   // Readers work out from the lengths which blob holds an offset, before they have read any.
   if (blob.uncompressedLength !== 0 && plaintext.length !== blob.uncompressedLength) {

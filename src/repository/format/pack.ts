@@ -25,6 +25,12 @@ export interface PackedBlob {
 /** A pack is finished once it has this size; the last blob may take it beyond. */
 export const TARGET_PACK_BYTES = 16 * 1024 * 1024
 
+/**
+ * A pack is finished at this many blobs, too: chunks that compress to nothing would fill one with
+ * 150 000, and what is known of each is in memory several times until it is in an index file.
+ */
+export const MAX_BLOBS_PER_PACK = 8192
+
 /** restic reads no longer header: about 400 000 blobs. */
 export const MAX_PACK_HEADER_BYTES = 16 * 1024 * 1024
 
@@ -149,8 +155,7 @@ export class PackBuilder {
 
   /** True once the pack should be finished before another blob comes. */
   get isFull(): boolean {
-    return this.#offset >= TARGET_PACK_BYTES ||
-      (this.#blobs.length + 1) * COMPRESSED_ENTRY_BYTES > MAX_PACK_HEADER_BYTES
+    return this.#offset >= TARGET_PACK_BYTES || this.#blobs.length >= MAX_BLOBS_PER_PACK
   }
 
   /** Appends a blob; `sealed` belongs to the builder from here on and must not change. */

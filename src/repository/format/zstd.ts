@@ -26,19 +26,20 @@ export function zstdCompress(
 
 /**
  * At most `maxBytes` of plaintext; never takes much more memory than that, whatever the frame
- * claims. Fault: `repository-damaged`, naming `what`.
+ * claims. `likelyBytes` is how long it is as far as is known: then it comes in one piece, without
+ * leaving any to the collector. Fault: `repository-damaged`, naming `what`.
  */
 export function zstdDecompress(
-  compressed: Uint8Array, maxBytes: number, what: string): Uint8Array<ArrayBuffer> {
+  compressed: Uint8Array, maxBytes: number, what: string,
+  likelyBytes = Math.min(maxBytes, Math.max(LEAST_OUTPUT_BYTES, compressed.length * 16)),
+): Uint8Array<ArrayBuffer> {
   const windowLog = Math.min(31, Math.max(MIN_WINDOW_LOG_LIMIT, Math.ceil(Math.log2(maxBytes + 1))))
   try {
     return zstdDecompressSync(compressed, {
       maxOutputLength: Math.max(1, maxBytes),
       params: { [constants.ZSTD_d_windowLogMax]: windowLog },
-      // A little over the whole, so that a blob of the expected size comes in one piece; but where
-      // `maxBytes` is only a bound, not that much for every small file.
-      chunkSize: Math.min(
-        maxBytes + 64, 16 * MIB, Math.max(LEAST_OUTPUT_BYTES, compressed.length * 16)),
+      // With no room left over Node asks for more, and copies all of it.
+      chunkSize: Math.min(likelyBytes, 16 * MIB) + 64,
     })
   } catch (cause) {
     throw new Fault('repository-damaged', `${what} cannot be decompressed`, { cause })

@@ -38,10 +38,10 @@ test('runs are hashed as they come, and sealed once it is known which chunks are
 
 test('without a buffer it waits within a run, and goes on when one comes back', () => {
   const { lane, sent } = startLane()
-  lane.receive({ type: 'run', run: 1, chunkBytes: 8 * MIB, bytes: run(1, 72) })
+  lane.receive({ type: 'run', run: 1, chunkBytes: 7 * MIB, bytes: run(1, 63) })
   lane.receive({ type: 'wanted', run: 1, positions: [0, 1, 2, 3, 4, 5, 6, 7, 8] })
   lane.receive({ type: 'tail' })
-  // Two chunks of 8 MiB fill a pack, and there are three buffers.
+  // Two chunks of 7 MiB fill a pack, and there are three buffers.
   assert.equal(typesOf(sent), 'ids pack pack pack')
   const first = sent[1]
   assert.ok(first?.type === 'pack')

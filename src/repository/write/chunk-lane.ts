@@ -97,12 +97,13 @@ export class ChunkLane {
     const hashed = this.#runs.get(run)
     assert(hashed !== undefined)
     for (; this.#next < positions.length; this.#next++) {
-      if (this.#sealer.needsBuffer && !this.#takeBuffer()) return false
       const position = positions[this.#next] ?? -1
       const [id, chunk] = [hashed.ids[position], hashed.chunks[position]]
       assert(id !== undefined && chunk !== undefined)
-      const pack = this.#sealer.add(id, chunk)
+      const pack = this.#sealer.takeFull(chunk.length)
       if (pack !== undefined) this.#send({ type: 'pack', pack }, buffersOf(pack.parts.slice(0, 1)))
+      if (this.#sealer.needsBuffer && !this.#takeBuffer()) return false
+      this.#sealer.add(id, chunk)
     }
     this.#runs.delete(run)
     if (hashed.chunks[0] !== undefined) release(hashed.chunks[0])

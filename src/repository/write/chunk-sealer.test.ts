@@ -6,7 +6,9 @@ import { openBlob } from '../format/blob.ts'
 import { ChunkHasher, ChunkSealer, cutRun, PACK_BUFFER_BYTES } from './chunk-sealer.ts'
 import { KEY_BYTES, MasterKey } from '../format/crypto.ts'
 import { blobIdOf } from '../format/id.ts'
-import { readPackHeader, TARGET_PACK_BYTES, type FinishedPack } from '../format/pack.ts'
+import {
+  MAX_BLOBS_PER_PACK, readPackHeader, TARGET_PACK_BYTES, type FinishedPack,
+} from '../format/pack.ts'
 
 const key = new MasterKey(seededRandom(1)(KEY_BYTES))
 const MIB = 1024 * 1024
@@ -38,8 +40,9 @@ test('chunks are named by their SHA-256, and zeros are counted, short ones too',
 function fillPack(sealer: ChunkSealer, chunks: readonly Uint8Array[]): FinishedPack | undefined {
   sealer.useBuffer(new ArrayBuffer(PACK_BUFFER_BYTES))
   for (const chunk of chunks) {
-    const pack = sealer.add(blobIdOf(chunk), chunk)
+    const pack = sealer.takeFull(chunk.length)
     if (pack !== undefined) return pack
+    sealer.add(blobIdOf(chunk), chunk)
   }
   return undefined
 }
@@ -52,7 +55,7 @@ test('a full pack is what its header says, and its blobs open', () => {
   assert.ok(pack !== undefined)
   const bytes = Buffer.concat(pack.parts)
   assert.equal(bytes.length, pack.sizeBytes)
-  assert.ok(bytes.length >= TARGET_PACK_BYTES)
+  assert.ok(bytes.length > TARGET_PACK_BYTES - 2 * MIB)
   assert.deepEqual(readPackHeader(bytes, key, 'pack'), pack.blobs)
   for (const [at, blob] of pack.blobs.entries()) {
     const plain = openBlob(key, blob, bytes.subarray(blob.offset, blob.offset + blob.length))
@@ -61,6 +64,18 @@ test('a full pack is what its header says, and its blobs open', () => {
     assert.equal(blob.uncompressedLength, at % 3 === 0 ? MIB : 0)
   }
   assert.ok(sealer.needsBuffer)
+})
+
+test('a pack of chunks that compress to nothing is full before its bytes are many', () => {
+  const sealer = new ChunkSealer(key, systemRandom, options)
+  const numbers = new Uint32Array(64)
+  const chunks = Array.from({ length: MAX_BLOBS_PER_PACK + 1 }, (_, n) => {
+    numbers[0] = n
+    return new Uint8Array(numbers.buffer.slice(0))
+  })
+  const pack = fillPack(sealer, chunks)
+  assert.equal(pack?.blobs.length, MAX_BLOBS_PER_PACK)
+  assert.ok(pack.sizeBytes < MIB)
 })
 
 test('a tail holds what filled no pack, once', () => {

@@ -8,7 +8,7 @@ import type { PackTail } from './chunk-messages.ts'
 import { SEAL_OVERHEAD_BYTES, type MasterKey } from '../format/crypto.ts'
 import { blobIdOf, type BlobId } from '../format/id.ts'
 import {
-  PackBuilder, TARGET_PACK_BYTES, type FinishedPack, type PackedBlob,
+  PackBuilder, TARGET_PACK_BYTES, type FinishedPack,
 } from '../format/pack.ts'
 import { release } from '../release.ts'
 import { zstdCompress } from '../format/zstd.ts'
@@ -16,8 +16,8 @@ import { zstdCompress } from '../format/zstd.ts'
 /** The longest chunk a sealer takes. */
 export const MAX_CHUNK_BYTES = 8 * 1024 * 1024
 
-/** Room for a pack's blobs: the last one may begin just below the target. */
-export const PACK_BUFFER_BYTES = TARGET_PACK_BYTES + MAX_CHUNK_BYTES + SEAL_OVERHEAD_BYTES
+/** Room for a pack's blobs, of which there is always one at least. */
+export const PACK_BUFFER_BYTES = TARGET_PACK_BYTES
 
 export interface HashedRun {
   readonly ids: readonly BlobId[]
@@ -64,7 +64,6 @@ export class ChunkSealer {
   readonly #verify: boolean
   #bytes: Uint8Array<ArrayBuffer> | undefined
   #pack: PackBuilder
-  #blobs: PackedBlob[] = []
 
   constructor(
     key: MasterKey, random: RandomBytes,
@@ -89,10 +88,18 @@ export class ChunkSealer {
   }
 
   /**
-   * Compresses where that helps, and seals. Returns the pack that this chunk filled; its
-   * `parts[0]` is a view of the buffer, which is given away with it.
+   * The pack so far, if it has no room for another chunk of `length` bytes; its `parts[0]` is a
+   * view of the buffer, which is given away with it.
    */
-  add(id: BlobId, chunk: Uint8Array): FinishedPack | undefined {
+  takeFull(length: number): FinishedPack | undefined {
+    const bytes = this.#bytes
+    if (bytes === undefined || this.#pack.blobCount === 0) return undefined
+    const hasRoom = this.#pack.blobBytes + length + SEAL_OVERHEAD_BYTES <= bytes.length
+    return hasRoom && !this.#pack.isFull ? undefined : this.#finish(bytes)
+  }
+
+  /** Compresses where that helps, and seals. There is a buffer, and room in it (`takeFull`). */
+  add(id: BlobId, chunk: Uint8Array): void {
     const bytes = this.#bytes
     assert(bytes !== undefined && chunk.length <= MAX_CHUNK_BYTES)
     const compressed = zstdCompress(chunk, this.#zstdLevel)
@@ -105,15 +112,13 @@ export class ChunkSealer {
     release(compressed)
     if (this.#verify) verifySealed(this.#key, 'data', id, sealed, uncompressedLength)
     this.#pack.add(id, sealed, uncompressedLength)
-    this.#blobs.push({ kind: 'data', id, offset: at, length: sealed.length, uncompressedLength })
-    return this.#pack.isFull ? this.#finish(bytes) : undefined
   }
 
   /** What fills no pack; undefined if that is nothing. The buffer is given away with it. */
   takeTail(): PackTail | undefined {
     const bytes = this.#bytes
     if (bytes === undefined || this.#pack.blobCount === 0) return undefined
-    const tail = { bytes: bytes.subarray(0, this.#pack.blobBytes), blobs: this.#blobs }
+    const tail = { bytes: bytes.subarray(0, this.#pack.blobBytes), blobs: this.#pack.blobs }
     this.#startPack()
     return tail
   }
@@ -129,7 +134,6 @@ export class ChunkSealer {
 
   #startPack(): void {
     this.#bytes = undefined
-    this.#blobs = []
     this.#pack = new PackBuilder('data', this.#key, this.#random)
   }
 }
