@@ -12,8 +12,8 @@ case ${1:-tests} in
   # The peers that tests compare with, and what makes their disks.
   tests | tests-long) packages+=(
     attr btrfs-progs cpio cryptsetup-bin dosfstools fdisk git golang-github-vmware-govmomi-dev golang-go jq
-    libevtx-utils libnbd-bin libvhdi-utils libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu lvm2
-    mmdebstrap nbdkit ntfs-3g openssl ovmf
+    libevtx-utils libnbd-bin libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu lvm2
+    mmdebstrap nbdkit ntfs-3g openssl ovmf python3-libvhdi
     redis-tools sqlite3 swtpm swtpm-tools xfsprogs
     mariadb-server-core postgresql) ;;
   *) echo 'error: write tools/setup.sh demo-tiny, demo-full, tests or tests-long' >&2; exit 2 ;;

@@ -69,6 +69,7 @@ export const FAULT_CODES = {
   'snapshot-failed': fault('The disks could not be captured at one instant.'),
   'snapshot-broken': fault('The captured instant was lost before it was read to the end.'),
   'scratch-full': fault('Scratch space ran out before the capture was read to the end.'),
+  'chain-broken': fault('A virtual disk\'s parent is missing, or was changed since.'),
   'chain-not-flat': fault('A disk lies on a chain of files, which cannot be read as one.'),
   'nothing-to-back-up': fault('The machine has no disk that can be captured.'),
   'writer-timeout': fault('An application did not hold still within its limit.'),

@@ -33,4 +33,8 @@ export type {
 export { windowOf, type Window } from './probe/window.ts'
 export { createRawSink } from './raw-sink.ts'
 export { openRawSource } from './raw-source.ts'
+export type { FindFile } from './vhd/parent-chain.ts'
+export { openVhd } from './vhd/vhd-source.ts'
+export { openVhdx } from './vhd/vhdx-source.ts'
+export { openVirtualDisk, type VirtualDiskFormat } from './vhd/open-virtual-disk.ts'
 export { isZero, nonZeroRuns } from './zero.ts'

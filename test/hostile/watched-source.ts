@@ -20,7 +20,7 @@ export function watchedSource(
       readBytes += length
       assert.ok(ranges.length <= (most.reads ?? Infinity) && readBytes <= most.bytes,
         `${ranges.length} reads of ${readBytes} bytes`)
-      return Uint8Array.from(image.bytes(offset, length))
+      return new Uint8Array(image.bytes(offset, length))
     },
     [Symbol.asyncDispose]: async () => {},
   }

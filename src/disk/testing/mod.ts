@@ -9,4 +9,8 @@ export {
   chunk, optionReply, packed, simpleReply, startScriptedNbdServer, type NbdScript,
   type ScriptedNbdServer, type ScriptedRequest,
 } from './scripted-nbd-server.ts'
+export { vhdImage, type VhdImage } from './vhd-image.ts'
+export {
+  assembled, vhdxImage, type FilePieces, type VhdxBlock, type VhdxImage,
+} from './vhdx-image.ts'
 export { missingProgram, startNbdkit, startQemuNbd, type NbdProgram } from './nbd-programs.ts'
