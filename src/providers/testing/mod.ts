@@ -35,3 +35,4 @@ export {
 export { ImpatientClock, sampleRequest, vssSessionContract } from './vss/session-contract.ts'
 export { parseBackupComponents, parseWriterMetadata } from '../vss/session/documents.ts'
 export { selectComponents } from '../vss/session/selection.ts'
+export { openDiskshadowBench } from './vss/diskshadow-bench.ts'

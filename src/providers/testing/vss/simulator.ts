@@ -25,12 +25,16 @@ export class SimulatedVss implements VssTransport {
   readonly #scenario: VssScenario
   readonly #random: RandomBytes
   readonly #failed = new Map<string, number>()
-  #opened = 0
+  readonly #before: number
+  #opened: number
   #open: SimulatedBackup | undefined
 
-  constructor(scenario: VssScenario, random: RandomBytes) {
+  /** `opened`: how many conversations there were before, for a stand-in of many processes. */
+  constructor(scenario: VssScenario, random: RandomBytes, opened = 0) {
     this.#scenario = scenario
     this.#random = random
+    this.#before = opened
+    this.#opened = opened
   }
 
   /** Device names of snapshots that nobody has released. */
@@ -54,9 +58,9 @@ export class SimulatedVss implements VssTransport {
   #begin(step: string): void {
     this.onStep(step)
     for (const { step: of, hresult, times = Infinity } of this.#scenario.failures ?? []) {
-      const before = this.#failed.get(of) ?? 0
-      if (of !== step || before >= times) continue
-      this.#failed.set(of, before + 1)
+      const failed = this.#failed.get(of) ?? this.#before
+      if (of !== step || failed >= times) continue
+      this.#failed.set(of, failed + 1)
       throw new VssFault(step, hresult)
     }
   }
