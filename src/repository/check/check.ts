@@ -10,7 +10,7 @@ import { checkTrees } from './check-trees.ts'
 import { CheckFindings, type CheckFinding, type OnCheckEvent } from './check-findings.ts'
 import type { FileId } from '../format/id.ts'
 import { BlobIndex } from '../index.ts'
-import { parseIndexFile } from '../format/index-file.ts'
+import { readIndexFile } from '../format/index-file.ts'
 import { listIds } from '../opened-repository.ts'
 import type { Repository } from '../repository.ts'
 import { parseSnapshotFile, type StoredSnapshot } from '../format/snapshot-file.ts'
@@ -98,10 +98,11 @@ async function readIndex(
   const index = new BlobIndex()
   const ids = await listIds(storage, 'index', signal)
   for (const [done, id] of ids.entries()) {
-    const packs = await findings.attempt(async () =>
-      parseIndexFile(await readUnpacked(storage, masterKey, 'index', id, signal), `index/${id}`))
-    if (packs instanceof Error) findings.add('error', 'index-damaged', packs.message)
-    else for (const pack of packs) index.addPack(pack)
+    const read = await findings.attempt(async () => {
+      const json = await readUnpacked(storage, masterKey, 'index', id, signal)
+      for (const pack of readIndexFile(json, `index/${id}`)) index.addPack(pack)
+    })
+    if (read instanceof Error) findings.add('error', 'index-damaged', read.message)
     findings.progress('index', done + 1, ids.length)
   }
   return index

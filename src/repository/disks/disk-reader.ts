@@ -8,7 +8,7 @@ import { between, type BlockSink } from '../../disk/mod.ts'
 import { DiskChunks, type DiskChunk } from './disk-chunks.ts'
 import { DiskTree, layoutOf, type DiskGeometry } from './disk-layout.ts'
 import type { BlobId } from '../format/id.ts'
-import { OpenPool } from '../read/open-pool.ts'
+import { startOpenPool, type OpenPool, type Plaintexts } from '../read/open-blobs.ts'
 import { planReads, type PlannedRead } from '../read/read-plan.ts'
 import { release } from '../release.ts'
 import type { Repository } from '../repository.ts'
@@ -45,7 +45,7 @@ export async function* readDisk(
   throwIfAborted(signal)
   const { workers = Math.min(availableParallelism(), DEFAULT_MAX_WORKERS) } = options
   const tree = new DiskTree(repository, diskTreeId, layoutOf(geometry))
-  await using pool = new OpenPool(repository.masterKey, Math.max(1, workers))
+  await using pool = startOpenPool(repository.masterKey, Math.max(1, workers))
   const bounds = { inFlight: READS_PER_WORKER * Math.max(1, workers) }
   const reads = plannedReads(repository, tree, signal)
   for await (const data of mapBounded(reads, bounds, (read) =>
@@ -105,7 +105,7 @@ async function readOne(
   repository: Repository, pool: OpenPool, read: PlannedRead, signal: AbortSignal,
 ): Promise<readonly ReadBlob[]> {
   const { packId, offset, length, blobs } = read
-  let plaintexts: readonly Uint8Array<ArrayBuffer>[]
+  let plaintexts: Plaintexts
   try {
     plaintexts = await openRead(repository, pool, read, signal)
   } catch (error) {
@@ -122,20 +122,21 @@ async function readOne(
 
 async function openRead(
   repository: Repository, pool: OpenPool, read: PlannedRead, signal: AbortSignal,
-): Promise<readonly Uint8Array<ArrayBuffer>[]> {
+): Promise<Plaintexts> {
   const { packId, offset, length, blobs } = read
   const bytes = await repository.storage.get(
     { kind: 'data', name: packId }, { range: { offset, length } }, signal)
-  return pool.open(bytes, blobs.map(({ location }) => ({
+  const inRange = blobs.map(({ location }) => ({
     kind: location.kind, id: location.id, uncompressedLength: location.uncompressedLength,
     offset: location.offset - offset, length: location.length,
-  })))
+  }))
+  return pool.ask({ bytes, blobs: inRange }, [bytes.buffer])
 }
 
 /** One by one, which finds the whole copy of a blob that is damaged in one of two packs. */
 async function readEach(
   repository: Repository, read: PlannedRead, signal: AbortSignal,
-): Promise<readonly Uint8Array<ArrayBuffer>[]> {
+): Promise<Plaintexts> {
   const plaintexts: Uint8Array<ArrayBuffer>[] = []
   for (const { location } of read.blobs) {
     plaintexts.push(await repository.readBlob('data', location.id, signal))

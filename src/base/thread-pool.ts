@@ -1,0 +1,115 @@
+/** Worker threads that answer requests, seen from the thread that asks and from theirs. */
+
+import type { MessagePort, Worker } from 'node:worker_threads'
+import { Fault, isFault, type FaultCode } from './fault.ts'
+
+interface Asked<Request> {
+  readonly task: number
+  readonly request: Request
+}
+
+type Answered<Reply> =
+  | { readonly task: number; readonly reply: Reply }
+  | { readonly task: number; readonly code: FaultCode; readonly message: string }
+
+interface Lane<Reply> {
+  readonly worker: Worker
+  readonly tasks: Map<number, PromiseWithResolvers<Reply>>
+}
+
+export interface ThreadPoolOptions {
+  /** Threads at most; at least 1. They are started as they are needed. */
+  readonly threads: number
+  readonly start: () => Worker
+  /** What such a thread does, for its fault: "opens chunks". */
+  readonly does: string
+}
+
+/**
+ * Requests go to the least busy thread, which answers with `answerRequests`. A thread that dies
+ * fails every call from then on.
+ */
+export class ThreadPool<Request, Reply> implements AsyncDisposable {
+  readonly #options: ThreadPoolOptions
+  readonly #lanes: Lane<Reply>[] = []
+  #failure: Fault | undefined
+  #lastTask = 0
+
+  constructor(options: ThreadPoolOptions) {
+    this.#options = options
+  }
+
+  /** Takes the buffers of `transfer` away. Faults: what the thread says, `worker-failed`. */
+  async ask(request: Request, transfer: readonly ArrayBuffer[]): Promise<Reply> {
+    if (this.#failure !== undefined) throw this.#failure
+    const lane = this.#chooseLane()
+    const task = ++this.#lastTask
+    const pending = Promise.withResolvers<Reply>()
+    lane.tasks.set(task, pending)
+    lane.worker.postMessage({ task, request } satisfies Asked<Request>, transfer)
+    return pending.promise
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#fail(new Fault('interrupted', 'the reading was ended'))
+    await Promise.all(this.#lanes.map((lane) => lane.worker.terminate()))
+  }
+
+  #chooseLane(): Lane<Reply> {
+    const [first, ...others] = this.#lanes
+    if (first === undefined) return this.#startLane()
+    const best = others.reduce((best, other) =>
+      other.tasks.size < best.tasks.size ? other : best, first)
+    const startsOne = best.tasks.size > 0 && this.#lanes.length < this.#options.threads
+    return startsOne ? this.#startLane() : best
+  }
+
+  #startLane(): Lane<Reply> {
+    const worker = this.#options.start()
+    const lane: Lane<Reply> = { worker, tasks: new Map() }
+    const died = (cause: unknown): void => this.#fail(new Fault(
+      'worker-failed', `a worker thread that ${this.#options.does} ended unexpectedly`, {
+        cause, retry: 'later', advice: 'Look at free memory; if it happens again, report it.' }))
+    worker.on('message', (answer: Answered<Reply>) => receive(lane, answer))
+    worker.on('error', died)
+    worker.on('exit', (code) => died(new Error(`it ended with code ${code}`)))
+    this.#lanes.push(lane)
+    return lane
+  }
+
+  #fail(fault: Fault): void {
+    if (this.#failure !== undefined) return
+    this.#failure = fault
+    for (const { tasks } of this.#lanes) {
+      for (const pending of tasks.values()) pending.reject(fault)
+      tasks.clear()
+    }
+  }
+}
+
+function receive<Reply>(lane: Lane<Reply>, answer: Answered<Reply>): void {
+  const pending = lane.tasks.get(answer.task)
+  lane.tasks.delete(answer.task)
+  if ('reply' in answer) pending?.resolve(answer.reply)
+  else pending?.reject(new Fault(answer.code, answer.message))
+}
+
+/**
+ * Answers a `ThreadPool`, within its thread: `answer` gives the reply, and the buffers in it that
+ * are handed over. Its Faults are passed on; anything else ends the thread.
+ */
+export function answerRequests(
+  port: MessagePort,
+  answer: (request: never) => readonly [reply: unknown, transfer: readonly ArrayBuffer[]],
+): void {
+  port.on('message', ({ task, request }: Asked<never>) => {
+    try {
+      const [reply, transfer] = answer(request)
+      port.postMessage({ task, reply } satisfies Answered<unknown>, transfer)
+    } catch (error) {
+      if (!isFault(error)) throw error
+      const { code, message } = error
+      port.postMessage({ task, code, message } satisfies Answered<unknown>)
+    }
+  })
+}
