@@ -7,6 +7,7 @@ import { addBackup } from './commands/backup.ts'
 import { addCheck } from './commands/check.ts'
 import { addDemo } from './commands/demo.ts'
 import { addDoctor } from './commands/doctor.ts'
+import { addFiles } from './commands/files.ts'
 import { addForget } from './commands/forget.ts'
 import { addInit } from './commands/init.ts'
 import { addMachines } from './commands/machines.ts'
@@ -110,6 +111,7 @@ function createProgram(world: World, run: Run): Command {
   addProve(program, run)
   addAuditTracking(program, run)
   addRestore(program, run)
+  addFiles(program, run)
   addCheck(program, run)
   addForget(program, run)
   addPrune(program, run)

@@ -9,7 +9,7 @@ export {
 } from './extents.ts'
 export { ExtFileSystem } from './files/ext-file-system.ts'
 export {
-  entryNamed, type FileTree, type FolderEntry, type ImageFile, type Inode,
+  entryNamed, type FileTree, type FolderEntry, type ImageFile, type Inode, type InodeKind,
 } from './files/image-file.ts'
 export { NtfsFileSystem, type NtfsInode } from './files/ntfs-file-system.ts'
 export { XfsFileSystem } from './files/xfs-file-system.ts'
@@ -21,7 +21,8 @@ export {
   IMAGE_FORMATS, serveChain, serveImage, type ImageChain, type ImageFormat, type ImageServer,
 } from './nbd/qemu-nbd.ts'
 export {
-  alreadyExists, completePartial, createPartial, removePartial, writeFault, type PartialFile,
+  alreadyExists, completePartial, createPartial, removePartial, replaceWithPartial, writeFault,
+  type PartialFile,
 } from './partial-file.ts'
 export { rawCrc32c } from './probe/crc32c.ts'
 export { probeDisk } from './probe/probe-disk.ts'

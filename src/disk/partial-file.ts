@@ -15,10 +15,13 @@ export interface PartialFile {
   readonly path: string
 }
 
-/** Creates the empty partial file, 0600. Faults: `already-exists`, `no-space`, `io-error`. */
-export async function createPartial(
-  path: string): Promise<PartialFile & { readonly file: FileHandle }> {
-  if (await exists(path)) throw alreadyExists(path)
+/**
+ * Creates the empty partial file, 0600; with `replace` it may take the place of another at the end.
+ * Faults: `already-exists`, `no-space`, `io-error`.
+ */
+export async function createPartial(path: string, access: 'create' | 'replace' = 'create',
+): Promise<PartialFile & { readonly file: FileHandle }> {
+  if (access === 'create' && await exists(path)) throw alreadyExists(path)
   const partialPath = `${path}.partial`
   try {
     return { path, partialPath, file: await open(partialPath, 'wx+', 0o600) }
@@ -28,6 +31,14 @@ export async function createPartial(
       `${printable(partialPath)} exists: another run writes it, or one was cut off`,
       { cause, advice: 'Remove it if no restore is running.' })
   }
+}
+
+/** As `completePartial`, in place of what has that name. */
+export async function replaceWithPartial({ path, partialPath }: PartialFile): Promise<void> {
+  await rename(partialPath, path).catch((cause) => {
+    throw writeFault(path, cause)
+  })
+  await syncFolder(dirname(path))
 }
 
 /**

@@ -24,5 +24,9 @@ export { parsePlatform, systemRegistry, type PlatformTarget, type Registry } fro
 export { recoverMachine, type Recovery } from './recover-machine.ts'
 export { verifyPointAt, type VerifiedPoint, type VerifyRequest } from './verify-point.ts'
 export { unlockRepository } from './unlock-repository.ts'
+export {
+  fetchPointFile, listPointFiles, listPointVolumes, type FetchedFile, type FileFetch,
+  type PointFilesRequest,
+} from './point-files.ts'
 export { restoreMachine, type MachineRestore, type MadeMachine } from './restore-machine.ts'
 export { restorePoint, type PointRestore, type RestoredPoint } from './restore-point.ts'

@@ -1,3 +1,7 @@
+export {
+  PointFiles, type FileListing, type FilePlace, type ListedFile, type PointVolume,
+} from './files/point-files.ts'
+export { writeImageFile } from './files/write-file.ts'
 export type { LogsProof } from './logs/prove-logs.ts'
 export { provePoint, type Proof, type ProofRequest } from './prove-point.ts'
 export { qemuCommandFor, shellLine } from './qemu-command.ts'

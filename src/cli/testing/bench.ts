@@ -30,6 +30,8 @@ export interface BenchOptions {
   readonly stores?: Map<string, Storage>
   /** Signing keys by path; default: none yet. */
   readonly keys?: Map<string, Secret>
+  /** What the machine's disks hold, by id; default two, half full. */
+  readonly disks?: ReadonlyMap<string, Uint8Array>
   /** Of random bytes. */
   readonly seed?: number
   /** Default: the system's. */
@@ -58,7 +60,7 @@ const MIB = 1024 * 1024
 /** Passwords are `secret`, by the environment, unless the options say otherwise. */
 export function createBench(options: BenchOptions = {}): Bench {
   const { clock = systemClock } = options
-  const disks = new Map([['vda', testDisk(4 * MIB, 7)], ['vdb', testDisk(MIB, 11)]])
+  const { disks = new Map([['vda', testDisk(4 * MIB, 7)], ['vdb', testDisk(MIB, 11)]]) } = options
   const freezer = options.freezer ?? new FakeFreezer({ clock, mounts: BENCH_MOUNTS })
   const provider = new FakeProvider({ clock, disks, heldBy: { kind: 'requestor', freezer } })
   const stores = options.stores ?? new Map<string, Storage>()

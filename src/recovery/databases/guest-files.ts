@@ -1,21 +1,19 @@
 /** Files of the captured machine by the names that they had in it, without mounting anything. */
 
-import { Fault } from '../../base/fault.ts'
-import { printable } from '../../base/text.ts'
 import type { MountedVolume, VolumeEvidence } from '../../consistency/mod.ts'
 import {
-  entryNamed, ExtFileSystem, NtfsFileSystem, XfsFileSystem, type FileTree, type FolderEntry,
-  type Inode, type Window,
+  entryNamed, type FileTree, type FolderEntry, type Inode, type Window,
 } from '../../disk/mod.ts'
+import { isNotReplayed, treeOpener, unreadable, type OpenTree } from '../open-tree.ts'
 
 /** As the kernel's own limit (path_resolution(7)). */
 const MAX_LINKS = 40
 const MAX_PARTS = 256
 const MAX_TARGET_BYTES = 4096
-/** What all files of one point may make us read; a megabyte or two is usual. */
+/** What all that a check reads may be; a megabyte or two is usual. */
 const MAX_READ_BYTES = 2 * 1024 ** 3
 
-interface Found {
+export interface Found {
   readonly inode: Inode
   readonly fileSystem: FileTree
 }
@@ -25,11 +23,13 @@ export class GuestFiles {
   readonly #openVolume: (volume: VolumeEvidence) => Promise<Window>
   readonly #opened = new Map<VolumeEvidence, Promise<FileTree>>()
   readonly #folders = new Map<string, Promise<readonly FolderEntry[]>>()
+  readonly #mostBytes: number
   #bytesRead = 0
 
   constructor(
     mounts: readonly MountedVolume[],
-    openVolume: (volume: VolumeEvidence) => Promise<Window>) {
+    openVolume: (volume: VolumeEvidence) => Promise<Window>, mostBytes = MAX_READ_BYTES) {
+    this.#mostBytes = mostBytes
     this.#mounts = mounts
     this.#openVolume = openVolume
   }
@@ -39,16 +39,17 @@ export class GuestFiles {
    * `disk-unreadable` if it cannot be told, because a file system on the way cannot be read.
    */
   async find(path: string): Promise<Inode | undefined> {
-    return (await this.#resolve(path))?.inode
+    return (await this.locate(path))?.inode
   }
 
   /** What a folder holds; undefined: there is no such folder. Faults as `find`. */
   async list(path: string): Promise<readonly FolderEntry[] | undefined> {
-    const found = await this.#resolve(path)
+    const found = await this.locate(path)
     return found?.inode.kind === 'folder' ? found.fileSystem.list(found.inode) : undefined
   }
 
-  async #resolve(path: string): Promise<Found | undefined> {
+  /** As `find`, with the file system that it is of. */
+  async locate(path: string): Promise<Found | undefined> {
     let { behind, ahead } = this.#fromMount(path)
     let found = await this.#real(`/${behind.join('/')}`)
     for (let links = 0; ahead.length > 0;) {
@@ -90,12 +91,11 @@ export class GuestFiles {
     if (mount === undefined) throw unreadable(`it is not known which volume ${path} lies on`)
     const { mountpoint, type, volume, root = '/' } = mount
     if (volume === undefined) throw unreadable(`it is not known which volume ${mountpoint} is`)
-    const openAs = OPENERS[volume.type]
+    const openAs = treeOpener(volume.type)
     if (openAs === undefined) {
       throw unreadable(`${mountpoint} is of the type ${type}, of which no files are read`)
     }
-    const isAtRest = volume.sign === 'frozen' || volume.sign === 'clean'
-    if (NOT_REPLAYED.has(volume.type) && !isAtRest) {
+    if (isNotReplayed(volume)) {
       throw unreadable(
         `${mountpoint} (${volume.type}) would have to be replayed first: ${volume.detail}`)
     }
@@ -127,24 +127,12 @@ export class GuestFiles {
     const opening = this.#openVolume(volume).then((window) =>
       openAs({ length: window.length, read: (offset, length) => {
         this.#bytesRead += length
-        if (this.#bytesRead > MAX_READ_BYTES) throw unreadable('more would have to be read of it')
+        if (this.#bytesRead > this.#mostBytes) throw unreadable('more would have to be read of it')
         return window.read(offset, length)
       } }))
     this.#opened.set(volume, opening)
     return opening
   }
-}
-
-type OpenTree = (window: Window) => Promise<FileTree>
-
-/** Of these the log is not replayed: one that was held, or dismounted, has nothing in it. */
-const NOT_REPLAYED: ReadonlySet<string> = new Set(['ntfs', 'xfs'])
-
-/** By the probe's names. */
-const OPENERS: Readonly<Record<string, OpenTree>> = {
-  ext: (window) => ExtFileSystem.open(window),
-  ntfs: (window) => NtfsFileSystem.open(window),
-  xfs: (window) => XfsFileSystem.open(window),
 }
 
 function partsOf(path: string): string[] {
@@ -153,8 +141,4 @@ function partsOf(path: string): string[] {
 
 function isInside(path: string, mountpoint: string): boolean {
   return mountpoint === '/' || path === mountpoint || path.startsWith(`${mountpoint}/`)
-}
-
-function unreadable(why: string): Fault {
-  return new Fault('disk-unreadable', printable(why))
 }
