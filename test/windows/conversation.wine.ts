@@ -22,8 +22,8 @@ const SYSTEM = {
   document: '<WRITER_METADATA/>',
 }
 
-test('a whole backup passes through the vtables in its order, and leaves nothing', async (t) => {
-  const host = await startTestHost(t, { volumes: [VOLUME], writers: [SQL, SYSTEM] })
+test('a whole backup passes through the vtables in its order, and leaves nothing', async () => {
+  await using host = await startTestHost({ volumes: [VOLUME], writers: [SQL, SYSTEM] })
   const backup = await BackupComponents.create(loadVss('C:\\windows\\system32'), systemClock)
   await backup.initialize(0, 5, false)
   await backup.step('GatherWriterMetadata')

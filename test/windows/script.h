@@ -2,9 +2,9 @@
 //
 //   volume  NAME  FILE|-  [OTHER NAME …]     a volume, the file that holds its bytes, C:\ and such
 //   writer  CLASS  INSTANCE  NAME  FILE      a writer and the file with its metadata document
-//   at      WRITER  EVENT  slow MS | timeout | silent | fail HRESULT [IN THE FIRST SESSIONS]
-//   needs   WRITER  VOLUME                   fails with 800423F0 where that volume is not in the set
-//   part    WRITER  COMPONENT  MESSAGE       what one component says of its own failure
+//   at      CLASS   EVENT  slow MS | timeout | silent | fail HRESULT [IN THE FIRST SESSIONS]
+//   needs   CLASS   VOLUME                   fails with 800423F0 where that volume is not in the set
+//   hang    METHOD                           that method, or that step, never ends by itself
 //   call    METHOD  HRESULT [TIMES]          that method is refused
 //   finish  METHOD  HRESULT [TIMES]          that step ends so
 //   block   METHOD  MS                       that method returns late
@@ -25,7 +25,7 @@ struct Writer {
   std::string id, instance, name, xml;
   int state = 1;
   HRESULT failure = S_OK;
-  bool isAbsent = false;
+  bool isAbsent = false, isSilent = false;
   struct Component { std::string type, path, name, succeeded; };
   std::vector<Component> components;
 };
@@ -44,11 +44,11 @@ struct Ending {
 struct Script {
   std::vector<Volume> volumes;
   std::vector<Writer> writers;
-  std::map<std::string, Rule> at;  // by "WRITER/EVENT"
+  std::map<std::string, Rule> at;  // by "CLASS/EVENT"
   std::map<std::string, std::set<std::string>> needs;
-  std::map<std::string, std::string> parts;  // by "WRITER/COMPONENT"
   std::map<std::string, Ending> call, finish;
   std::map<std::string, DWORD> block, step;
+  std::set<std::string> hang;
   DWORD limitMs = 60000;
 
   const Volume* volume(const std::string& name) const {
@@ -90,9 +90,9 @@ inline bool readScript(const std::string& path, Script& into) {
     } else if (kind == "at" && f.size() >= 4) {
       into.at[f[1] + "/" + f[2]] = {f[3], f.size() > 4 ? f[4] : "", f.size() > 5 ? count(f[5]) : 0};
     } else if (kind == "needs" && f.size() == 3) into.needs[f[1]].insert(f[2]);
-    else if (kind == "part" && f.size() == 4) into.parts[f[1] + "/" + f[2]] = f[3];
     else if (kind == "call" && f.size() >= 3) into.call[f[1]] = ending(f);
     else if (kind == "finish" && f.size() >= 3) into.finish[f[1]] = ending(f);
+    else if (kind == "hang" && f.size() == 2) into.hang.insert(f[1]);
     else if (kind == "block" && f.size() == 3) into.block[f[1]] = count(f[2]);
     else if (kind == "step" && f.size() == 3) into.step[f[1]] = count(f[2]);
     else if (kind == "limit" && f.size() == 2) into.limitMs = count(f[1]);

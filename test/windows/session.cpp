@@ -10,6 +10,12 @@ const HRESULT WRITER_FAILED = 0x80042315, NOT_FOUND = VSS_E_OBJECT_NOT_FOUND;
 Fields result(HRESULT code) { return {hex(code)}; }
 bool hasFailed(const Writer& writer) { return FAILED(writer.failure); }
 
+bool isStep(const std::string& method) {
+  static const std::set<std::string> steps = {"GatherWriterMetadata", "PrepareForBackup",
+    "GatherWriterStatus", "DoSnapshotSet", "BackupComplete"};
+  return steps.count(method) > 0;
+}
+
 std::string attribute(const std::string& text) {
   std::string safe;
   for (char c : text) {
@@ -31,6 +37,7 @@ Fields Session::answer(const Fields& question) {
   note(id_, line);
   auto slow = script.block.find(method);
   if (slow != script.block.end()) Sleep(slow->second);
+  if (script.hang.count(method) && !isStep(method)) Sleep(INFINITE);
   HRESULT refused = scripted(script.call, method, S_OK);
   if (refused != S_OK) return result(refused);
   if (method == "Cancel") {
@@ -106,6 +113,9 @@ Fields Session::call(const std::string& method, const Fields& q) {
     const Volume* volume = script.volume(q[1]);
     if (!volume) return result(NOT_FOUND);
     if (volume->file == "-") return result(VSS_E_VOLUME_NOT_SUPPORTED);
+    for (const Shadow& it : shadows_) {
+      if (it.volume == volume->name) return result(VSS_E_OBJECT_ALREADY_EXISTS);
+    }
     shadows_.push_back({newId(), volume->name, ""});
     return {hex(S_OK), shadows_.back().id};
   }
@@ -147,22 +157,6 @@ Fields Session::call(const std::string& method, const Fields& q) {
     dropShadows();
     return {hex(S_OK), count, "{00000000-0000-0000-0000-000000000000}"};
   }
-  if (method == "GetWriterComponentsCount") {
-    return {hex(S_OK), std::to_string(chosen().size())};
-  }
-  if (method == "GetWriterComponents") {
-    const Writer* writer = listed(chosen(), q[1]);
-    if (!writer) return result(NOT_FOUND);
-    return {hex(S_OK), writer->instance, writer->id, std::to_string(writer->components.size())};
-  }
-  if (method == "GetComponent") {
-    const Writer* writer = listed(chosen(), q[1]);
-    size_t at = strtoul(q[2].c_str(), nullptr, 10);
-    if (!writer || at >= writer->components.size()) return result(NOT_FOUND);
-    const Writer::Component& it = writer->components[at];
-    auto part = script.parts.find(writer->name + "/" + it.name);
-    return {hex(S_OK), it.type, it.path, it.name, part == script.parts.end() ? "" : part->second};
-  }
   return result(E_NOTIMPL);
 }
 
@@ -170,6 +164,9 @@ Fields Session::add(const Fields& q, bool isVerdict) {
   for (Writer& writer : writers_) {
     if (writer.instance != q[1] || writer.id != q[2] || writer.isAbsent) continue;
     if (!isVerdict) {
+      for (const Writer::Component& it : writer.components) {
+        if (it.path == q[4] && it.name == q[5]) return result(VSS_E_OBJECT_ALREADY_EXISTS);
+      }
       writer.components.push_back({q[3], q[4], q[5], ""});
       return result(S_OK);
     }
@@ -233,13 +230,14 @@ std::string Session::document() const {
 }
 
 void Session::nap(DWORD ms) {
-  for (ULONGLONG until = GetTickCount64() + ms; !isCancelled_ && GetTickCount64() < until;) {
+  ULONGLONG begun = GetTickCount64();
+  while (!isCancelled_ && (ms == INFINITE || GetTickCount64() - begun < ms)) {
     Sleep(2);
   }
 }
 
 bool Session::isReached(const Writer& writer, const std::string& event) const {
-  if (writer.isAbsent || (context_ & NO_WRITERS)) return false;
+  if (writer.isAbsent || writer.isSilent || (context_ & NO_WRITERS)) return false;
   if (event == "BackupShutdown") return true;
   if (hasFailed(writer)) return false;
   // In component mode a writer without a component hears nothing after PrepareForBackup.
@@ -248,7 +246,7 @@ bool Session::isReached(const Writer& writer, const std::string& event) const {
 }
 
 void Session::ask(Writer& writer, const std::string& event, int good, int bad) {
-  auto found = script.at.find(writer.name + "/" + event);
+  auto found = script.at.find(writer.id + "/" + event);
   Rule rule = found == script.at.end() ? Rule() : found->second;
   if (rule.sessions != 0 && id_ > rule.sessions) rule = Rule();
   HRESULT failure = S_OK;
@@ -257,9 +255,10 @@ void Session::ask(Writer& writer, const std::string& event, int good, int bad) {
   else if (rule.what == "timeout" || rule.what == "silent") {
     nap(script.limitMs);
     failure = rule.what == "silent" ? SILENT : TIMED_OUT;
-    if (rule.what == "silent") bad = writer.state;  // of what it does now nobody knows
+    writer.isSilent = rule.what == "silent";
+    if (writer.isSilent) bad = writer.state;  // of what it does now nobody knows
   }
-  auto needs = script.needs.find(writer.name);
+  auto needs = script.needs.find(writer.id);
   if (event == "PrepareForSnapshot" && needs != script.needs.end()) {
     std::set<std::string> missing = needs->second;
     for (const Shadow& it : shadows_) missing.erase(it.volume);
@@ -268,7 +267,7 @@ void Session::ask(Writer& writer, const std::string& event, int good, int bad) {
   writer.failure = failure;
   writer.state = FAILED(failure) ? bad : good;
   if (event == "Identify" && FAILED(failure)) writer.isAbsent = true;
-  note(id_, {"event", event, writer.id, std::to_string(writer.state), hex(failure)});
+  note(id_, {writer.isSilent ? "no answer" : "event", event, writer.id, std::to_string(writer.state), hex(failure)});
 }
 
 /** Tells every writer that is to hear it, one after the other; whether none failed. */
@@ -287,6 +286,7 @@ Fields Session::begin(const std::string& method) {
   step_ = method;
   isCancelled_ = false;
   result_ = VSS_S_ASYNC_PENDING;
+  if (method == "PrepareForBackup") phase_ = PREPARED;
   thread_ = CreateThread(nullptr, 0, [](void* it) -> DWORD {
     static_cast<Session*>(it)->run();
     return 0;
@@ -297,7 +297,9 @@ Fields Session::begin(const std::string& method) {
 void Session::run() {
   auto length = script.step.find(step_);
   if (length != script.step.end() && step_ != "DoSnapshotSet") nap(length->second);
-  HRESULT code = perform(step_);
+  if (script.hang.count(step_)) nap(INFINITE);
+  HRESULT code = isCancelled_ && step_ != "DoSnapshotSet"
+    ? static_cast<HRESULT>(VSS_S_ASYNC_CANCELLED) : perform(step_);
   note(id_, {"finished", step_, hex(code)});
   result_ = code;
 }
@@ -319,7 +321,6 @@ HRESULT Session::perform(const std::string& method) {
     phase_ = GATHERED;
     hasMetadata_ = true;
   } else if (method == "PrepareForBackup") {
-    phase_ = PREPARED;
     deliver("PrepareForBackup", VSS_WS_STABLE, VSS_WS_FAILED_AT_PREPARE_BACKUP);
   } else if (method == "BackupComplete") {
     phase_ = COMPLETED;

@@ -8,7 +8,6 @@ import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '../../src/base/clock.ts'
 import type { VssScenario } from '../../src/providers/testing/vss/scenario.ts'
@@ -23,7 +22,10 @@ const ASYNC_STEPS = [
   'GatherWriterMetadata', 'PrepareForBackup', 'GatherWriterStatus', 'DoSnapshotSet',
   'BackupComplete']
 
-export interface TestHost {
+/** What a silent writer costs; 60 s on a real host. */
+const WRITER_LIMIT_MS = 100
+
+export interface TestHost extends AsyncDisposable {
   /** What the service noted: fields of a line. The first is the number of the session. */
   journal(): Promise<readonly (readonly string[])[]>
   /** The journal from the first line that `fits` on is there when this resolves. */
@@ -31,11 +33,11 @@ export interface TestHost {
 }
 
 /**
- * Starts the service for `scenario`, and ends it when the test is over. Each volume holds its own
- * name as its bytes. `more` is lines of a script (script.h) beyond what a scenario can say.
+ * Starts the service for `scenario`; disposing ends it. Each volume holds its own name as its
+ * bytes. `more` is lines of a script (script.h) beyond what a scenario can say.
  */
 export async function startTestHost(
-  t: TestContext, scenario: VssScenario, more: readonly string[] = []): Promise<TestHost> {
+  scenario: VssScenario, more: readonly string[] = []): Promise<TestHost> {
   const folder = await mkdtemp(join(tmpdir(), 'vss-'))
   const script = join(folder, 'script.txt')
   const journalFile = join(folder, 'journal.txt')
@@ -45,14 +47,6 @@ export async function startTestHost(
   const service = spawn(SERVICE, [script, journalFile], { stdio: 'ignore' })
   let ended: string | undefined
   service.once('exit', (code) => { ended = `the test's VSS service ended with code ${code}` })
-  t.after(async () => {
-    if (ended === undefined) {
-      const exited = new Promise<void>((resolve) => { service.once('exit', () => resolve()) })
-      service.kill()
-      await exited
-    }
-    await rm(folder, { recursive: true, force: true, maxRetries: 5 })
-  })
   const journal = async (): Promise<readonly (readonly string[])[]> =>
     (await readFile(journalFile, 'utf8')).split('\n').slice(0, -1).map((line) => line.split('\t'))
   const host: TestHost = {
@@ -60,8 +54,16 @@ export async function startTestHost(
     until: async (fits) => {
       while (!(await journal()).some((line) => fits(line))) {
         if (ended !== undefined) throw new Error(ended)
-        await systemClock.sleep(10, t.signal)
+        await systemClock.sleep(10, new AbortController().signal)
       }
+    },
+    [Symbol.asyncDispose]: async () => {
+      if (ended === undefined) {
+        const exited = new Promise<void>((resolve) => { service.once('exit', () => resolve()) })
+        service.kill()
+        await exited
+      }
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 })
     },
   }
   await host.until(([, word]) => word === 'ready')
@@ -83,19 +85,52 @@ async function scriptOf(scenario: VssScenario, folder: string): Promise<readonly
   for (const [index, writer] of scenario.writers.entries()) {
     const file = join(folder, `writer-${index}.xml`)
     await writeFile(file, writer.document)
-    lines.push(
-      ['writer', braced(writer.writerId), braced(writer.instanceId), writer.name, file].join('\t'))
+    const id = braced(writer.writerId)
+    lines.push(['writer', id, braced(writer.instanceId), writer.name, file].join('\t'))
     const { fails, silentFrom } = writer
     if (fails !== undefined) {
-      lines.push(['at', writer.name, fails.at, 'fail', hex(fails.hresult), times(fails)].join('\t'))
+      lines.push(['at', id, fails.at, 'fail', hex(fails.hresult), times(fails)].join('\t'))
     }
-    if (silentFrom !== undefined) lines.push(['at', writer.name, silentFrom, 'silent'].join('\t'))
+    if (silentFrom !== undefined) lines.push(['at', id, silentFrom, 'silent'].join('\t'))
   }
+  for (const method of scenario.hangs ?? []) lines.push(`hang\t${method}`)
+  lines.push(`limit\t${WRITER_LIMIT_MS}`)
   for (const failure of scenario.failures ?? []) {
     const kind = ASYNC_STEPS.includes(failure.step) ? 'finish' : 'call'
     lines.push([kind, failure.step, hex(failure.hresult), times(failure)].join('\t'))
   }
   return lines
+}
+
+/** The journal as the contract of transports reads it (scenario.ts). */
+export function contractLines(
+  journal: readonly (readonly string[])[]): readonly string[] {
+  return journal.flatMap(([session, kind, name = '', ...rest], at) => {
+    const bare = (guid = ''): string => guid.slice(1, -1).toLowerCase()
+    if (kind === 'event') return `${name} ${bare(rest[0])}`
+    if (kind !== 'call') return []
+    const [, , , code] = journal.slice(at).find(([of, word, method]) =>
+      of === session && word === 'answered' && method === name) ?? []
+    if (code !== '00000000') return []
+    const path = (from: number): string =>
+      `${rest[from] === '-' ? '-' : rest[from]?.slice(1)}|${rest[from + 1]}`
+    switch (name) {
+      case 'CreateVssBackupComponents': return 'Create'
+      case 'SetContext': return `SetContext 0x${rest[0]}`
+      case 'SetBackupState':
+        return `SetBackupState components=${rest[0]} bootable=${rest[1]} type=${rest[2]} ` +
+          `partial=${rest[3]}`
+      case 'AddComponent': return `AddComponent ${bare(rest[1])} ${rest[2]} ${path(3)}`
+      case 'AddToSnapshotSet': return `AddToSnapshotSet ${rest[0]}`
+      case 'SetBackupSucceeded':
+        return `SetBackupSucceeded ${bare(rest[1])} ${path(3)} ${rest[5]}`
+      case 'StartSnapshotSet':
+      case 'AbortBackup':
+      case 'Release':
+        return name
+      default: return []
+    }
+  })
 }
 
 function times(limit: { readonly times?: number }): string {
@@ -106,6 +141,7 @@ function hex(hresult: number): string {
   return formatHresult(hresult).slice(2)
 }
 
-function braced(guid: string): string {
+/** As Windows writes a GUID: `{A65FAA63-…}`. */
+export function braced(guid: string): string {
   return `{${guid.toUpperCase()}}`
 }

@@ -247,11 +247,9 @@ class Session : public Counted<IVssBackupComponents, IID_IVssBackupComponents> {
     if (SUCCEEDED(result)) *out = number(answer[0]);
     return result;
   }
-  STDMETHODIMP GetWriterComponentsCount(UINT* out) override {
-    return count("GetWriterComponentsCount", out);
-  }
-  STDMETHODIMP GetWriterComponents(UINT index, IVssWriterComponentsExt** out) override;
 
+  UNUSED(GetWriterComponentsCount, (UINT*))
+  UNUSED(GetWriterComponents, (UINT, IVssWriterComponentsExt**))
   UNUSED(InitializeForRestore, (BSTR))
   UNUSED(SetRestoreState, (VSS_RESTORE_TYPE))
   UNUSED(SetBackupOptions, (VSS_ID, VSS_COMPONENT_TYPE, LPCWSTR, LPCWSTR, LPCWSTR))
@@ -327,8 +325,6 @@ HRESULT Session::GetSnapshotProperties(VSS_ID id, VSS_SNAPSHOT_PROP* out) {
   out->m_eStatus = VSS_SS_CREATED;
   return result;
 }
-
-HRESULT Session::GetWriterComponents(UINT, IVssWriterComponentsExt**) { return E_NOTIMPL; }
 
 }  // namespace
 

@@ -96,6 +96,8 @@ export class BackupComponents {
   /** The IVssAsync of the step under way. */
   #running: Address | undefined
   #isCancelled = false
+  /** The object may not go while it is being cancelled. */
+  #cancelling: Promise<void> = Promise.resolve()
 
   private constructor(vss: Vss, self: Address, clock: Clock) {
     this.#vss = vss
@@ -125,7 +127,7 @@ export class BackupComponents {
     const task = await objectFrom(this.#self, BACKUP[name])
     this.#running = task
     try {
-      if (this.#isCancelled) await invoke(task, ASYNC.Cancel)
+      if (this.#isCancelled) await this.cancel()
       for (;;) {
         const begunMs = this.#clock.monotonicMs()
         await invoke(task, ASYNC.Wait, WAIT_MS)
@@ -138,6 +140,7 @@ export class BackupComponents {
       }
     } finally {
       this.#running = undefined
+      await this.#cancelling.catch(() => {})
       await release(task)
     }
   }
@@ -145,7 +148,8 @@ export class BackupComponents {
   /** Cancels the step under way, or the one that is just being started. */
   async cancel(): Promise<void> {
     this.#isCancelled = true
-    if (this.#running !== undefined) await invoke(this.#running, ASYNC.Cancel)
+    if (this.#running !== undefined) this.#cancelling = invoke(this.#running, ASYNC.Cancel)
+    await this.#cancelling
   }
 
   writerCount(): Promise<number> {

@@ -1,0 +1,160 @@
+/** A requestor: the steps of the protocol, taken one after another with VSS itself. */
+
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import type { Clock } from '../../../base/clock.ts'
+import { Fault } from '../../../base/fault.ts'
+import { printable } from '../../../base/text.ts'
+import { S_ASYNC_CANCELLED, VSS_E, VssFault } from '../session/hresult.ts'
+import type { BackupComponents } from './backup-components.ts'
+import type { Vss } from './com.ts'
+import {
+  MAX_TEXT_UNITS, PART_UNITS, type Message, type NumberedRequest, type Request,
+} from './protocol.ts'
+
+export interface RequestorPorts {
+  readonly clock: Clock
+  /** `C:\Windows\System32` */
+  readonly systemFolder: string
+  /** Resolves when the line has been taken. */
+  readonly send: (message: Message) => Promise<void>
+}
+
+const LOOP_RESOLUTION_MS = 10
+const NANOSECONDS_A_MS = 1e6
+
+export class Requestor {
+  readonly #ports: RequestorPorts
+  readonly #turns = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS })
+  #backup: BackupComponents | undefined
+  #tail: Promise<void> = Promise.resolve()
+  /** Requests with lower numbers are not begun any more. */
+  #cancelledBelow = 0
+
+  constructor(ports: RequestorPorts) {
+    this.#ports = ports
+  }
+
+  /** Takes the step when those before it have ended, and answers. */
+  receive(request: NumberedRequest): void {
+    if (request.step === 'abortBackup' || request.step === 'release') {
+      this.#cancelledBelow = request.id
+      this.#backup?.cancel().catch(() => {}) // one that cannot be cancelled is waited for
+    }
+    this.#tail = this.#tail.then(() => this.#answer(request))
+  }
+
+  async #answer(request: NumberedRequest): Promise<void> {
+    const { id } = request
+    try {
+      if (id < this.#cancelledBelow) throw new VssFault(request.step, S_ASYNC_CANCELLED)
+      const value = await this.#take(request)
+      await this.#ports.send({ id, value })
+    } catch (error) {
+      await this.#ports.send(error instanceof VssFault
+        ? { id, hresult: error.hresult, of: error.step }
+        : { id, fault: plainFault(error) })
+    }
+  }
+
+  async #take(request: NumberedRequest): Promise<unknown> {
+    if (request.step === 'open') return this.#open(request)
+    if (request.step === 'release') return this.#release()
+    const backup = this.#backup
+    if (backup === undefined) throw new VssFault(request.step, VSS_E.BAD_STATE)
+    switch (request.step) {
+      case 'gatherWriterMetadata':
+        await backup.step('GatherWriterMetadata')
+        return { count: await backup.writerCount() }
+      case 'writerDocument': {
+        const { document, ...identity } = await backup.writerDocument(request.index)
+        await this.#sendText(request.id, document)
+        return identity
+      }
+      case 'freeWriterMetadata': return nothing(backup.freeWriterMetadata())
+      case 'addComponent': return nothing(backup.addComponent(request.component))
+      case 'startSnapshotSet': return backup.startSnapshotSet()
+      case 'isVolumeSupported': return backup.isVolumeSupported(request.volume)
+      case 'addToSnapshotSet': return backup.addToSnapshotSet(request.volume)
+      case 'prepareForBackup': return nothing(backup.step('PrepareForBackup'))
+      case 'gatherWriterStatus':
+        await backup.step('GatherWriterStatus')
+        return backup.writerStatuses()
+      case 'doSnapshotSet': return nothing(backup.step('DoSnapshotSet'))
+      case 'snapshotProperties': return backup.snapshotProperties(request.snapshotId)
+      case 'setBackupSucceeded':
+        return nothing(backup.setBackupSucceeded(request.component, request.succeeded))
+      case 'backupComplete': return nothing(backup.step('BackupComplete'))
+      case 'componentsDocument':
+        return nothing(this.#sendComponents(request.id, backup))
+      case 'abortBackup': return nothing(backup.abortBackup())
+      default: return request satisfies never
+    }
+  }
+
+  async #open(request: Extract<Request, { step: 'open' }>): Promise<null> {
+    if (this.#backup !== undefined) throw new VssFault('open', VSS_E.BAD_STATE)
+    const { com, components } = await loadLibraries()
+    const vss = loadVss(com, this.#ports.systemFolder)
+    this.#turns.enable()
+    const backup = await components.BackupComponents.create(vss, this.#ports.clock)
+    this.#backup = backup
+    await backup.initialize(request.context, request.backupType, request.isBootable)
+    return null
+  }
+
+  async #release(): Promise<{ readonly longestTurnMs: number }> {
+    await this.#backup?.release()
+    this.#backup = undefined
+    this.#turns.disable()
+    return { longestTurnMs: this.#turns.max / NANOSECONDS_A_MS }
+  }
+
+  async #sendComponents(id: number, backup: BackupComponents): Promise<void> {
+    await this.#sendText(id, await backup.componentsDocument())
+  }
+
+  async #sendText(id: number, text: string): Promise<void> {
+    if (text.length > MAX_TEXT_UNITS) {
+      throw new Fault('platform-protocol', `a document of VSS has ${text.length} characters`)
+    }
+    for (let at = 0; at < text.length; at += PART_UNITS) {
+      await this.#ports.send({ id, part: text.slice(at, at + PART_UNITS) })
+    }
+  }
+}
+
+/** Loaded here alone, so that a koffi that is not there is a fault with a name. */
+async function loadLibraries(): Promise<{
+  readonly com: typeof import('./com.ts')
+  readonly components: typeof import('./backup-components.ts')
+}> {
+  try {
+    return { com: await import('./com.ts'), components: await import('./backup-components.ts') }
+  } catch (cause) {
+    throw new Fault('platform-unreachable', 'koffi, through which VSS is called, is not there', {
+      cause, advice: 'Install the program again with npm, on this system: npm ci.' })
+  }
+}
+
+function loadVss(com: typeof import('./com.ts'), systemFolder: string): Vss {
+  try {
+    return com.loadVss(systemFolder)
+  } catch (cause) {
+    if (cause instanceof Fault) throw cause
+    throw new Fault('platform-unreachable',
+      `a library of Windows cannot be loaded: ${printable(String(cause), 300)}`, { cause })
+  }
+}
+
+async function nothing(done: Promise<void>): Promise<null> {
+  await done
+  return null
+}
+
+function plainFault(error: unknown): Extract<Message, { fault: unknown }>['fault'] {
+  if (error instanceof Fault) {
+    const { code, message, advice } = error
+    return { code, message, ...(advice === undefined ? {} : { advice }) }
+  }
+  return { code: 'platform-protocol', message: String(error).slice(0, 1000) }
+}
