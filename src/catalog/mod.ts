@@ -2,8 +2,9 @@ export { bestGradeSoFar, findListedPoint, findPoint } from './find-point.ts'
 export {
   chainLinks, readCatalog, readRestorePoints, type Catalog, type ChainOf,
 } from './catalog.ts'
-export { carryOutForget, planForget } from './forget.ts'
-export type { ForgetDecision, ForgetPlan, ForgetRequest, PlannedPoint } from './forget.ts'
+export { planForget } from './forget-plan.ts'
+export type { ForgetDecision, ForgetPlan, ForgetRequest, PlannedPoint } from './forget-plan.ts'
+export { carryOutForget } from './forget.ts'
 export {
   gradeTag, POINT, RECORD_FILE, RECORD_TAG, recordedPoint, recordPlace, STILLPOINT_TAG,
 } from './layout.ts'

@@ -6,7 +6,7 @@ import {
 } from '../consistency/mod.ts'
 import type { FileId } from '../repository/mod.ts'
 import type { Catalog, ChainOf } from './catalog.ts'
-import type { PlannedPoint } from './forget.ts'
+import type { PlannedPoint } from './forget-plan.ts'
 import type { SealedEvidence } from './point-seal.ts'
 
 /** Who forgets, and when. */
