@@ -33,14 +33,16 @@ export class Round implements AsyncDisposable {
 
   static async start(
     handler: FrontHandler = () => false, ...flags: readonly string[]): Promise<Round> {
-    const bench = await VsphereBench.start(handler, ...flags)
+    await using stack = new AsyncDisposableStack()
+    const bench = stack.use(await VsphereBench.start(handler, ...flags))
     const { folder, options, machine } = bench
     await mkdir(join(folder, 'files'))
     writeFileSync(join(folder, 'files', 'hello.txt'), 'hello from the machine\n')
     const image = join(folder, 'image')
     execFileSync('truncate', ['-s', String(DISK_BYTES), image])
     execFileSync('mke2fs', ['-q', '-t', 'ext4', '-d', join(folder, 'files'), image])
-    await bench.changeDisk(DISK_BYTES)
+    const [disk] = (await bench.read()).disks
+    if (disk?.sizeBytes !== DISK_BYTES) await bench.changeDisk(DISK_BYTES)
     await bench.fillDisk(readFileSync(image))
     await writeFile(join(folder, 'stillpoint.yaml'), [
       'repository: { path: repo, passwordFile: password }', 'evidence: { key: key }',
@@ -50,6 +52,7 @@ export class Round implements AsyncDisposable {
       'machines:', `  ${machine}: { platform: vc }`, ''].join('\n'))
     const round = new Round(bench, readFileSync(image))
     assert.equal((await round.run('init')).code, 0)
+    stack.move()
     return round
   }
 

@@ -36,3 +36,4 @@ export { ImpatientClock, sampleRequest, vssSessionContract } from './vss/session
 export { parseBackupComponents, parseWriterMetadata } from '../vss/session/documents.ts'
 export { selectComponents } from '../vss/session/selection.ts'
 export { openDiskshadowBench } from './vss/diskshadow-bench.ts'
+export { editedInventory, type EditObject } from './vcsim-inventory.ts'
