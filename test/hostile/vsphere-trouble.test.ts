@@ -3,11 +3,12 @@
 import assert from 'node:assert/strict'
 import type { ServerResponse } from 'node:http'
 import { suite, test } from 'node:test'
+import { systemClock, type Clock } from '../../src/base/clock.ts'
 import { isFault } from '../../src/base/fault.ts'
 import { silentLog, type Log } from '../../src/base/log.ts'
 import { commitSet } from '../../src/consistency/testing/mod.ts'
 import {
-  vcsimMissing, VsphereBench, type FrontCall, type FrontHandler,
+  soapFaultAnswer, vcsimMissing, VsphereBench, type FrontCall, type FrontHandler,
 } from '../../src/providers/testing/mod.ts'
 import { hastyClock } from './hasty-clock.ts'
 
@@ -15,7 +16,7 @@ const skip = vcsimMissing() ?? false
 const MIB = 2 ** 20
 const POINT_ID = '0f1b2a0e-3c5d-4e8f-8a9b-0c1d2e3f4a5b'
 /** By it pauses of seconds are over in a moment; limits of minutes stay seconds. */
-const clock = hastyClock(40)
+const clock: Clock = hastyClock(40)
 
 interface Outcome {
   readonly error: unknown
@@ -24,12 +25,13 @@ interface Outcome {
 }
 
 /** One backup's life: prepare, commit, read all, release; `aborted` ends it from outside. */
-async function live(bench: VsphereBench, signal = new AbortController().signal): Promise<Outcome> {
+async function live(
+  bench: VsphereBench, signal = new AbortController().signal, at = clock): Promise<Outcome> {
   const told: string[] = []
   const log: Log = {
     ...silentLog, warn: (event) => { told.push(event) }, error: (event) => { told.push(event) } }
   try {
-    await using platform = await bench.open(log, clock)
+    await using platform = await bench.open(log, at)
     await using set = await platform.provider(bench.machine)
       .prepare({ pointId: POINT_ID, exclude: [] }, signal)
     const committed = await commitSet(set, signal)
@@ -107,6 +109,33 @@ suite('a vSphere in trouble', { skip }, () => {
     assert.ok((bench.front?.countOf('RemoveSnapshot_Task') ?? 0) <= 4)
     works = true
     assert.deepEqual((await live(bench)).told, ['vsphere-swept'])
+    assert.deepEqual(await left(bench), [])
+  })
+
+  test('a password that is changed meanwhile is tried once more, and what is left is told',
+    async () => {
+      let isOver = false
+      await using bench = await started(({ method, path }, response) => {
+        const isFile = path.startsWith('/folder/')
+        isOver ||= isFile
+        if (!isOver) return false
+        if (isFile) response.writeHead(401).end()
+        else {
+          response.writeHead(500)
+            .end(soapFaultAnswer(method === 'Login' ? 'InvalidLogin' : 'NotAuthenticated'))
+        }
+        return true
+      })
+      const { error, told } = await live(bench)
+      assert.ok(isFault(error, 'platform-refused'), String(error))
+      assert.deepEqual(told, ['vsphere-snapshot-left'])
+      assert.equal(bench.front?.countOf('Login'), 2)
+    })
+
+  test('a server that is slow in everything is waited for', async () => {
+    await using bench = await started(() => false, '-delay', '120')
+    // Its answers are late by the clock of the machine: limits must not be those of a hasty one.
+    assert.deepEqual(await live(bench, undefined, systemClock), { error: undefined, told: [] })
     assert.deepEqual(await left(bench), [])
   })
 

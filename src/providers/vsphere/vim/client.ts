@@ -7,7 +7,7 @@
  */
 
 import { deadline, throwIfAborted, type Clock } from '../../../base/clock.ts'
-import { Fault } from '../../../base/fault.ts'
+import { Fault, isFault } from '../../../base/fault.ts'
 import type { Log } from '../../../base/log.ts'
 import type { Secret } from '../../../base/secret.ts'
 import { printable } from '../../../base/text.ts'
@@ -63,6 +63,8 @@ export class VimClient implements AsyncDisposable {
   /** How often was logged in: another number means another session. */
   #logins = 0
   #login: Promise<void> | undefined
+  /** What the server said to a new login that it refused. */
+  #refusal: Fault | undefined
   #keepAlive: Disposable | undefined
   readonly #closed = new AbortController()
 
@@ -137,6 +139,8 @@ export class VimClient implements AsyncDisposable {
   async renew(session: number, signal: AbortSignal): Promise<void> {
     throwIfAborted(signal)
     if (this.#logins !== session) return
+    // A few wrong passwords lock an account: vCenter's default is five in three minutes.
+    if (this.#refusal !== undefined) throw this.#refusal
     this.log.info('vsphere-session-lost', { server: this.port.http.url.host })
     this.#login ??= this.#logIn(signal).finally(() => { this.#login = undefined })
     await this.#login
@@ -153,7 +157,9 @@ export class VimClient implements AsyncDisposable {
         { changes: true }, signal)
       this.#sessionKey = textAt(answer, 'returnval', 'key') ?? ''
     } catch (error) {
-      throw faultFrom(error, `the login of ${printable(user, 64)} at ${host}`)
+      const fault = faultFrom(error, `the login of ${printable(user, 64)} at ${host}`)
+      if (isFault(fault, 'platform-refused')) this.#refusal = fault
+      throw fault
     }
     if (!this.port.hasSession) {
       throw new Fault('platform-protocol', `${host} gave no session at the login`)
