@@ -29,14 +29,33 @@ await using source = await committed.open('scsi0-0', signal)
 const url = `${new URL(bench.options.url).origin}/folder/${bench.machine}/disk1-flat.vmdk` +
   '?dcPath=DC0&dsName=LocalDS_0'
 
+const curl = 'TIMEFORMAT="%U %S"; time curl -sk -r "$1" -o /dev/null "$2"'
+const rates = new Map<string, Rate[]>()
+
 for (let round = 0; round < rounds; round++) {
-  await report('curl, one connection', () => runProgram('curl',
-    ['-sk', '-r', `0-${sizeMib * MIB - 1}`, '-o', '/dev/null', url], { signal }))
+  await measure('curl, one connection', async () => {
+    const { stderr } = await runProgram('bash',
+      ['-c', curl, 'curl', `0-${sizeMib * MIB - 1}`, url], { signal })
+    return Buffer.from(stderr).toString().trim().split(' ').reduce((sum, it) => sum + Number(it), 0)
+  })
   for (const inFlight of [1, 4]) {
-    await report(`stillpoint, in flight: ${inFlight}`, () => readAll(inFlight))
+    await measure(`stillpoint, in flight: ${inFlight}`, async () => {
+      const before = process.cpuUsage()
+      await readAll(inFlight)
+      const { user, system } = process.cpuUsage(before)
+      return (user + system) / 1e6
+    })
   }
 }
-console.log(`most memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MiB`)
+const [peer] = rates.values()
+for (const [name, all] of rates) {
+  const of = (key: keyof Rate): number => median(all.map((rate) => rate[key]))
+  console.log(`${name.padEnd(28)} ${of('mbS').toFixed(0).padStart(6)} MB/s ` +
+    `${of('cpuMsMib').toFixed(2).padStart(6)} ms CPU a MiB, ` +
+    `${(of('mbS') / median(peer?.map(({ mbS }) => mbS) ?? [])).toFixed(2)} x curl`)
+}
+console.log(`medians of ${rounds}; most memory ${
+  (process.resourceUsage().maxRSS / 1024).toFixed(0)} MiB`)
 
 async function readAll(inFlight: number): Promise<void> {
   const offsets = Array.from({ length: source.sizeBytes / RUN_BYTES }, (_, i) => i * RUN_BYTES)
@@ -45,9 +64,20 @@ async function readAll(inFlight: number): Promise<void> {
   for await (const _ of read);
 }
 
-async function report(name: string, run: () => Promise<unknown>): Promise<void> {
+interface Rate {
+  readonly mbS: number
+  readonly cpuMsMib: number
+}
+
+/** `run` resolves with the seconds of processor time that it took. */
+async function measure(name: string, run: () => Promise<number>): Promise<void> {
   const startMs = systemClock.monotonicMs()
-  await run()
+  const cpuSeconds = await run()
   const seconds = (systemClock.monotonicMs() - startMs) / 1000
-  console.log(`${name.padEnd(28)} ${(sizeMib * MIB / 1e6 / seconds).toFixed(0).padStart(6)} MB/s`)
+  const rate = { mbS: sizeMib * MIB / 1e6 / seconds, cpuMsMib: cpuSeconds * 1000 / sizeMib }
+  rates.set(name, [...rates.get(name) ?? [], rate])
+}
+
+function median(all: readonly number[]): number {
+  return all.toSorted((a, b) => a - b)[Math.floor(all.length / 2)] ?? NaN
 }

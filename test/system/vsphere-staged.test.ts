@@ -54,7 +54,7 @@ suite('[staged in vcsim] VMware Tools and their manifests', { skip }, () => {
       }
     })
 
-  test('a manifest counts if it is there, can be read, and says that writes were held', async () => {
+  test('a manifest counts if it is there, is whole, and says that writes were held', async () => {
     const WRITER = '{a65faa63-5ea8-4ebc-9dbd-a0c4db26912a}'
     const text = (it: string): Uint8Array => Buffer.from(it)
     const components = (content: string): Uint8Array =>

@@ -7,7 +7,9 @@ import { silentLog } from '../../base/log.ts'
 import { Secret } from '../../base/secret.ts'
 import { VimClient } from '../vsphere/vim/client.ts'
 import { HttpsClient } from '../vsphere/vim/https.ts'
-import { envelope, morefElement, SOAP_ACTION, textElement, type Moref } from '../vsphere/vim/soap.ts'
+import {
+  envelope, morefElement, SOAP_ACTION, textElement, type Moref,
+} from '../vsphere/vim/soap.ts'
 import { Vcsim } from './vcsim.ts'
 
 const { signal } = new AbortController()

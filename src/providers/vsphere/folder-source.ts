@@ -31,6 +31,8 @@ class FolderSource implements BlockSource {
   readonly #reader: DatastoreReader
   readonly #file: DatastorePath
   #isClosed = false
+  /** So far each answer was as the quick way takes it. */
+  #isPlain = true
 
   constructor(reader: DatastoreReader, file: DatastorePath, sizeBytes: number) {
     this.name = `[${printable(file.datastore, 64)}] ${printable(file.path, 200)}`
@@ -56,22 +58,30 @@ class FolderSource implements BlockSource {
     }
   }
 
-  #readOnce(
+  async #readOnce(
     offset: number, length: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
     const last = offset + length - 1
+    if (this.#isPlain) {
+      const { status, headers, bytes } = await this.#reader.range(
+        this.#file, offset, length, signal)
+      this.#checkRange(status, headers.get('content-range'), offset, last)
+      if (bytes !== undefined) return bytes
+      this.#isPlain = false
+    }
     return this.#reader.get(this.#file, `bytes=${offset}-${last}`, async (answer) => {
-      this.#checkRange(answer, offset, last)
+      this.#checkRange(answer.statusCode, answer.headers['content-range'], offset, last)
       return this.#collect(answer, length)
     }, signal)
   }
 
   /** What was sent must be what was asked for: of a file that has just the disk's size. */
-  #checkRange({ statusCode, headers }: IncomingMessage, offset: number, last: number): void {
-    if (statusCode !== 206) {
+  #checkRange(
+    status: number | undefined, range: string | undefined, offset: number, last: number): void {
+    if (status !== 206) {
       throw new Fault('disk-unreadable', `the server serves no ranges of ${this.name}`)
     }
     const [, first, end, total] =
-      /^bytes (\d{1,16})-(\d{1,16})\/(\d{1,16})$/.exec(headers['content-range'] ?? '') ?? []
+      /^bytes (\d{1,16})-(\d{1,16})\/(\d{1,16})$/.exec(range ?? '') ?? []
     if (Number(total) !== this.sizeBytes) {
       throw new Fault('disk-unreadable',
         `${this.name} has ${total ?? 'an unknown number of'} bytes, the disk ${this.sizeBytes}`, {

@@ -9,7 +9,7 @@ import { Agent, request, type RequestOptions } from 'node:https'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { connect } from 'node:tls'
+import { connect, type TLSSocket } from 'node:tls'
 import { reasonOf, throwIfAborted } from '../../../base/clock.ts'
 import { Fault, isFault } from '../../../base/fault.ts'
 import { printable } from '../../../base/text.ts'
@@ -43,6 +43,8 @@ export interface HttpCall {
 const MAX_CONNECTIONS = 8
 /** A connection that was idle for longer may be closed by the server just when it is used again. */
 const IDLE_MS = 4_000
+/** TLS hands out no more at a time (RFC 8446 §5.1). */
+const RECORD_BYTES = 16 * 1024
 /** Of a connection alone; the call that waits for it has its own limit, often a shorter one. */
 const HANDSHAKE_MS = 30_000
 
@@ -51,6 +53,8 @@ export class HttpsClient implements Disposable {
   readonly #fingerprint: CertificateFingerprint | undefined
   readonly #reading: VerifiedAgent
   readonly #changing: VerifiedAgent
+  /** Those that were handed out. */
+  readonly #sockets = new Set<TLSSocket>()
 
   /** Connects at the first call. */
   constructor(url: URL, fingerprint: CertificateFingerprint | undefined) {
@@ -86,7 +90,7 @@ export class HttpsClient implements Disposable {
     const { method, path, headers, body = '' } = call
     return new Promise((resolve, reject) => {
       const sent = request({
-        host: this.url.hostname.replace(/^\[|\]$/g, ''), port: this.url.port || 443, method, path,
+        host: this.#host, port: this.url.port || 443, method, path,
         headers: { ...headers, 'content-length': String(
           isStream(body) ? body.sizeBytes : Buffer.byteLength(body)) },
         agent: call.changes === true ? this.#changing : this.#reading,
@@ -120,9 +124,36 @@ export class HttpsClient implements Disposable {
     })
   }
 
+  /**
+   * A connection to the server, verified, for the caller alone until this is disposed; `signal`
+   * ends the waiting. What comes in goes to `onBytes`, which must take it at once: the bytes are
+   * written over by what comes next. The socket itself hands out nothing.
+   * Faults: as `call`, `platform-refused`.
+   */
+  openSocket(onBytes: (bytes: Uint8Array) => void, signal: AbortSignal): Promise<TLSSocket> {
+    throwIfAborted(signal)
+    return new Promise((resolve, reject) => {
+      const socket = this.#changing.connectVerified(
+        this.#host, Number(this.url.port || 443), (error) => {
+          signal.removeEventListener('abort', onAbort)
+          if (error === null) resolve(socket)
+          else reject(signal.aborted ? reasonOf(signal) : unreachable(this.url, error))
+        }, onBytes)
+      this.#sockets.add(socket)
+      socket.once('close', () => { this.#sockets.delete(socket) })
+      const onAbort = (): void => { socket.destroy(new Error('nobody waits any more')) }
+      signal.addEventListener('abort', onAbort, { once: true })
+    })
+  }
+
+  get #host(): string {
+    return this.url.hostname.replace(/^\[|\]$/g, '')
+  }
+
   [Symbol.dispose](): void {
     this.#reading.destroy()
     this.#changing.destroy()
+    for (const socket of this.#sockets) socket.destroy()
   }
 }
 
@@ -150,9 +181,22 @@ class VerifiedAgent extends Agent {
   override createConnection(
     options: RequestOptions, callback?: (error: Error | null, stream: Duplex) => void,
   ): undefined {
-    const host = options.host ?? 'localhost'
+    const socket = this.connectVerified(options.host ?? 'localhost', Number(options.port),
+      (error) => { callback?.(error, socket) })
+  }
+
+  /** `done` is called once, with null when the server has been verified. */
+  connectVerified(
+    host: string, port: number, done: (error: Error | null) => void,
+    onBytes?: (bytes: Uint8Array) => void,
+  ): TLSSocket {
     const socket = connect({
-      host, port: Number(options.port), timeout: HANDSHAKE_MS,
+      host, port, timeout: HANDSHAKE_MS, ...onBytes === undefined ? {} : { onread: {
+        buffer: new Uint8Array(RECORD_BYTES),
+        callback: (length: number, buffer: Uint8Array): boolean => {
+          onBytes(buffer.subarray(0, length))
+          return true
+        } } },
       ...isAddress(host) ? {} : { servername: host },
       // Verified below instead, so that a refusal can show the fingerprint of what was met.
       rejectUnauthorized: false,
@@ -162,7 +206,7 @@ class VerifiedAgent extends Agent {
     socket.once('timeout', onTimeout)
     const onError = (cause: Error): void => {
       this.#connecting.delete(socket)
-      callback?.(cause, socket)
+      done(cause)
     }
     socket.once('error', onError)
     socket.once('secureConnect', () => {
@@ -172,11 +216,11 @@ class VerifiedAgent extends Agent {
       const { fingerprint, host: name } = this.#verify
       const isTrusted = fingerprint === undefined
         ? socket.authorized : shown !== undefined && shown === fingerprint
-      if (isTrusted) return callback?.(null, socket)
+      if (isTrusted) return done(null)
       socket.destroy()
-      callback?.(untrusted(name, fingerprint, shown, String(socket.authorizationError)), socket)
+      done(untrusted(name, fingerprint, shown, String(socket.authorizationError)))
     })
-    return undefined
+    return socket
   }
 
   override destroy(): void {
