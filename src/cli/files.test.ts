@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import {
-  mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile,
+  copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile,
 } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,7 +15,7 @@ import { createBench, type Bench } from './testing/bench.ts'
 const MIB = 2 ** 20
 const ON = ['--on', 'qemu:qmp=/run/qmp.sock']
 const EVIL = 'evil\u001b[31m\u202e\n-> root'
-const skip = missingProgram('mke2fs', 'mkntfs', 'ntfscp')
+const skip = missingProgram('mke2fs', 'mkntfs', 'ntfscp', 'ntfsfix')
 const folder = await mkdtemp(join(tmpdir(), 'stillpoint-files-'))
 after(() => rm(folder, { recursive: true, force: true }))
 
@@ -24,7 +24,7 @@ async function run(program: string, ...args: string[]): Promise<void> {
     signal: new AbortController().signal, env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } })
 }
 
-/** An ext4 with a long file that has a hole, and an NTFS with one file; `working` is the cwd. */
+/** An ext4 with a long file that has a hole, NTFS with one file, clean and dirty. */
 async function withPoint(): Promise<Bench> {
   const content = join(folder, 'content')
   await mkdir(join(content, 'etc'), { recursive: true })
@@ -42,11 +42,15 @@ async function withPoint(): Promise<Bench> {
   await run('mke2fs', '-q', '-F', '-t', 'ext4', '-d', content, vda)
   await run('mkntfs', '-q', '-F', '-Q', vdb)
   await run('ntfscp', '-q', vdb, join(content, 'etc', 'fstab'), 'Table.txt')
+  const vdc = join(folder, 'vdc')
+  await copyFile(vdb, vdc)
+  await run('ntfsfix', vdc) // marks it, so that Windows checks it
   await mkdir(join(folder, 'working'), { recursive: true })
   const bench = createBench({
     workingDir: join(folder, 'working'),
     disks: new Map([['vda', new Uint8Array(await readFile(vda))],
-      ['vdb', new Uint8Array(await readFile(vdb))]]) })
+      ['vdb', new Uint8Array(await readFile(vdb))],
+      ['vdc', new Uint8Array(await readFile(vdc))]]) })
   assert.equal((await bench.run('init')).code, 0)
   const { code, stderr } = await bench.run('backup', ...ON)
   assert.ok(code === 0 || code === 3, stderr)
@@ -99,10 +103,23 @@ test('a file is written whole, and never over another unless it may', { skip }, 
   assert.deepEqual((await readdir(working)).toSorted(), ['large', 'ntfs'])
 })
 
+test('what an open log may have made older is said, and ends with 3', { skip }, async () => {
+  const bench = await made ?? assert.fail()
+  const { stdout } = await bench.run('files', 'latest', 'ls')
+  assert.match(stdout, /^vdc +ntfs .* read, but its log/m)
+  for (const args of [['ls', 'vdc'], ['get', 'vdc', 'Table.txt']]) {
+    const { code, stderr } = await bench.run('files', 'latest', ...args)
+    assert.equal(code, 3)
+    assert.match(stderr, /^warning: its log is not replayed, .* the volume is marked as dirty$/m)
+  }
+  const { lines } = await bench.runJson('files', 'latest', 'ls', 'vdc')
+  assert.match(String(lines.at(-1)?.['warning']), /its log is not replayed/)
+})
+
 test('what is not there or no file is said, and nothing is left', { skip }, async () => {
   const bench = await made ?? assert.fail()
   for (const [args, code, why] of [
-    [['ls', 'vdz'], 1, /there is no volume vdz[^]*Its volumes: vda, vdb/],
+    [['ls', 'vdz'], 1, /there is no volume vdz[^]*Its volumes: vda, vdb, vdc/],
     [['ls', 'vda', '/none'], 1, /there is no \/none in vda/],
     [['get', 'vda', '/etc'], 1, /\/etc is a folder/],
     [['get', 'vda', '/link'], 1, /\/link is a link to etc\/fstab/],

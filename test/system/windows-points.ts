@@ -7,7 +7,7 @@ import type { TestContext } from 'node:test'
 import { storePoint } from '../../src/catalog/testing/mod.ts'
 import type { ApplicationEvidence, Evidence } from '../../src/consistency/mod.ts'
 import { sampleEvidence } from '../../src/consistency/testing/mod.ts'
-import { openRawSource } from '../../src/disk/mod.ts'
+import { openRawSource, type BlockSource } from '../../src/disk/mod.ts'
 import { eventLogBytes, type WrittenEvent } from '../../src/eventlog/testing/mod.ts'
 import { beginWrite, storeDisk, type Repository } from '../../src/repository/mod.ts'
 import { insideNtfs, makeNtfs } from '../interop/mounted-ntfs.ts'
@@ -25,16 +25,18 @@ export interface WindowsLogs {
 export async function windowsImage(folder: string, logs: WindowsLogs): Promise<string> {
   const path = join(folder, `${randomUUID()}.img`)
   await makeNtfs(path, DISK_MIB)
-  await insideNtfs(path, async (root) => {
-    const place = join(root, 'Windows', 'System32', 'winevt', 'Logs')
-    await mkdir(place, { recursive: true })
-    // As snapshots leave them: the header knows of one chunk.
-    for (const [name, events] of [
-      ['Application', logs.application], ['System', logs.system]] as const) {
-      await writeFile(join(place, `${name}.evtx`), eventLogBytes(events, { headerChunks: 1 }))
-    }
-  })
+  await insideNtfs(path, (root) => fillWithLogs(root, logs))
   return path
+}
+
+/** As snapshots leave them: the header knows of one chunk. */
+export async function fillWithLogs(
+  root: string, { application, system }: WindowsLogs): Promise<void> {
+  const place = join(root, 'Windows', 'System32', 'winevt', 'Logs')
+  await mkdir(place, { recursive: true })
+  for (const [name, events] of [['Application', application], ['System', system]] as const) {
+    await writeFile(join(place, `${name}.evtx`), eventLogBytes(events, { headerChunks: 1 }))
+  }
 }
 
 /** SQL Server and the registry, as the documents of a platform state them. */
@@ -45,12 +47,12 @@ const stated = (name: string, kind: ApplicationEvidence['kind']): ApplicationEvi
     componentsDocument: 'components', statement: 'state 5, S_OK' },
 })
 
-function windowsEvidence(takenAt: string): Evidence {
+function windowsEvidence(takenAt: string, sizeBytes: number): Evidence {
   const fileSystems = [{ mountpoint: 'C:\\', type: 'ntfs', device: '', diskIds: ['vda'] }]
   const list = { state: 'listed', fileSystems } as const
   const document = { text: '<xml/>', shows: 'application' } as const
   const sample = sampleEvidence()
-  const disk = { id: 'vda', sizeBytes: DISK_MIB * MIB }
+  const disk = { id: 'vda', sizeBytes }
   return {
     ...sample, pointId: randomUUID(), machine: { name: 'win1', platform: 'vsphere' },
     hold: { by: 'platform', claimed: 'application', documents: [
@@ -69,11 +71,14 @@ function windowsEvidence(takenAt: string): Evidence {
   }
 }
 
-/** Stores a point of the machine `win1`, taken then; its UUID. */
+/** Stores a point of the machine `win1`, taken then; its UUID. A source stays the caller's. */
 export async function storeWindowsPoint(
-  repository: Repository, imagePath: string, takenAtMs: number, t: TestContext): Promise<string> {
-  const evidence = windowsEvidence(new Date(takenAtMs).toISOString())
-  await using source = await openRawSource(imagePath, t.signal)
+  repository: Repository, image: string | BlockSource, takenAtMs: number, t: TestContext,
+): Promise<string> {
+  await using opened = new AsyncDisposableStack()
+  const source = typeof image === 'string'
+    ? opened.use(await openRawSource(image, t.signal)) : image
+  const evidence = windowsEvidence(new Date(takenAtMs).toISOString(), source.sizeBytes)
   const { treeId } = await storeInto(repository, source, t)
   await storePoint(repository, {
     evidence, timeMs: takenAtMs, diskTrees: new Map([['vda', treeId]]),
