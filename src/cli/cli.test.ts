@@ -134,7 +134,7 @@ test('exit codes: usage, no repository, twice the same, wrong password', async (
     [2, 'usage', ['backup', '--on', 'qemu:']],
     [2, 'usage', ['backup', '--on', 'web1']],
     [2, 'usage', ['machines']],
-    [1, 'unsupported', ['machines', '--on', 'hyperv:']],
+    [1, 'unsupported', ['machines', '--on', 'host:']],
     [1, 'platform-unreachable', ['machines', '--on', 'qemu:qmp=/gone']],
     [1, 'machine-not-found', ['backup', 'web9', ...ON]],
     [1, 'point-not-found', ['show', 'latest']],

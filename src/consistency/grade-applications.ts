@@ -53,7 +53,9 @@ export function applicationReasons(
   { applications, hold, instant }: Evidence, atRest: boolean): readonly GradeReason[] {
   const { discovery, declaredNone } = applications
   if (discovery.state === 'impossible') {
-    return atRest ? [] : [reason('applications-unknown', discovery.reason)]
+    if (atRest) return []
+    return [isAwaited(hold) ? reason('awaiting-guest-log')
+      : reason('applications-unknown', discovery.reason)]
   }
   const known = discovery.applications.filter(({ kind }) => kind === 'protected')
   if (known.length === 0 && !atRest) {
@@ -65,6 +67,12 @@ export function applicationReasons(
     ...known.flatMap((application) => unfulfilled(application, { hold, instant }, atRest) ?? []),
     ...remarks,
   ]
+}
+
+/** The platform says that it held applications, and its documents do not say which. */
+function isAwaited(hold: HoldEvidence): boolean {
+  return hold.by === 'platform' && hold.claimed === 'application' &&
+    hold.documents.some(({ shows, text }) => shows === 'filesystem' && text !== '')
 }
 
 /** Why `application` is not fulfilled by a contract; undefined if it is. */

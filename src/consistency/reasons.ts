@@ -124,6 +124,10 @@ export const REASONS = {
   'applications-unknown': means('filesystem',
     'It could not be found out which applications keep data on the machine: {}.',
     'Give Stillpoint a channel into the guest.'),
+  'awaiting-guest-log': means('filesystem',
+    'The platform held the guest\'s applications and does not say which: that stands in the ' +
+    'guest\'s own log.',
+    'After the next backup run stillpoint prove --logs: it says what that log shows.'),
   'no-applications-known': means('filesystem', 'No application that should hold still is known.',
     'Name the applications, or declare applications: none.'),
   'application-not-covered': means('filesystem', 'Data of {} is not in the restore point.',

@@ -111,8 +111,15 @@ const vsphereSchema = z.strictObject({
   cluster: z.string().min(1).max(256).optional(),
 })
 
-const platformSchema = z.discriminatedUnion('type', [qemuSchema, libvirtSchema, vsphereSchema], {
-  error: 'must be qemu, libvirt or vsphere: other platforms are planned' })
+const hypervSchema = z.strictObject({
+  type: z.literal('hyperv'),
+  powershell: path.optional(),
+  stateDir: path.optional(),
+})
+
+const platformSchema = z.discriminatedUnion(
+  'type', [qemuSchema, libvirtSchema, vsphereSchema, hypervSchema], {
+    error: 'must be qemu, libvirt, vsphere or hyperv: other platforms are planned' })
 
 const machineSchema = z.strictObject({
   platform: name,
@@ -145,7 +152,7 @@ export interface EvidenceConfig {
   readonly pins: ReadonlySet<Fingerprint>
 }
 
-/** One QEMU process, which is one machine, or all of a libvirt or a vSphere. Paths are absolute. */
+/** One QEMU process, which is one machine, or all of what runs many. Paths are absolute. */
 export type PlatformConfig = Readonly<z.infer<typeof platformSchema>>
 
 export interface MachineConfig {
@@ -155,7 +162,7 @@ export interface MachineConfig {
   readonly onWeaker?: 'keep' | 'fail' | undefined
   readonly exclude: readonly string[]
   readonly applications?: 'none' | undefined
-  /** Of a Windows on QEMU: applications may truncate their logs after a backup of ours. */
+  /** Of a Windows: applications may truncate their logs after a backup of ours. */
   readonly acceptLogTruncation?: boolean | undefined
   readonly limits: FreezeLimits
 }
@@ -201,6 +208,7 @@ export function parseConfig(text: string, file: string): Config {
           ['qmp', 'guardianQmp', 'agent', 'channel', 'scratchDir', 'runDir'], inFolder)
         : platform.type === 'libvirt'
           ? resolvePaths(platform, ['scratchDir', 'socketDir', 'runDir'], inFolder)
+          : platform.type === 'hyperv' ? resolvePaths(platform, ['stateDir'], inFolder)
           : resolvePaths(platform, ['passwordFile', 'stateDir'], inFolder)),
     ])),
     machines: new Map(Object.entries(machines).map(([key, machine]) => [

@@ -60,10 +60,13 @@ export async function diagnoseMachine(
   }, undefined, predicted.grade)
   return {
     machine, survey, applications, predicted, policy, judgement: judge(predicted, policy),
-    nextStep: place.target.type === 'vsphere' ? undefined : nextStep({
+    nextStep: HELD_BY_PLATFORM.has(place.target.type) ? undefined : nextStep({
       predicted, freezing, applications, command: installCommand(request, name) }),
   }
 }
+
+/** Where the guest is held through the platform's own services, an agent of ours adds nothing. */
+const HELD_BY_PLATFORM: ReadonlySet<string> = new Set(['vsphere', 'hyperv'])
 
 /** A platform that is named ad hoc may have other machines beside this one. */
 function installCommand({ on, machine }: MachineDiagnosis, name: string): string {

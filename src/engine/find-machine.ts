@@ -129,6 +129,11 @@ function absoluteTarget(target: PlatformTarget, workingDir: string): PlatformTar
     return { type: target.type, options: { ...options, ...withoutUndefined({
       scratchDir: absolute(options.scratchDir), socketDir: absolute(options.socketDir) }) } }
   }
+  if (target.type === 'hyperv') {
+    const { options } = target
+    return { type: target.type, options: {
+      ...options, ...withoutUndefined({ stateDir: absolute(options.stateDir) }) } }
+  }
   if (target.type === 'vsphere') {
     const { options } = target
     return { type: target.type, options: {
@@ -154,6 +159,13 @@ function placeOf(
       platformName: key, machineName: machine, settings,
       target: { type, options: {
         uri: options.uri, ...withoutUndefined(options), ...acceptance(settings) } },
+    }
+  }
+  if (platform.type === 'hyperv') {
+    const { type, ...options } = platform
+    return {
+      platformName: key, machineName: machine, settings,
+      target: { type, options: { ...withoutUndefined(options), ...acceptance(settings) } },
     }
   }
   if (platform.type === 'vsphere') {
@@ -193,6 +205,6 @@ function nameOf(place: MachinePlace): string {
 
 function whereToName({ config }: EngineContext): string {
   const where = config.file ?? 'stillpoint.yaml'
-  return 'Give --on libvirt:qemu:///system, --on vsphere:https://HOST/sdk,… or ' +
+  return 'Give --on libvirt:qemu:///system, --on vsphere:https://HOST/sdk,…, --on hyperv: or ' +
     `--on qemu:qmp=PATH,agent=PATH, or write platforms into ${where}.`
 }

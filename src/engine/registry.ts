@@ -2,13 +2,14 @@
 
 import { Fault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
+import { unreachable } from '../base/unreachable.ts'
 import type { InsideMachine } from '../backup/mod.ts'
 import type { Platform } from '../catalog/mod.ts'
 import type { ApplicationHost, ApplicationHostMissing } from '../consistency/mod.ts'
 import {
-  openLibvirtPlatform, openQemuPlatform, openVspherePlatform, parseLibvirtTarget, parseQemuTarget,
-  parseVsphereTarget, type LibvirtOptions, type ProviderContext, type QemuOptions,
-  type VsphereOptions,
+  openHypervPlatform, openLibvirtPlatform, openQemuPlatform, openVspherePlatform,
+  parseHypervTarget, parseLibvirtTarget, parseQemuTarget, parseVsphereTarget, type HypervOptions,
+  type LibvirtOptions, type ProviderContext, type QemuOptions, type VsphereOptions,
 } from '../providers/mod.ts'
 import { openLocalStorage, type Storage } from '../storage/mod.ts'
 import { openKeyFile, type KeyFile } from './key-file.ts'
@@ -37,23 +38,29 @@ export type PlatformTarget =
   | { readonly type: 'qemu'; readonly options: QemuOptions }
   | { readonly type: 'libvirt'; readonly options: LibvirtOptions }
   | { readonly type: 'vsphere'; readonly options: VsphereOptions }
+  | { readonly type: 'hyperv'; readonly options: HypervOptions }
 
 export const systemRegistry: Registry = {
-  openPlatform: (target, context, signal) => target.type === 'qemu'
-    ? openQemuPlatform(target.options, context, signal)
-    : target.type === 'libvirt' ? openLibvirtPlatform(target.options, context, signal)
-      : openVspherePlatform(target.options, context, signal),
+  openPlatform: async (target, context, signal) => {
+    switch (target.type) {
+      case 'qemu': return openQemuPlatform(target.options, context, signal)
+      case 'libvirt': return openLibvirtPlatform(target.options, context, signal)
+      case 'vsphere': return openVspherePlatform(target.options, context, signal)
+      case 'hyperv': return openHypervPlatform(target.options, context)
+      default: return unreachable(target)
+    }
+  },
   openApplications,
   openStorage: (location) => openLocalStorage(localPath(location)),
   openKeyFile,
 }
 
 /** Planned, and named so that nobody has to guess whether they are there. */
-const PLANNED_PLATFORMS: ReadonlySet<string> = new Set(['hyperv', 'host'])
+const PLANNED_PLATFORMS: ReadonlySet<string> = new Set(['host'])
 
 /**
  * Parses `--on`, `TYPE:…`: of the types there are, `qemu:qmp=PATH,agent=PATH[,channel=PATH]…`,
- * `libvirt:URI[,scratch=DIR][,sockets=DIR]` and
+ * `libvirt:URI[,scratch=DIR][,sockets=DIR]`, `hyperv:[powershell=PATH][,state=DIR]` and
  * `vsphere:URL,user=NAME,password-file=PATH[,fingerprint=HEX]`. A comma inside a value is written
  * twice. Faults: `usage`, `unsupported`.
  */
@@ -67,6 +74,9 @@ export function parsePlatform(text: string): PlatformTarget {
   }
   if (type === 'vsphere' && rest.length > 0) {
     return { type, options: parseVsphereTarget(rest.join(':')) }
+  }
+  if (type === 'hyperv' && rest.length > 0) {
+    return { type, options: parseHypervTarget(rest.join(':')) }
   }
   if (PLANNED_PLATFORMS.has(type)) {
     throw new Fault('unsupported', `the platform "${type}" is planned and does not work yet`, {

@@ -1,3 +1,5 @@
+export { openHypervPlatform } from './hyperv/platform.ts'
+export { parseHypervTarget, type HypervOptions } from './hyperv/options.ts'
 export { openLibvirtPlatform } from './libvirt/platform.ts'
 export { checkUri, parseLibvirtTarget } from './libvirt/options.ts'
 export type { LibvirtOptions, LibvirtTarget } from './libvirt/options.ts'

@@ -7,6 +7,7 @@ export { serverCertificate, type ServerCertificate } from './certificates.ts'
 export {
   SoapFront, soapAnswer, soapFaultAnswer, type FrontCall, type FrontHandler,
 } from './soap-front.ts'
+export { simulatedState, type SimulatedState } from './hyperv/simulated-host.ts'
 export { makeZip } from './make-zip.ts'
 export { StubProcess } from './stub-process.ts'
 export { temporaryFolder, type TemporaryFolder } from './temporary-folder.ts'
