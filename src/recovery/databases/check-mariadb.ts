@@ -1,4 +1,4 @@
-/** MariaDB in the image: the log of InnoDB, against the positions in the evidence. */
+/** MariaDB in the image: the log of InnoDB, against the positions in the evidence and pages. */
 
 import { join } from 'node:path/posix'
 import type { ImageFile } from '../../disk/mod.ts'
@@ -6,13 +6,15 @@ import {
   confirms, contradicts, silent, type DatabaseSubject, type Finding,
 } from './finding.ts'
 import { followLog, readLogHead } from './innodb-log.ts'
+import { samplePages } from './innodb-pages.ts'
 
 /** How much of the log is followed; this takes some seconds. */
 const MAX_LOG_BYTES = 512 * 1024 ** 2
 
 /**
  * Confirms that a recovery begins no earlier than the checkpoint that the server named before the
- * hold, and that the log is whole from there to where it was on disk while nothing was committed.
+ * hold, that the log is whole from there to where it was on disk while nothing was committed, and
+ * that a sample of pages is whole and no newer than the log.
  */
 export async function checkMariadb(subject: DatabaseSubject): Promise<Finding> {
   const { writer } = subject
@@ -38,10 +40,15 @@ export async function checkMariadb(subject: DatabaseSubject): Promise<Finding> {
   }
   const { end, transactions } = followed
   const reach = `InnoDB's log is whole from its checkpoint at ${checkpoint} to ${end}`
-  return end < BigInt(atFreeze)
-    ? contradicts(`${reach} and does not reach ${atFreeze}, where it was on disk at the freeze`)
-    : confirms(`${reach} (${transactions} mini-transactions), not before ${atFreeze}, ` +
-      'where it was on disk at the freeze')
+  if (end < BigInt(atFreeze)) {
+    return contradicts(
+      `${reach} and does not reach ${atFreeze}, where it was on disk at the freeze`)
+  }
+  const { whole, files, wrong } = await samplePages(
+    subject.files, subject.paths, { checkpoint, end })
+  if (wrong !== undefined) return contradicts(wrong)
+  return confirms(`${reach} (${transactions} mini-transactions), not before ${atFreeze}, ` +
+    `where it was on disk at the freeze; ${whole} pages of ${files} files are whole and no newer`)
 }
 
 async function findLog({ paths, files }: DatabaseSubject): Promise<ImageFile | undefined> {
