@@ -2,7 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import {
+  chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile,
+} from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -91,7 +94,62 @@ suite('a host with libvirt', { skip: missing }, () => {
         PROGRAM, 'backup', name, '--config', config, '--json', '--require', 'application')
       assert.match(off, /"grade":"application"/)
     })
+
+  test('a user\'s own libvirt needs nothing of root\'s', LIMITS, async (t) => {
+    await using own = await ownLibvirt(t)
+    const config = join(own.home, 'stillpoint.yaml')
+    await writeFile(config, `
+platforms:
+  own: { type: libvirt, uri: 'qemu:///session', runDir: ${own.home}/sp }
+machines:
+  mine: { platform: own }
+`)
+    await own.run('virsh', '-q', '-c', 'qemu:///session', 'define', join(own.home, 'mine.xml'))
+    await own.run('virsh', '-q', '-c', 'qemu:///session', 'start', 'mine')
+    await own.run(PROGRAM, 'init')
+    const backup = (): Promise<string> => own.run(
+      PROGRAM, 'backup', 'mine', '--config', config, '--json', '--require', 'crash')
+    assert.match(await backup(), /"mode":"full"/)
+    assert.match(await backup(), /"mode":"incremental"/)
+    await own.run('virsh', '-q', '-c', 'qemu:///session', 'destroy', 'mine')
+    assert.match(await backup(), /"mode":"incremental"/)
+    assert.deepEqual(await readdir(join(own.home, 'sp')), [])
+  })
 })
+
+interface OwnLibvirt extends AsyncDisposable {
+  readonly home: string
+  /** As that user. What it printed. */
+  run(program: string, ...words: readonly string[]): Promise<string>
+}
+
+/** Of the user `daemon`; libvirtd is started by virsh, and ended with this. */
+async function ownLibvirt(t: TestContext): Promise<OwnLibvirt> {
+  const folder = await mkdtemp(join(tmpdir(), 'own-'))
+  const [home, runtime] = [join(folder, 'home'), join(folder, 'run')]
+  for (const path of [home, runtime]) await mkdir(path, { mode: 0o700 })
+  const image = join(home, 'mine.qcow2')
+  await runProgram('qemu-img', ['create', '-q', '-f', 'qcow2', image, '8M'], { signal: t.signal })
+  await writeFile(join(home, 'mine.xml'), `<domain type='qemu'><name>mine</name>
+    <memory unit='MiB'>64</memory><os><type arch='x86_64' machine='q35'>hvm</type></os><devices>
+    <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='${image}'/>
+    <target dev='vda' bus='virtio'/></disk><memballoon model='none'/></devices></domain>`)
+  await chmod(folder, 0o711)
+  for (const path of [home, runtime, image]) await chown(path, 1, 1)
+  return {
+    home,
+    run: async (program, ...words) => Buffer.from((await runProgram('setpriv',
+      ['--reuid=daemon', '--regid=daemon', '--clear-groups', program, ...words], {
+        signal: t.signal, env: { PATH: process.env['PATH'] ?? '', HOME: home,
+          XDG_RUNTIME_DIR: runtime, RESTIC_PASSWORD: 'x',
+          RESTIC_REPOSITORY: join(home, 'repository') } })).stdout).toString(),
+    [Symbol.asyncDispose]: async () => {
+      const pid = await readFile(join(runtime, 'libvirt/libvirtd.pid'), 'utf8').catch(() => '')
+      if (/^\d+$/.test(pid)) process.kill(Number(pid), 'SIGTERM')
+      await rm(folder, { recursive: true, force: true, maxRetries: 10 })
+    },
+  }
+}
 
 const TPM_XML = `<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>`
 

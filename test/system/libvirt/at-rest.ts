@@ -23,7 +23,7 @@ export function libvirtAtRest(start: () => Promise<Libvirt>): void {
   suite('a machine that is off', () => {
     test('is captured whole, through its chains, and its disks show that it was shut down', LIMITS,
       async (t) => {
-        const machine = await defineResting(t, await start(), 'resting')
+        const machine = await withRepository(t, await start(), 'resting')
         const summary = await backupDomain(t, machine)
         const { result, method, pointId } = summary
         assert.deepEqual([result.grade, method], ['application', 'at-rest'])
@@ -39,7 +39,7 @@ export function libvirtAtRest(start: () => Promise<Libvirt>): void {
       })
 
     test('is read as far as it changed since it ran, and then again', LIMITS, async (t) => {
-      const machine = await defineResting(t, await start(), 'tracked')
+      const machine = await withRepository(t, await start(), 'tracked')
       const { libvirt, guest } = machine
       await libvirt.virsh('start', guest.name)
       const running = await backupDomain(t, machine)
@@ -62,7 +62,7 @@ export function libvirtAtRest(start: () => Promise<Libvirt>): void {
     })
 
     test('is a crash if its file system was in use', LIMITS, async (t) => {
-      const machine = await defineResting(t, await start(), 'cut')
+      const machine = await withRepository(t, await start(), 'cut')
       // As a kernel marks it when it mounts it.
       await runProgram('debugfs', ['-w', '-R', 'feature needs_recovery', machine.raw],
         { signal: t.signal })
@@ -71,7 +71,7 @@ export function libvirtAtRest(start: () => Promise<Libvirt>): void {
     })
 
     test('is a crash if its memory is saved: it goes on from there', LIMITS, async (t) => {
-      const machine = await defineResting(t, await start(), 'kept')
+      const machine = await withRepository(t, await start(), 'kept')
       const { libvirt, guest } = machine
       await libvirt.virsh('start', guest.name)
       await libvirt.virsh('managedsave', guest.name)
@@ -83,32 +83,24 @@ export function libvirtAtRest(start: () => Promise<Libvirt>): void {
       await libvirt.virsh('managedsave-remove', guest.name)
     })
 
-    test('can be started while it is read, and then nothing is stored', LIMITS, async (t) => {
-      const machine = await defineResting(t, await start(), 'woken')
-      const { libvirt, guest } = machine
-      const { result, stored } = await backupDomain(t, {
-        ...machine, wrap: (platform) =>
-          changeCommitted(platform, async (committed) => ({ ...committed,
-            stillIntact: async (signal) => {
-              await libvirt.virsh('start', guest.name)
-              return committed.stillIntact(signal)
-            } })) })
-      assert.deepEqual([result.grade, stored], ['torn', { not: 'torn' }])
-      assert.equal((await libvirt.virsh('domstate', guest.name)).trim(), 'running')
-    })
-
-    test('is torn if it ran for a moment, or anything wrote to an image under the base', LIMITS,
-      async (t) => {
-        const machine = await defineResting(t, await start(), 'touched')
-        const { result } = await backupDomain(t, {
-          ...machine, wrap: (platform) =>
+    test('is torn if anything wrote to it meanwhile, and if it was started, which it can be',
+      LIMITS, async (t) => {
+        const machine = await defineResting(t, await start(), 'woken')
+        const { libvirt, guest } = machine
+        const repositoryPath = await newRepository(t)
+        const backupWhile = (happens: () => Promise<unknown>): ReturnType<typeof backupDomain> =>
+          backupDomain(t, { ...machine, repositoryPath, wrap: (platform) =>
             changeCommitted(platform, async (committed) => ({ ...committed,
               stillIntact: async (signal) => {
-                await utimes(machine.base, 1, new Date())
+                await happens()
                 return committed.stillIntact(signal)
               } })) })
-        assert.equal(result.grade, 'torn')
-        assert.match(JSON.stringify(result.reasons), /disk vda was written to/)
+        const touched = await backupWhile(() => utimes(machine.base, 1, new Date()))
+        assert.deepEqual([touched.result.grade, touched.stored], ['torn', { not: 'torn' }])
+        assert.match(JSON.stringify(touched.result.reasons), /disk vda was written to/)
+        const woken = await backupWhile(() => libvirt.virsh('start', guest.name))
+        assert.deepEqual([woken.result.grade, woken.stored], ['torn', { not: 'torn' }])
+        assert.equal((await libvirt.virsh('domstate', guest.name)).trim(), 'running')
       })
 
     test('is busy while another program has an image open for writing', LIMITS, async (t) => {
@@ -157,7 +149,6 @@ export function libvirtAtRest(start: () => Promise<Libvirt>): void {
 interface Machine {
   readonly libvirt: Libvirt
   readonly guest: { readonly name: string }
-  readonly repositoryPath: string
   readonly base: string
   readonly top: string
   readonly raw: string
@@ -188,7 +179,13 @@ export async function defineResting(
     await libvirt.virsh('destroy', name).catch(() => {})
     await libvirt.virsh('undefine', name, '--checkpoints-metadata').catch(() => {})
   })
-  return { libvirt, guest: { name }, repositoryPath: await newRepository(t), base, top, raw }
+  return { libvirt, guest: { name }, base, top, raw }
+}
+
+async function withRepository(
+  t: TestContext, libvirt: Libvirt, name: string,
+): Promise<Machine & { readonly repositoryPath: string }> {
+  return { ...await defineResting(t, libvirt, name), repositoryPath: await newRepository(t) }
 }
 
 /** As `qemu-img` reads the disks. */
