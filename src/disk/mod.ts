@@ -7,6 +7,7 @@ export {
   alignOutward, alignedOutward, between, clip, complement, endOf, intersect, normalise, subtract,
   totalLength, union, type Extent, type ExtentKind, type Range,
 } from './extents.ts'
+export { BtrfsFileSystem } from './files/btrfs-file-system.ts'
 export { ExtFileSystem } from './files/ext-file-system.ts'
 export {
   entryNamed, type FileTree, type FolderEntry, type ImageFile, type Inode, type InodeKind,

@@ -4,12 +4,13 @@ import { Fault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
 import type { VolumeEvidence } from '../consistency/mod.ts'
 import {
-  ExtFileSystem, NtfsFileSystem, XfsFileSystem, type FileTree, type Window,
+  BtrfsFileSystem, ExtFileSystem, NtfsFileSystem, XfsFileSystem, type FileTree, type Window,
 } from '../disk/mod.ts'
 
 export type OpenTree = (window: Window) => Promise<FileTree>
 
 const OPENERS: Readonly<Record<string, OpenTree>> = {
+  btrfs: (window) => BtrfsFileSystem.open(window),
   ext: (window) => ExtFileSystem.open(window),
   ntfs: (window) => NtfsFileSystem.open(window),
   xfs: (window) => XfsFileSystem.open(window),

@@ -1,14 +1,14 @@
 /** File systems with files, damaged where they are read, by seed: a fault and never more. */
 
 import assert from 'node:assert/strict'
-import { mkdir, open, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, open, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { isFault } from '../../src/base/fault.ts'
 import { runProgram } from '../../src/base/program.ts'
 import {
-  ExtFileSystem, isZero, normalise, NtfsFileSystem, windowOf, XfsFileSystem, type BlockSource,
-  type FileTree, type Range, type Window,
+  BtrfsFileSystem, ExtFileSystem, isZero, normalise, NtfsFileSystem, windowOf, XfsFileSystem,
+  type BlockSource, type FileTree, type Range, type Window,
 } from '../../src/disk/mod.ts'
 import { rawCrc32c } from '../../src/disk/testing/mod.ts'
 import { insideNtfs, makeNtfs } from '../interop/mounted-ntfs.ts'
@@ -93,6 +93,34 @@ export async function ntfsWithFiles(t: TestContext): Promise<FileSubject> {
       for await (const { length } of tree.used()) assert.ok(length > 0)
       return tree
     } }
+}
+
+/** By mkfs.btrfs, so that no kernel is needed: a folder of some nodes, one in it, a link. */
+export async function btrfsWithFiles(t: TestContext): Promise<FileSubject> {
+  const folder = await testFolder(t)
+  const content = join(folder, 'content')
+  await mkdir(join(content, 'a', 'b'), { recursive: true })
+  for (let n = 0; n < 120; n++) {
+    await writeFile(join(content, 'a', `file ${n}`), n % 40 === 7 ? Buffer.alloc(5000) : '')
+  }
+  await symlink('a/file 1', join(content, 'link'))
+  const path = join(folder, 'image')
+  await writeFile(path, '')
+  await truncate(path, 128 * MIB)
+  await runProgram('mkfs.btrfs', ['-q', '-n', '4096', '--rootdir', content, path],
+    { signal: t.signal })
+  return {
+    image: await SparseImage.read(path), open: (window) => BtrfsFileSystem.open(window),
+    reseal: resealBtrfs }
+}
+
+/** Nodes, and the superblock, which has the same place for its checksum. */
+function resealBtrfs(image: SparseImage, places: readonly Range[]): void {
+  for (const { offset } of places) {
+    const node = image.bytes(offset - offset % 4096, 4096)
+    node.writeUInt32LE(~rawCrc32c(node.subarray(32)) >>> 0, 0)
+    image.put(offset - offset % 4096, node)
+  }
 }
 
 function resealXfs(image: SparseImage, places: readonly Range[]): void {

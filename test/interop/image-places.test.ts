@@ -80,19 +80,31 @@ test('a database is found in a partition, in a logical volume and behind links',
     assert.match(await answer(lvm, { device: 'dm-0' }), /^confirms its change counter/)
   })
 
-test('a database is read out of an XFS that was held', { skip }, async (t) => {
+const IN_OTHERS = [['xfs', ''], ['btrfs', '@']] as const
+
+for (const [type, subvolume] of IN_OTHERS) {
+  test(`a database is read out of ${type} that was held`, { skip }, (t) =>
+    readOutOf(type, subvolume, t))
+}
+
+/** Behind a subvolume where one is named. */
+async function readOutOf(type: string, subvolume: string, t: TestContext): Promise<void> {
   const folder = await ServerFolder.make('nobody')
   t.after(() => folder[Symbol.asyncDispose]())
   await using app = await SqliteApp.start(folder, join(await folder.mkdir('app'), 'it.db'))
   await app.insert()
   const captured = await holdSqlite(folder, app, t)
-  await using image = await MountedImage.create('xfs', ['-q'])
-  await cp(join(folder.path, 'app'), join(image.mountpoint, 'app'), { recursive: true })
-  const { answer, detail } = await checkImage(
-    await image.frozenCopy('frozen'), { ...captured, type: 'xfs' }, t)
+  await using image = await MountedImage.create(type, ['-q'])
+  const top = join(image.mountpoint, subvolume)
+  if (subvolume !== '') {
+    await runProgram('btrfs', ['subvolume', 'create', top], { signal: t.signal })
+  }
+  await cp(join(folder.path, 'app'), join(top, 'app'), { recursive: true })
+  const { answer, detail } = await checkImage(await image.frozenCopy('frozen'), {
+    ...captured, type, ...subvolume === '' ? {} : { root: `/${subvolume}` } }, t)
   assert.deepEqual([answer, /frame [1-9]\d*, as it stated in the hold/.test(detail)],
     ['confirms', true], detail)
-})
+}
 
 test('a database of Access is named, with whether it was open, and proves nothing', async (t) => {
   const folder = await ServerFolder.make('nobody')
