@@ -155,7 +155,10 @@ class BtrfsInode implements Inode {
   async #read(offset: number, length: number): Promise<Buffer> {
     const result = Buffer.alloc(Math.max(0, Math.min(length, this.sizeBytes - offset)))
     this.#extents ??= this.#readExtents()
-    for (const extent of await this.#extents) {
+    const extents = await this.#extents
+    for (let index = firstBehind(extents, offset); index < extents.length; index++) {
+      const extent = extents[index]
+      if (extent === undefined || extent.from >= offset + result.length) break
       const from = Math.max(offset, extent.from)
       const end = Math.min(offset + result.length, extent.from + extent.bytes)
       if (from >= end) continue
@@ -179,6 +182,18 @@ class BtrfsInode implements Inode {
     }
     return extents
   }
+}
+
+/** Which is the first that ends behind `offset`; they are in order. */
+function firstBehind(extents: readonly Extent[], offset: number): number {
+  let [low, high] = [0, extents.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    const { from = 0, bytes = 0 } = extents[middle] ?? {}
+    if (from + bytes > offset) high = middle
+    else low = middle + 1
+  }
+  return low
 }
 
 const INLINE = 0
