@@ -91,7 +91,7 @@ export async function capture(
   const sealed = await seal(request.repository, session, {
     place, signer: request.signer,
     machine: storedMachine(description.machine, evidence),
-    documents: description.documents,
+    documents: [...description.documents, ...taken.committed.documents ?? []],
     diskTrees: new Map([...stored].map(([id, disk]): [string, BlobId] => [id, disk.treeId])),
     evidence, grade: result.grade, programVersion: request.programVersion,
     sizeBytes: sizeOf(evidence),

@@ -4,7 +4,7 @@ import { isoTime, throwIfAborted } from '../base/clock.ts'
 import { causesOf, isFault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
 import { storeRecord } from '../catalog/mod.ts'
-import type { ToldApplication } from '../consistency/mod.ts'
+import type { PreparedSet, ToldApplication } from '../consistency/mod.ts'
 import type { RepositoryLock } from '../repository/mod.ts'
 import type { BackupRequest } from './backup-request.ts'
 import type { Sealed } from './seal.ts'
@@ -15,6 +15,25 @@ export interface Completion {
   readonly sealed: Sealed
   readonly told: readonly ToldApplication[]
   readonly lock: RepositoryLock
+}
+
+/**
+ * Tells what the platform held that there is a point. The point is there already: a fault is a
+ * warning, and stands in the record. Throws the signal's reason.
+ */
+export async function completeSet(
+  { log }: BackupRequest, set: PreparedSet, signal: AbortSignal,
+): Promise<readonly ToldApplication[]> {
+  if (set.heldBy !== 'platform' || set.complete === undefined) return []
+  try {
+    return await set.complete(signal)
+  } catch (error) {
+    throwIfAborted(signal)
+    if (!isFault(error)) throw error
+    const detail = printable(causesOf(error).join(': '), 1000)
+    log.warn('platform.complete-failed', { reason: detail })
+    return [{ name: 'the platform', outcome: 'failed', detail }]
+  }
 }
 
 /**

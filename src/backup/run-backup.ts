@@ -7,7 +7,7 @@ import { RoundOfApplications, type MachineNow } from './applications.ts'
 import type { BackupRequest } from './backup-request.ts'
 import type { BackupSummary } from './backup-summary.ts'
 import { capture } from './capture.ts'
-import { recordCompletion } from './completion.ts'
+import { completeSet, recordCompletion } from './completion.ts'
 import { planDisk, sealedPoints, type PlannedDisk } from './disk-bases.ts'
 import { trustedBy } from './next-place.ts'
 import { takeSnapshotSet } from './snapshot-set.ts'
@@ -49,7 +49,8 @@ export async function runBackup(
   const { stored } = summary
   if ('snapshotId' in stored) {
     prepared.tracking?.sealed()
-    const told = await applications.complete(running)
+    const told = [
+      ...await applications.complete(running), ...await completeSet(request, prepared, running)]
     await recordCompletion(request, { pointId, machine: name, sealed: stored, told, lock }, running)
   }
   onEvent({ kind: 'phase', phase: 'releasing' })

@@ -85,6 +85,9 @@ export async function seal(
   return { snapshotId, digest, ...place }
 }
 
+/** A document of VSS has some 10 MB; a blob of restic's format is at most 8 MiB. */
+const MAX_TEXT_BLOB = 4 * 1024 * 1024
+
 async function saveDocuments(
   session: WriteSession, request: SealRequest): Promise<readonly TreeNode[]> {
   const nodes: TreeNode[] = []
@@ -96,7 +99,11 @@ async function saveText(
   session: WriteSession, name: string, text: string | Uint8Array): Promise<TreeNode> {
   const bytes = typeof text === 'string' ? new TextEncoder().encode(text) : text
   if (bytes.length === 0) return fileNode(name, 0, [])
-  return fileNode(name, bytes.length, [await session.saveData(bytes)])
+  const blobs: BlobId[] = []
+  for (let at = 0; at < bytes.length; at += MAX_TEXT_BLOB) {
+    blobs.push(await session.saveData(bytes.subarray(at, at + MAX_TEXT_BLOB)))
+  }
+  return fileNode(name, bytes.length, blobs)
 }
 
 async function saveFolder(session: WriteSession, nodes: readonly TreeNode[]): Promise<BlobId> {

@@ -64,7 +64,7 @@ export interface DamagedPoint {
 
 export type ListedPoint = RestorePoint | DamagedPoint
 
-const MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+const MAX_DOCUMENT_BYTES = 32 * 1024 * 1024
 const MAX_DOCUMENTS = 1000
 
 /** Reads one snapshot with our tag; what cannot be understood is damaged. Faults: the store's. */

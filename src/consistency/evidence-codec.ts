@@ -176,6 +176,7 @@ const writer = z.discriminatedUnion('contract', [
       added: count, leftOut: count, afterSnapshot: vssState,
       afterComplete: vssState.exactOptional(),
     }).exactOptional(),
+    guest: z.enum(['online', 'saved']).exactOptional(),
   }),
 ])
 

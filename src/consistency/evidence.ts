@@ -251,6 +251,8 @@ export type WriterEvidence =
       readonly statement: string
       /** What our own session saw of it; only with a `session` of the hold. */
       readonly seen?: VssWriterFacts
+      /** A virtual machine on the host that was backed up, and how its host's writer had it. */
+      readonly guest?: 'online' | 'saved'
     }
 
 export type NoWriterReason =

@@ -44,7 +44,9 @@ export function gradeApplications(
     if (isWeaker(base.grade, 'filesystem')) {
       return { ...common, grade: base.grade, reason: base.reasons[0] }
     }
-    return { ...common, grade: own === undefined ? base.grade : 'filesystem', reason: own }
+    const grade = own === undefined ? base.grade
+      : own.code === 'guest-saved' ? 'crash' : 'filesystem'
+    return { ...common, grade, reason: own }
   })
 }
 
@@ -80,6 +82,9 @@ function unfulfilled(
   { name, data, writer }: ApplicationEvidence,
   { hold, instant }: Pick<Evidence, 'hold' | 'instant'>, atRest: boolean,
 ): GradeReason | undefined {
+  // Not even the file systems inside it were held, wherever its disks lie.
+  const isSaved = writer.contract === 'platform-stated' && writer.guest === 'saved'
+  if (isSaved && !atRest) return reason('guest-saved', name)
   const captured = new Set(instant.disks.map(({ id }) => id))
   if (data.state === 'outside') return reason('application-not-covered', name)
   if (data.state === 'located' && data.diskIds.some((id) => !captured.has(id))) {
@@ -129,6 +134,8 @@ function brokenStatement(
     if (broken !== undefined) return broken
   }
   if (writer.state !== 'stable') return 'platform-writer-failed'
+  // What its host did is not what its own applications did, however well that went.
+  if (writer.guest === 'online') return 'guest-by-host'
   if (writer.statement.trim() === '') return 'writer-statement-missing'
   const isShown = hold.by === 'platform' && hold.claimed === 'application' &&
     [writer.metadataDocument, writer.componentsDocument].every((name) =>

@@ -10,6 +10,7 @@ import type { FullReason, SetTracking, TrackingRequest } from './change-tracking
 import type { DiskLeftOut } from './coverage.ts'
 import type { ApplicationData, FileSystemList } from './evidence.ts'
 import type { FileSystemFreezer } from './freezer.ts'
+import type { ToldApplication } from './signed/statement.ts'
 import type { VssSessionFacts, VssWriterFacts } from './vss-facts.ts'
 
 /** A disk that will be in the set. */
@@ -143,6 +144,12 @@ export interface PlatformHeldSet extends PreparedSetBase {
   /** How far the platform is expected to quiesce, as the survey says it. */
   readonly expected: QuiesceLevel
   commitQuiesced(wish: QuiesceWish, signal: AbortSignal): Promise<QuiescedSet>
+  /**
+   * There is a restore point now: tells the applications that the platform held, which may drop
+   * what they kept. Called behind the seal, once. Where it is not called they hear that there is
+   * none. Faults: those of the platform; they are told, and change no point.
+   */
+  complete?(signal: AbortSignal): Promise<readonly ToldApplication[]>
 }
 
 export type QuiescedSet = CommittedSet & { readonly quiesce: PlatformQuiesce }
@@ -180,6 +187,8 @@ export interface StatedWriter {
   readonly statement: string
   /** What our own session of VSS saw of it. */
   readonly seen?: VssWriterFacts
+  /** It is a virtual machine on this host: in which state the host's writer had it. */
+  readonly guest?: 'online' | 'saved'
   /** Where its data lies, if the platform says so; left out: not known. */
   readonly data?: ApplicationData
 }
@@ -201,6 +210,8 @@ export interface CommittedSet {
   readonly oneInstant: boolean
   /** Of disks with a base: why it turned out at the instant not to hold, so that all is read. */
   readonly lostBases?: ReadonlyMap<string, FullReason>
+  /** What the platform said of it, for the restore point; names as those of other documents. */
+  readonly documents?: readonly { readonly name: string; readonly text: string }[]
   /**
    * Opens a captured disk for reading; the source faults with `snapshot-broken` or `scratch-full`
    * once the instant can no longer be read. Dispose each source before the PreparedSet.

@@ -117,7 +117,8 @@ const writer: fc.Arbitrary<WriterEvidence> = fc.oneof(
     state: fc.constantFrom('stable', 'failed', 'unknown'),
     metadataDocument: fc.constantFrom('writers', null),
     componentsDocument: fc.constantFrom('components', null),
-    statement: fc.constantFrom('', 'state 5'), seen: vssSeen },
+    statement: fc.constantFrom('', 'state 5'), seen: vssSeen,
+    guest: fc.constantFrom('online', 'saved') },
   { requiredKeys: [
     'contract', 'state', 'metadataDocument', 'componentsDocument', 'statement'] }))
 

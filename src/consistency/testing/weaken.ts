@@ -149,10 +149,12 @@ function weakerWriters(writer: WriterEvidence): readonly WriterEvidence[] {
   const none = { contract: 'none', reason: 'no-writer', detail: '' } as const
   if (writer.contract === 'none') return []
   if (writer.contract === 'platform-stated') {
+    // A machine that was saved is known to be as after a crash: not to know it is no weaker.
+    const unknown = writer.guest === 'saved' ? [] : [none]
     return [
-      none, { ...writer, state: 'unknown' }, { ...writer, statement: '' },
+      ...unknown, { ...writer, state: 'unknown' }, { ...writer, statement: '' },
       { ...writer, metadataDocument: null }, { ...writer, componentsDocument: null },
-      ...weakerSeen(writer),
+      ...weakerSeen(writer), { ...writer, guest: 'saved' },
     ]
   }
   const { freeze, thaw } = writer

@@ -38,3 +38,4 @@ export { parseBackupComponents, parseWriterMetadata } from '../vss/session/docum
 export { selectComponents } from '../vss/session/selection.ts'
 export { openDiskshadowBench } from './vss/diskshadow-bench.ts'
 export { editedInventory, type EditObject } from './vcsim-inventory.ts'
+export { HostBench } from './vss/host-bench.ts'

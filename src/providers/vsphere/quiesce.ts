@@ -13,6 +13,7 @@ import type { VimMachine } from './machine.ts'
 import type { Quiescing } from './snapshots.ts'
 import { childOf, childrenOf, parseXml, textAt, type XmlElement } from '../../base/xml.ts'
 import { readZip } from './zip.ts'
+import { SYSTEM_WRITERS } from '../vss/known-writers.ts'
 
 /** How a machine's guest was round the instant. */
 export type GuestState = Pick<VimMachine, 'tools' | 'bootTime' | 'power'>
@@ -93,17 +94,6 @@ function linuxDocument(name: string, bytes: Uint8Array): QuiesceDocument {
     shows: root.name === 'quiesceManifest' && FREEZING.has(provider) ? 'filesystem' : 'nothing',
   }
 }
-
-/**
- * Writers of Windows itself, by Microsoft's list of those in the box: they are held too, and nobody
- * keeps data in them. Any other is an application.
- */
-const SYSTEM_WRITERS: ReadonlySet<string> = new Set([
-  'System Writer', 'Registry Writer', 'COM+ REGDB Writer', 'WMI Writer', 'ASR Writer',
-  'Shadow Copy Optimization Writer', 'MSSearch Service Writer', 'BITS Writer',
-  'Task Scheduler Writer', 'VSS Metadata Store Writer', 'Performance Counters Writer',
-  'IIS Config Writer', 'IIS Metabase Writer',
-])
 
 interface VssFile {
   readonly name: string

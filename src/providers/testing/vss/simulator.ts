@@ -22,7 +22,7 @@ export class SimulatedVss implements VssTransport {
   readonly journal: string[] = []
   /** Called before each step with the method's name: for tests that break in there. */
   onStep: (step: string) => void = () => {}
-  readonly #scenario: VssScenario
+  #scenario: VssScenario
   readonly #random: RandomBytes
   readonly #failed = new Map<string, number>()
   readonly #before: number
@@ -40,6 +40,11 @@ export class SimulatedVss implements VssTransport {
   /** Device names of snapshots that nobody has released. */
   get snapshotsLeft(): readonly string[] {
     return this.#open?.devices ?? []
+  }
+
+  /** From now on these steps fail. */
+  fail(failures: VssScenario['failures'] & object): void {
+    this.#scenario = { ...this.#scenario, failures }
   }
 
   async open(setup: BackupSetup, signal: AbortSignal): Promise<VssBackup> {

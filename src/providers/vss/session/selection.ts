@@ -46,6 +46,8 @@ export interface LeftOutComponent {
   readonly reason:
     | 'volume-not-in-set' | 'elsewhere' | 'path-unknown' | 'vetoed' | 'writer-incomplete'
   readonly detail: string
+  /** Volumes of this host that it lies on, as far as they are known. */
+  readonly volumes: readonly string[]
 }
 
 export function selectComponents(request: SelectionRequest): Selection {
@@ -141,9 +143,10 @@ function select(
   const lacking = roots.find((need) => !need.selectable && whyNot.get(need) !== undefined)
   const leftOut = (need: Need): LeftOutComponent | undefined => {
     const why = whyNot.get(need)
-    if (why !== undefined) return { component: need.reference, ...why }
+    const of = { component: need.reference, volumes: [...need.volumes] }
+    if (why !== undefined) return { ...of, ...why }
     return lacking === undefined ? undefined : {
-      component: need.reference, reason: 'writer-incomplete',
+      ...of, reason: 'writer-incomplete',
       detail: `its writer wants ${lacking.reference.name} with it` }
   }
   const added = roots.filter((need) => leftOut(need) === undefined)

@@ -7,7 +7,7 @@
  */
 
 import { throwIfAborted } from '../../../base/clock.ts'
-import { Fault } from '../../../base/fault.ts'
+import { Fault, isFault } from '../../../base/fault.ts'
 import { printable } from '../../../base/text.ts'
 import {
   attempt, Steps, type MadeSet, type NoSet, type SessionPorts, type SessionRequest,
@@ -134,6 +134,24 @@ export class VssSession implements AsyncDisposable {
       backup.gatherWriterStatus(limit))
     return writers.filter(({ added }) => added.length > 0)
       .map((writer) => completed(writer, statuses))
+  }
+
+  /** Whether every snapshot is still there: Windows drops them when their storage is full. */
+  async stillThere(
+    signal: AbortSignal): Promise<{ readonly intact: true } | { readonly broken: string }> {
+    const { backup, transcript } = this.#made
+    const steps = new Steps(this.#ports.clock, transcript, signal)
+    try {
+      for (const { snapshotId } of this.#made.snapshots) {
+        await steps.take('GetSnapshotProperties', SHORT_STEP_MS, (limit) =>
+          backup.snapshotProperties(snapshotId, limit))
+      }
+      return { intact: true }
+    } catch (error) {
+      throwIfAborted(signal)
+      if (!isFault(error)) throw error
+      return { broken: `a shadow copy is gone: ${printable(error.message, 300)}` }
+    }
   }
 
   /** Abort unless it was completed, then Release; reports instead of throwing. */

@@ -1,0 +1,236 @@
+/**
+ * The volumes of the Windows host that this runs on, held by VSS: one shadow copy set with writers,
+ * each volume a disk. What it needs of the host comes through `HostPorts`.
+ */
+
+import { throwIfAborted, type Clock } from '../../base/clock.ts'
+import { causesOf, Fault, isFault } from '../../base/fault.ts'
+import type { Log } from '../../base/log.ts'
+import { printable } from '../../base/text.ts'
+import type {
+  DiskLeftOut, PlatformHeldSet, PrepareRequest, Provider, ProviderSurvey, QuiescedSet,
+  QuiesceWish, SetDisk, ToldApplication,
+} from '../../consistency/mod.ts'
+import type { BlockSource } from '../../disk/mod.ts'
+import { isVssFault, VSS_E, describeHresult } from './session/hresult.ts'
+import { volumesOfHost } from './session/paths.ts'
+import { VssSession, type CompletedWriter } from './session/session.ts'
+import { CONTEXT, type VssBackupType, type VssTransport } from './session/transport.ts'
+import { pointDocuments, stateSession } from './stated-writers.ts'
+
+export interface HostVolume {
+  /** `\\?\Volume{…}\` */
+  readonly name: string
+  /** `C:\`, `C:\data\`; empty for one that is not mounted. */
+  readonly mounts: readonly string[]
+  readonly sizeBytes: number
+  /** `NTFS`, `ReFS`, `FAT32` …, as Windows names it; empty for none. */
+  readonly fileSystem: string
+}
+
+export interface HostPorts {
+  readonly transport: VssTransport
+  /** Fixed volumes, now. Faults: `platform-*`. */
+  volumes(signal: AbortSignal): Promise<readonly HostVolume[]>
+  /** Variables that writers' paths may name. */
+  readonly environment: ReadonlyMap<string, string>
+  openDevice(device: string, sizeBytes: number, signal: AbortSignal): Promise<BlockSource>
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export interface HostProviderOptions {
+  readonly backupType: VssBackupType
+}
+
+/** Windows makes shadow copies of these; FAT and its kin it cannot copy at an instant. */
+const COPIED: ReadonlySet<string> = new Set(['ntfs', 'refs'])
+
+export class HostProvider implements Provider {
+  readonly name = 'vss'
+  readonly #ports: HostPorts
+  readonly #options: HostProviderOptions
+
+  constructor(ports: HostPorts, options: HostProviderOptions) {
+    this.#ports = ports
+    this.#options = options
+  }
+
+  async survey(exclude: readonly string[], signal: AbortSignal): Promise<ProviderSurvey> {
+    const { disks, leftOut } = chosen(await this.#ports.volumes(signal), exclude)
+    return { power: 'running', disks: disks.map(plain), leftOut,
+      freezing: { by: 'platform', level: 'application' } }
+  }
+
+  async prepare({ exclude }: PrepareRequest, signal: AbortSignal): Promise<PlatformHeldSet> {
+    throwIfAborted(signal)
+    const volumes = await this.#ports.volumes(signal)
+    return new HostSet(chosen(volumes, exclude), volumes, this.#ports, this.#options)
+  }
+}
+
+interface HostDisk extends SetDisk {
+  readonly volume: string
+}
+
+interface Chosen {
+  readonly disks: readonly HostDisk[]
+  readonly leftOut: readonly DiskLeftOut[]
+}
+
+function plain({ id, sizeBytes }: HostDisk): SetDisk {
+  return { id, sizeBytes }
+}
+
+/** Fault: `nothing-to-back-up`. */
+function chosen(volumes: readonly HostVolume[], exclude: readonly string[]): Chosen {
+  const disks: HostDisk[] = []
+  const leftOut: DiskLeftOut[] = []
+  for (const volume of volumes) {
+    const id = idOf(volume)
+    if (exclude.includes(id)) {
+      leftOut.push({ id, reason: 'excluded', detail: 'named by the operator' })
+    } else if (!COPIED.has(volume.fileSystem.toLowerCase())) {
+      leftOut.push({ id, reason: 'unsupported', detail:
+        `VSS makes no copy of ${printable(volume.fileSystem, 40) || 'a volume without files'}` })
+    } else disks.push({ id, sizeBytes: volume.sizeBytes, volume: volume.name })
+  }
+  if (disks.length > 0) return { disks, leftOut }
+  throw new Fault('nothing-to-back-up', 'no volume of this host can be copied by VSS')
+}
+
+/** `c` for `C:\`; of a volume without a letter, the first part of its GUID. */
+function idOf({ name, mounts }: HostVolume): string {
+  const [letter] = mounts.flatMap((mount) => /^([A-Za-z]):\\$/.exec(mount)?.[1] ?? [])
+  if (letter !== undefined) return letter.toLowerCase()
+  const [, guid] = /Volume\{([0-9a-f]{8}-[0-9a-f]{4})/i.exec(name) ?? []
+  if (guid !== undefined) return `volume-${guid.toLowerCase()}`
+  throw new Fault('platform-protocol', `a volume has the name ${printable(name, 100)}`)
+}
+
+class HostSet implements PlatformHeldSet {
+  readonly heldBy = 'platform'
+  readonly expected = 'application'
+  readonly power = 'running'
+  readonly disks: readonly SetDisk[]
+  readonly leftOut: readonly DiskLeftOut[]
+  readonly #disks: readonly HostDisk[]
+  readonly #volumes: readonly HostVolume[]
+  readonly #ports: HostPorts
+  readonly #options: HostProviderOptions
+  #session: VssSession | undefined
+
+  constructor(
+    { disks, leftOut }: Chosen, volumes: readonly HostVolume[], ports: HostPorts,
+    options: HostProviderOptions,
+  ) {
+    this.disks = disks.map(plain)
+    this.leftOut = leftOut
+    this.#disks = disks
+    this.#volumes = volumes
+    this.#ports = ports
+    this.#options = options
+  }
+
+  async commitQuiesced(wish: QuiesceWish, signal: AbortSignal): Promise<QuiescedSet> {
+    const { session, failure } = await this.#make(wish, signal)
+    this.#session = session
+    const diskOf = (volume: string): string | undefined =>
+      this.#disks.find((disk) => disk.volume.toLowerCase() === volume.toLowerCase())?.id
+    const quiesce = stateSession(session, diskOf)
+    return {
+      method: 'vss-snapshot-set', oneInstant: true,
+      documents: pointDocuments(session),
+      quiesce: failure === undefined ? quiesce : {
+        ...quiesce, documents: [...quiesce.documents,
+          { name: 'vss-fault', text: failure, shows: 'nothing' }] },
+      open: (diskId, running) => this.#open(session, diskId, running),
+      stillIntact: (running) => session.stillThere(running),
+    }
+  }
+
+  /** With writers, or where that fails and it is wished, without: the documents say so. */
+  async #make(wish: QuiesceWish, signal: AbortSignal): Promise<{
+    readonly session: VssSession; readonly failure?: string }> {
+    if (wish === 'never') return { session: await this.#attempt(false, signal) }
+    try {
+      return { session: await this.#attempt(true, signal) }
+    } catch (error) {
+      throwIfAborted(signal)
+      if (!isFault(error)) throw error
+      if (wish === 'or-fail' || !isOfWriters(error)) throw error
+      const failure = printable(causesOf(error).join(': '), 2000)
+      this.#ports.log.warn('vss.without-writers', { reason: failure })
+      return { session: await this.#attempt(false, signal), failure }
+    }
+  }
+
+  #attempt(withWriters: boolean, signal: AbortSignal): Promise<VssSession> {
+    const mounts = new Map(this.#volumes.flatMap(({ name, mounts }) =>
+      mounts.map((mount) => [mount, name] as const)))
+    return VssSession.make({
+      setup: {
+        context: withWriters ? CONTEXT.BACKUP : CONTEXT.FILE_SHARE_BACKUP,
+        backupType: this.#options.backupType, bootableSystemState: false },
+      volumes: this.#disks.map(({ volume }) => volume),
+      // All that is to be read is chosen already: what lies elsewhere is left out and says so.
+      promised: new Set(),
+      volumeOf: volumesOfHost({ mounts, environment: this.#ports.environment }),
+    }, this.#ports, signal)
+  }
+
+  async #open(session: VssSession, diskId: string, signal: AbortSignal): Promise<BlockSource> {
+    const disk = this.#disks.find(({ id }) => id === diskId)
+    const snapshot = session.snapshots.find(({ originalVolume }) =>
+      originalVolume.toLowerCase() === disk?.volume.toLowerCase())
+    if (disk === undefined || snapshot === undefined) {
+      throw new Fault('not-found', `there is no shadow copy of ${printable(diskId, 64)}`)
+    }
+    return this.#ports.openDevice(snapshot.device, disk.sizeBytes, signal)
+  }
+
+  async recheck(signal: AbortSignal): Promise<readonly DiskLeftOut[]> {
+    const now = await this.#ports.volumes(signal)
+    const added = now.filter(({ name }) => !this.#volumes.some((it) => it.name === name))
+    const removed = this.#disks.filter(({ volume }) => !now.some((it) => it.name === volume))
+    return [
+      ...added.map((volume): DiskLeftOut =>
+        ({ id: idOf(volume), reason: 'hot-added', detail: printable(volume.name, 100) })),
+      ...removed.map(({ id, volume }): DiskLeftOut =>
+        ({ id, reason: 'hot-removed', detail: printable(volume, 100) })),
+    ]
+  }
+
+  powerNow(): Promise<'running'> {
+    return Promise.resolve('running')
+  }
+
+  async complete(signal: AbortSignal): Promise<readonly ToldApplication[]> {
+    const writers = await this.#session?.complete(signal) ?? []
+    return writers.map(toldOf)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#session?.[Symbol.asyncDispose]()
+  }
+}
+
+function toldOf({ name, isInOrder, seen }: CompletedWriter): ToldApplication {
+  const detail = isInOrder ? '' : seen === null ? 'it was not listed behind BackupComplete'
+    : `behind BackupComplete it was in state ${seen.state}, ${describeHresult(seen.failure)}`
+  return { name, outcome: isInOrder ? 'told' : 'failed', detail }
+}
+
+/** Failures that a set without writers would not have. */
+const OF_WRITERS: readonly number[] = [
+  VSS_E.UNEXPECTED_WRITER_ERROR, VSS_E.WRITER_INFRASTRUCTURE, VSS_E.WRITER_NOT_RESPONDING,
+  VSS_E.WRITER_STATUS_NOT_AVAILABLE, VSS_E.WRITERERROR_PARTIAL_FAILURE,
+  VSS_E.WRITERERROR_INCONSISTENTSNAPSHOT, VSS_E.WRITERERROR_OUTOFRESOURCES,
+  VSS_E.WRITERERROR_TIMEOUT, VSS_E.WRITERERROR_RETRYABLE, VSS_E.WRITERERROR_NONRETRYABLE,
+  VSS_E.WRITERERROR_RECOVERY_FAILED,
+]
+
+function isOfWriters(error: unknown): boolean {
+  return isVssFault(error, ...OF_WRITERS) ||
+    (isFault(error) && isVssFault(error.cause, ...OF_WRITERS))
+}
