@@ -51,7 +51,7 @@ async function store(repository: Repository, image: string): Promise<void> {
   await using lock = await repository.lock('shared', signal)
   await using source = await openRawSource(image, signal)
   await using session = await beginWrite(repository, {
-    verify: !values['no-verify'], zstdLevel: Number(values.level), ...workers,
+    verify: !values['no-verify'], zstdLevel: Number(values.level), ...workers, lock,
   }, lock.lost)
   const changed = values.changed.split(',').map((at) => ({ offset: Number(at), length: 65_536 }))
   const base = values.base === undefined

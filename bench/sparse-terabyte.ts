@@ -80,7 +80,7 @@ function judge(what: string, peakMiB: number, blobs: number): void {
 
 async function store(repository: Repository): Promise<void> {
   await using lock = await repository.lock('shared', signal)
-  await using session = await beginWrite(repository, { verify: true }, lock.lost)
+  await using session = await beginWrite(repository, { verify: true, lock }, lock.lost)
   const { treeId } = await storeDisk(
     session, sparseDisk(), { chunkBytes }, () => {}, lock.lost)
   const root = await session.saveTree({ nodes: [dirNode('disk', treeId)] })

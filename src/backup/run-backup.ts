@@ -42,6 +42,8 @@ export async function runBackup(
   }
   await using applications =
     await RoundOfApplications.prepare(request, machineNow(prepared, pointId), running)
+  // No machine is held for a backup that could not be stored.
+  await lock.confirm(running)
   const taken = await takeSnapshotSet(request, {
     pointId, machine: description.machine, bestSoFar: bestGradeSoFar(points, name), applications,
   }, prepared, running)

@@ -241,10 +241,45 @@ test('a lock that somebody else removed is lost', async () => {
   assert.ok(isFault(lock.lost.reason, 'lock-lost'))
 })
 
+test('a shared lock is there at once, and the second look ends it where another came', async () => {
+  const it = await scene()
+  await using lock = await acquireLock(it, 'shared', holder, signal)
+  await it.writeLock({ exclusive: true })
+  let confirmed: unknown
+  const confirming = lock.confirm(signal).catch((error: unknown) => { confirmed = error })
+  await it.advance(199)
+  assert.deepEqual([confirmed, lock.lost.aborted], [undefined, false])
+  await it.advance(1)
+  await confirming
+  assert.ok(isFault(confirmed, 'locked') && confirmed === lock.lost.reason)
+})
+
+test('what counts on a shared lock waits for the second look, and then goes on', async () => {
+  const it = await scene()
+  await using lock = await acquireLock(it, 'shared', holder, signal)
+  let isConfirmed = false
+  const confirming = lock.confirm(signal).then(() => { isConfirmed = true })
+  await it.advance(199)
+  assert.equal(isConfirmed, false)
+  await it.advance(1)
+  await confirming
+  await lock.confirm(signal)
+})
+
+test('a shared lock disposed before the second look is gone, and looks no more', async () => {
+  const it = await scene()
+  const lock = await acquireLock(it, 'shared', holder, signal)
+  await it.writeLock({ exclusive: true })
+  await lock[Symbol.asyncDispose]()
+  await it.advance(1000)
+  assert.equal(lock.lost.aborted, false)
+  assert.equal((await it.locks()).length, 1)
+})
+
 test('an abort while waiting for the second look leaves no lock', async () => {
   const it = await scene()
   const controller = new AbortController()
-  const attempt = acquireLock(it, 'shared', holder, controller.signal)
+  const attempt = acquireLock(it, 'exclusive', holder, controller.signal)
   attempt.catch(() => {})
   await settle()
   assert.equal((await it.locks()).length, 1)

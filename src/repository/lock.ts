@@ -3,7 +3,7 @@
  * design, "Locks"). A lock keeps `prune` from deleting packs that no index mentions yet.
  */
 
-import { deadline, isoTime, throwIfAborted, type Clock } from '../base/clock.ts'
+import { abortable, deadline, isoTime, throwIfAborted, type Clock } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { RandomBytes } from '../base/random.ts'
@@ -22,12 +22,16 @@ export type LockKind = 'shared' | 'exclusive'
 /** A lock that is held, and refreshed until it is disposed. Disposing never fails; it reports. */
 export interface RepositoryLock extends AsyncDisposable {
   readonly kind: LockKind
-  /** Aborts with a `lock-lost` Fault once others may no longer respect the lock: stop the work. */
+  /**
+   * Aborts with a Fault once others may not respect the lock: stop the work. `lock-lost`; or, soon
+   * after the lock was taken, `locked`, where another came at the same time.
+   */
   readonly lost: AbortSignal
   /**
    * Rejects with that Fault unless the lock holds at this moment: by the clocks, because a host
-   * that was suspended is told late, and, every few seconds, by the lock's file in the store. Call
-   * it before each step that would do harm without the lock. Faults: `lock-lost`, the store's.
+   * that was suspended is told late, and, every few seconds, by the lock's file in the store. Waits
+   * for the second look at others. Call it before each step that would do harm without the lock.
+   * Faults: `lock-lost`, `locked`, the store's.
    */
   confirm(signal: AbortSignal): Promise<void>
 }
@@ -61,6 +65,9 @@ const STEP_LIMIT_MS = 60_000
 /**
  * Takes a lock, or faults: `locked` where another's conflicts, `repository-damaged` where a lock
  * cannot be read. Locks whose process ended on this host are removed. An abort leaves no lock.
+ *
+ * An exclusive lock is there after the second look at others. A shared one is there before it: who
+ * holds it removes nothing, and what it writes counts after `confirm` only, which waits.
  */
 export async function acquireLock(
   context: LockContext, kind: LockKind, holder: LockHolder, signal: AbortSignal,
@@ -70,8 +77,8 @@ export async function acquireLock(
   const lock = new HeldLock(context, kind, holder)
   try {
     await lock.write(signal)
-    await context.clock.sleep(RECHECK_AFTER_MS, signal)
-    await checkOthers(context, kind, holder, lock.id, signal)
+    lock.lookAgain()
+    if (kind === 'exclusive') await lock.secondLook(signal)
     lock.keep()
     return lock
   } catch (error) {
@@ -148,6 +155,7 @@ class HeldLock implements RepositoryLock {
   #refreshedAtMs = 0
   #refreshedAtMonotonicMs = 0
   #confirmedAtMonotonicMs = -Infinity
+  #secondLook: Promise<void> = Promise.resolve()
   #timer: Disposable | undefined
   #tick: Promise<void> = Promise.resolve()
   #isReleased = false
@@ -184,6 +192,25 @@ class HeldLock implements RepositoryLock {
     this.#refreshedAtMonotonicMs = nowMonotonicMs
   }
 
+  /** Begins the second look at others; what it finds ends the lock. */
+  lookAgain(): void {
+    const { clock } = this.#context
+    const { signal } = this.#closing
+    const look = async (): Promise<void> => {
+      await clock.sleep(RECHECK_AFTER_MS, signal)
+      await checkOthers(this.#context, this.kind, this.#holder, this.#id, signal)
+    }
+    this.#secondLook = look().catch((error: unknown) => {
+      if (!signal.aborted) this.#lost.abort(error)
+    })
+  }
+
+  /** Waits for it. Rejects with what ended the lock, if anything has. */
+  async secondLook(signal: AbortSignal): Promise<void> {
+    await abortable(this.#secondLook, signal)
+    throwIfAborted(this.lost)
+  }
+
   /** Starts refreshing. */
   keep(): void {
     this.#timer = this.#context.clock.after(TICK_MS, () => {
@@ -194,7 +221,7 @@ class HeldLock implements RepositoryLock {
   }
 
   async confirm(signal: AbortSignal): Promise<void> {
-    throwIfAborted(signal)
+    await this.secondLook(signal)
     const nowMs = this.#context.clock.monotonicMs()
     if (this.#ageMs() > LOST_AFTER_MS) this.#lose('could not be refreshed in time')
     else if (nowMs - this.#confirmedAtMonotonicMs > CONFIRMED_FOR_MS) {
@@ -268,6 +295,7 @@ class HeldLock implements RepositoryLock {
     this.#isReleased = true
     this.#timer?.[Symbol.dispose]()
     this.#closing.abort()
+    await this.#secondLook
     await this.#tick
     for (const id of this.#files) await this.#remove(id)
   }
