@@ -4,6 +4,7 @@
  * as much room in the temporary folder.
  */
 
+import { open } from 'node:fs/promises'
 import { mapBounded } from '../src/base/bounded.ts'
 import { systemClock } from '../src/base/clock.ts'
 import { runProgram } from '../src/base/program.ts'
@@ -18,9 +19,12 @@ const signal = new AbortController().signal
 const [sizeMib = 1024, rounds = 3] = process.argv.slice(2).map(Number)
 
 await using bench = await VsphereBench.start()
-const block = Buffer.from(seededRandom(1)(8 * MIB))
 await bench.changeDisk(sizeMib * MIB)
-await bench.fillDisk(Buffer.concat(Array<Buffer>(Math.ceil(sizeMib / 8)).fill(block)))
+{
+  const block = seededRandom(1)(MIB)
+  await using file = await open(await bench.fileOfDisk(bench.machine), 'w')
+  for (let n = 0; n < sizeMib; n++) await file.write(block)
+}
 await using platform = await bench.open()
 await using set = await platform.provider(bench.machine)
   .prepare({ pointId: '0f1b2a0e-3c5d-4e8f-8a9b-0c1d2e3f4a5b', exclude: [] }, signal)

@@ -109,6 +109,7 @@ const vsphereSchema = z.strictObject({
   stateDir: path.optional(),
   datastore: z.string().min(1).max(256).optional(),
   cluster: z.string().min(1).max(256).optional(),
+  vddk: path.optional(),
 })
 
 const hypervSchema = z.strictObject({
@@ -209,7 +210,7 @@ export function parseConfig(text: string, file: string): Config {
         : platform.type === 'libvirt'
           ? resolvePaths(platform, ['scratchDir', 'socketDir', 'runDir'], inFolder)
           : platform.type === 'hyperv' ? resolvePaths(platform, ['stateDir'], inFolder)
-          : resolvePaths(platform, ['passwordFile', 'stateDir'], inFolder)),
+          : resolvePaths(platform, ['passwordFile', 'stateDir', 'vddk'], inFolder)),
     ])),
     machines: new Map(Object.entries(machines).map(([key, machine]) => [
       key,

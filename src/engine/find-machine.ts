@@ -138,7 +138,8 @@ function absoluteTarget(target: PlatformTarget, workingDir: string): PlatformTar
     const { options } = target
     return { type: target.type, options: {
       ...options, passwordFile: resolve(workingDir, options.passwordFile),
-      ...withoutUndefined({ stateDir: absolute(options.stateDir) }) } }
+      ...withoutUndefined({
+        stateDir: absolute(options.stateDir), vddk: absolute(options.vddk) }) } }
   }
   const { options } = target
   const { qmp, guardianQmp, agent, channel, scratchDir } = options

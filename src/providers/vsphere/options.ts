@@ -22,6 +22,8 @@ export interface VsphereOptions {
   readonly datastore?: string
   /** The cluster or host that machines are restored to, as above. */
   readonly cluster?: string
+  /** The folder of VMware's library: disks are then read by it, and not from their datastore. */
+  readonly vddk?: string
 }
 
 /** `/var/lib/stillpoint` for root, else the user's own: it outlives a restart (FHS 5.8). */
@@ -30,7 +32,7 @@ export function defaultStateDir(userId: number): string {
 }
 
 const KEYS: readonly string[] = [
-  'user', 'password-file', 'fingerprint', 'state', 'datastore', 'cluster']
+  'user', 'password-file', 'fingerprint', 'state', 'datastore', 'cluster', 'vddk']
 
 /** A password is a line; more is another file. */
 const MAX_PASSWORD_BYTES = 4096
@@ -53,7 +55,8 @@ export function checkSdkUrl(text: string): string {
 
 /**
  * Parses what follows `vsphere:`: `URL,user=NAME,password-file=PATH[,fingerprint=HEX][,state=DIR]
- * [,datastore=NAME][,cluster=NAME]`. A comma inside a value is written twice. Faults: `usage`.
+ * [,datastore=NAME][,cluster=NAME][,vddk=DIR]`. A comma inside a value is written twice.
+ * Faults: `usage`.
  */
 export function parseVsphereTarget(text: string): VsphereOptions {
   const [address = '', ...parts] = text.replaceAll(',,', '\u0000').split(',')
@@ -71,13 +74,14 @@ export function parseVsphereTarget(text: string): VsphereOptions {
   const passwordFile = found.get('password-file')
   if (user === undefined) throw usage('user= is missing')
   if (passwordFile === undefined) throw usage('password-file= is missing')
-  const [stateDir, datastore, cluster] =
-    [found.get('state'), found.get('datastore'), found.get('cluster')]
+  const [stateDir, datastore, cluster, vddk] =
+    [found.get('state'), found.get('datastore'), found.get('cluster'), found.get('vddk')]
   return {
     url: urlOf(address), user, passwordFile, ...pinOf(found.get('fingerprint')),
     ...stateDir === undefined ? {} : { stateDir },
     ...datastore === undefined ? {} : { datastore },
     ...cluster === undefined ? {} : { cluster },
+    ...vddk === undefined ? {} : { vddk },
   }
 }
 

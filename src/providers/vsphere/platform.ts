@@ -15,6 +15,7 @@ import {
 import { makeMachine } from './machine-in-making.ts'
 import { defaultStateDir, readPassword, type VsphereOptions } from './options.ts'
 import type { PlaceNames } from './place.ts'
+import type { VddkOptions } from './vddk/vddk-options.ts'
 import { VsphereProvider } from './provider.ts'
 import { VimClient } from './vim/client.ts'
 import { HttpsClient } from './vim/https.ts'
@@ -39,6 +40,7 @@ class VspherePlatform implements Platform {
   readonly kind = 'vsphere'
   readonly #client: VimClient
   readonly #stateDir: string
+  readonly #vddk: VddkOptions | undefined
   readonly #places: PlaceNames
   readonly #random: RandomBytes
   readonly #resources: AsyncDisposableStack
@@ -48,6 +50,8 @@ class VspherePlatform implements Platform {
     resources: AsyncDisposableStack) {
     this.#random = random
     this.#client = client
+    const { vddk: libraryDir, user, passwordFile } = options
+    this.#vddk = libraryDir === undefined ? undefined : { libraryDir, user, passwordFile }
     this.#stateDir = options.stateDir ?? defaultStateDir(process.getuid?.() ?? 0)
     this.#places = options
     this.#resources = resources
@@ -80,8 +84,9 @@ class VspherePlatform implements Platform {
   }
 
   provider(name: string): Provider {
-    return new VsphereProvider(
-      this.#client, (signal) => this.#find(name, signal), this.#stateDir)
+    return new VsphereProvider({
+      client: this.#client, stateDir: this.#stateDir, vddk: this.#vddk,
+      find: (signal) => this.#find(name, signal) })
   }
 
   /** By its name, or by its id (`vm-57`) where names repeat. */

@@ -20,6 +20,8 @@ import {
   snapshotHardware, startSnapshot, type Quiescing,
 } from './snapshots.ts'
 import type { VsphereTracking } from './tracking.ts'
+import type { VddkOptions } from './vddk/vddk-options.ts'
+import { openVddkSource } from './vddk/vddk-source.ts'
 import type { VimClient } from './vim/client.ts'
 import type { Moref } from './vim/soap.ts'
 
@@ -41,6 +43,14 @@ export interface SetParts {
   readonly reader: DatastoreReader
   /** Undefined where the request asked for none. */
   readonly tracking: VsphereTracking | undefined
+  /** Undefined: disks are read from their datastore. */
+  readonly vddk: VddkOptions | undefined
+}
+
+interface HeldInstant {
+  readonly snapshot: Moref
+  /** By disk id, as the snapshot has them. */
+  readonly files: ReadonlyMap<string, VimDisk>
 }
 
 export class VsphereSet implements PlatformHeldSet {
@@ -87,7 +97,7 @@ export class VsphereSet implements PlatformHeldSet {
     return {
       method: 'vsphere-snapshot', oneInstant: true, quiesce, lostBases,
       open: async (diskId, signal) => withChanges(
-        await this.#open(diskId, files, signal), changes.get(diskId)),
+        await this.#open(diskId, { snapshot, files }, signal), changes.get(diskId)),
       stillIntact: (signal) => this.#stillIntact(snapshot, signal),
     }
   }
@@ -145,7 +155,7 @@ export class VsphereSet implements PlatformHeldSet {
         throw new Fault('snapshot-failed',
           `the snapshot does not hold disk ${disk.id} as it was before`, { retry: 'now' })
       }
-      const why = whyNotReadable(found)
+      const why = whyNotReadable(found, this.#parts.vddk === undefined ? 'folder' : 'vddk')
       if (why !== undefined) throw why
       return [disk.id, found]
     }))
@@ -169,11 +179,18 @@ export class VsphereSet implements PlatformHeldSet {
   }
 
   async #open(
-    diskId: string, files: ReadonlyMap<string, VimDisk>, signal: AbortSignal,
+    diskId: string, { snapshot, files }: HeldInstant, signal: AbortSignal,
   ): Promise<BlockSource> {
+    const { client, machine, reader, vddk } = this.#parts
     const disk = files.get(diskId)
     if (disk === undefined) throw new Fault('not-found', `no disk ${diskId} in the set`)
-    return openFolderSource(this.#parts.reader, flatFileOf(disk), disk.sizeBytes, signal)
+    const { sizeBytes, backing: { fileName } } = disk
+    if (vddk === undefined) return openFolderSource(reader, flatFileOf(disk), sizeBytes, signal)
+    const { hostname: host, port } = client.port.http.url
+    const thumbprint = await client.port.http.thumbprint(signal)
+    return openVddkSource({
+      options: vddk, server: { host, port, thumbprint }, sizeBytes,
+      disk: { machine: machine.ref, snapshot, fileName } }, client.clock, signal)
   }
 
   async #stillIntact(

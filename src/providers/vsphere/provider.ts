@@ -7,26 +7,41 @@ import type {
 } from '../../consistency/mod.ts'
 import { datacenterOf, DatastoreReader } from './datastore.ts'
 import { chooseDisks } from './devices.ts'
-import { whyNotReadable } from './flat-disk.ts'
+import { whyNotReadable, type ReadingWay } from './flat-disk.ts'
 import type { VimMachine } from './machine.ts'
 import { VsphereSet } from './prepared-set.ts'
 import { missingPrivileges } from './privileges.ts'
 import { bestLevel, remarksOn } from './remarks.ts'
 import { readMachine, sweepSnapshots } from './snapshots.ts'
 import { VsphereTracking } from './tracking.ts'
+import type { VddkOptions } from './vddk/vddk-options.ts'
+import { checkVddk, vddkRemark } from './vddk/vddk-preflight.ts'
 import type { VimClient } from './vim/client.ts'
+
+export interface ProviderParts {
+  readonly client: VimClient
+  readonly find: (signal: AbortSignal) => Promise<VimMachine>
+  readonly stateDir: string
+  /** Undefined: disks are read from their datastore. */
+  readonly vddk: VddkOptions | undefined
+}
 
 export class VsphereProvider implements Provider {
   readonly name = 'vsphere'
   readonly #client: VimClient
   readonly #find: (signal: AbortSignal) => Promise<VimMachine>
   readonly #stateDir: string
+  readonly #vddk: VddkOptions | undefined
 
-  constructor(
-    client: VimClient, find: (signal: AbortSignal) => Promise<VimMachine>, stateDir: string) {
+  constructor({ client, find, stateDir, vddk }: ProviderParts) {
     this.#client = client
     this.#find = find
     this.#stateDir = stateDir
+    this.#vddk = vddk
+  }
+
+  get #way(): ReadingWay {
+    return this.#vddk === undefined ? 'folder' : 'vddk'
   }
 
   async survey(exclude: readonly string[], signal: AbortSignal): Promise<ProviderSurvey> {
@@ -38,7 +53,11 @@ export class VsphereProvider implements Provider {
       disks: disks.map(({ id, sizeBytes }) => ({ id, sizeBytes })),
       leftOut,
       freezing: { by: 'platform', level: bestLevel(machine, disks) },
-      remarks: remarksOn(machine, privileges),
+      remarks: [
+        ...remarksOn(machine, privileges, this.#way),
+        ...this.#vddk === undefined ? []
+          : [await vddkRemark(this.#vddk, this.#client.clock, signal)],
+      ],
     }
   }
 
@@ -55,9 +74,10 @@ export class VsphereProvider implements Provider {
     const machine = swept.length === 0 ? found : await readMachine(client, found.ref, signal)
     const { disks, leftOut } = chooseDisks(machine.disks, request.exclude)
     for (const disk of disks) {
-      const why = whyNotReadable(disk)
+      const why = whyNotReadable(disk, this.#way)
       if (why !== undefined) throw why
     }
+    if (this.#vddk !== undefined) await checkVddk(this.#vddk, client.clock, signal)
     // A machine in a vApp has no folder above it; its datastores do.
     const [inDatacenter = machine.ref] = machine.datastores
     const { path } = await datacenterOf(client, inDatacenter, signal)
@@ -65,7 +85,8 @@ export class VsphereProvider implements Provider {
     const { pointId, tracking: wanted } = request
     const tracking = wanted === undefined ? undefined : await VsphereTracking.begin({
       client, machine, disks, pointId, request: wanted, stateDir: this.#stateDir })
-    const set = new VsphereSet({ client, machine, disks, leftOut, reader, pointId, tracking })
+    const set = new VsphereSet({
+      client, machine, disks, leftOut, reader, pointId, tracking, vddk: this.#vddk })
     if (tracking === undefined || request.isAudit || !mayBeginTracking(machine)) return set
     try {
       await set.beginTracking(signal)

@@ -40,7 +40,7 @@ function machine({ devices = CONTROLLER + disk(0), config = '', values = {} }: S
 }
 
 const says = (stated: Stated, name: string): string | undefined =>
-  remarksOn(machine(stated), { missing: [] }).find((it) => it.name === name)?.says
+  remarksOn(machine(stated), { missing: [] }, 'folder').find((it) => it.name === name)?.says
 
 test('each state of VMware Tools is said in words', () => {
   const cases: readonly (readonly [string, string, RegExp])[] = [
@@ -85,7 +85,7 @@ test('what else bears on backups is said, with what is missing by name', () => {
     'change tracking'), 'on')
   assert.match(says({ values: { 'capability.changeTrackingSupported': 'true' } },
     'change tracking') ?? '', /^off: .* switches it on$/)
-  const lacking = remarksOn(machine({}), { missing: ['Datastore.Browse'] })
+  const lacking = remarksOn(machine({}), { missing: ['Datastore.Browse'] }, 'folder')
   assert.equal(lacking.find(({ name }) => name === 'privileges')?.says, 'missing: Datastore.Browse')
 })
 
@@ -98,7 +98,11 @@ test('a disk that a backup could not read is told beforehand, with what to do', 
   assert.match(told('<keyId><keyId>k</keyId></keyId>'), /encrypted by vSphere/)
   assert.match(told('', 'VirtualDiskSeSparseBackingInfo'), /kind VirtualDiskSeSparseBackingInfo/)
   assert.match(told('<compatibilityMode>virtualMode</compatibilityMode>',
-    'VirtualDiskRawDiskMappingVer1BackingInfo'), /cannot be read yet/)
+    'VirtualDiskRawDiskMappingVer1BackingInfo'), /which is read by VDDK alone/)
+  const parent = '<parent><fileName>[ds] a.vmdk</fileName></parent>'
+  const chain = { devices: CONTROLLER + disk(0, parent) }
+  assert.ok(remarksOn(machine(chain), { missing: [] }, 'vddk')
+    .every(({ name }) => !name.startsWith('disk ')))
 })
 
 test('the level that can be reached follows the conditions of vSphere, each of them', () => {

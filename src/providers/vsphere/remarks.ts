@@ -3,12 +3,12 @@
 import { printable } from '../../base/text.ts'
 import type { QuiesceLevel, SurveyRemark } from '../../consistency/mod.ts'
 import type { VimDisk } from './devices.ts'
-import { whyNotReadable } from './flat-disk.ts'
+import { whyNotReadable, type ReadingWay } from './flat-disk.ts'
 import type { ToolsState, VimMachine } from './machine.ts'
 import type { PrivilegeReport } from './privileges.ts'
 
 export function remarksOn(
-  machine: VimMachine, privileges: PrivilegeReport): readonly SurveyRemark[] {
+  machine: VimMachine, privileges: PrivilegeReport, way: ReadingWay): readonly SurveyRemark[] {
   return [
     toolsRemark(machine.tools),
     ...isWindows(machine) ? [uuidRemark(machine.hasDiskUuids)] : [],
@@ -17,7 +17,7 @@ export function remarksOn(
       name: 'encryption',
       says: 'the machine is encrypted: Windows is held as far as its file systems alone',
     }] : [],
-    ...machine.disks.flatMap(readingRemark),
+    ...machine.disks.flatMap((disk) => readingRemark(disk, way)),
     snapshotRemark(machine),
     trackingRemark(machine),
     ...machine.needsConsolidation ? [{
@@ -90,8 +90,8 @@ function controllerRemark({ controllers, disks }: VimMachine): SurveyRemark {
 }
 
 /** What a backup would be refused for. */
-function readingRemark(disk: VimDisk): readonly SurveyRemark[] {
-  const why = disk.leftOut === undefined ? whyNotReadable(disk) : undefined
+function readingRemark(disk: VimDisk, way: ReadingWay): readonly SurveyRemark[] {
+  const why = disk.leftOut === undefined ? whyNotReadable(disk, way) : undefined
   return why === undefined ? [] : [{
     name: `disk ${disk.id}`, says: why.message,
     ...why.advice === undefined ? {} : { advice: why.advice } }]

@@ -146,6 +146,14 @@ export class HttpsClient implements Disposable {
     })
   }
 
+  /** SHA-1 of the server's certificate, `AA:BB:…`, verified as always. Faults: as `call`. */
+  async thumbprint(signal: AbortSignal): Promise<string> {
+    const socket = await this.openSocket(() => {}, signal)
+    const { fingerprint } = socket.getPeerCertificate()
+    socket.destroy()
+    return fingerprint
+  }
+
   get #host(): string {
     return this.url.hostname.replace(/^\[|\]$/g, '')
   }
