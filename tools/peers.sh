@@ -7,6 +7,7 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 RESTIC=0.19.1
 RUSTIC=0.11.4
 TEDIOUS=20.3.9
+DISSECT=3.21
 peers=$PWD/.cache/peers
 mkdir -p "$peers"
 
@@ -44,10 +45,16 @@ build_tedious() {
   mv "$peers/npm" "$peers/tedious-$TEDIOUS"
 }
 
+build_dissect() {
+  python3 -m pip install --quiet --target "$peers/python" "dissect.hypervisor==$DISSECT"
+  mv "$peers/python" "$peers/dissect-$DISSECT"
+}
+
 build restic "$RESTIC" go build_restic
 build tedious "$TEDIOUS" npm build_tedious
 build rustic "$RUSTIC" cargo build_rustic
+build dissect "$DISSECT" python3 build_dissect
 # Tests and benchmarks look for these names.
-for peer in "restic-$RESTIC" "rustic-$RUSTIC" "tedious-$TEDIOUS"; do
+for peer in "restic-$RESTIC" "rustic-$RUSTIC" "tedious-$TEDIOUS" "dissect-$DISSECT"; do
   if [ -e "$peers/$peer" ]; then ln -sfn "$peer" "$peers/${peer%%-*}"; fi
 done

@@ -8,6 +8,7 @@ import { test, type TestContext } from 'node:test'
 import { systemClock } from '../base/clock.ts'
 import { runProgram } from '../base/program.ts'
 import { parseStoredMachine } from '../catalog/mod.ts'
+import { openVirtualDisk } from '../disk/mod.ts'
 import { missingProgram } from '../disk/testing/mod.ts'
 import { checkFreeSpace } from './free-space.ts'
 import { restoreDisks, type RestoreProgress } from './restore-disks.ts'
@@ -45,6 +46,10 @@ for (const format of ['raw', 'qcow2', 'vmdk', 'vhdx'] as const) {
       const bytes = await readFile(raw)
       assert.equal(bytes.length, content.length)
       assert.ok(bytes.equals(content), `${id} differs`)
+      if (format === 'vhdx') {
+        await using disk = await openVirtualDisk(path, format, [], signal)
+        assert.ok(Buffer.from(await disk.read(0, disk.sizeBytes, signal)).equals(content))
+      }
       assert.equal((await stat(path)).mode & 0o077, 0)
     }
     const sparse = await stat(join(folder, `vdb.${format}`))

@@ -14,7 +14,8 @@ const POLL_MS = 20
 
 /** Why no NTFS can be mounted here; undefined: it can. */
 export const cannotMountNtfs: string | false =
-  missingProgram('mkntfs', 'ntfs-3g', 'ntfscat', 'ntfsls', 'ntfsinfo', 'ntfsfix', 'setfattr') ||
+  missingProgram('mkntfs', 'ntfs-3g', 'ntfscat', 'ntfsls', 'ntfsinfo', 'ntfsfix', 'ntfsfallocate',
+    'setfattr') ||
   (process.getuid?.() === 0 ? await whyNoFuse() : 'only root can mount images')
 
 async function whyNoFuse(): Promise<string | false> {

@@ -2,15 +2,18 @@
 
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { errnoOf } from '../../src/base/errno.ts'
 import { runProgram } from '../../src/base/program.ts'
 import { NtfsFileSystem, openRawSource, windowOf } from '../../src/disk/mod.ts'
 import { insideNtfs, makeNtfs, runNtfs } from './mounted-ntfs.ts'
 import { testFolder } from '../system/rig.ts'
 
 const PIECE = 2 ** 20
+/** More than is free in one piece before what `junk` lay on. */
+const ALLOCATED = 6_000_000
 /** As long as names can be, with letters of two units, and with some that few know cases of. */
 const LONG = ['ä'.repeat(255), `${'𝒳'.repeat(127)}.`, 'CON ünd Ϣ.txt', '名'.repeat(85)]
 
@@ -75,6 +78,10 @@ async function fill(mountpoint: string): Promise<void> {
   for (const name of LONG) await writeFile(join(mountpoint, name), name)
   await writeFile(join(mountpoint, 'large'), Buffer.alloc(3_000_001, 'large'))
   await writeFile(join(mountpoint, 'empty'), '')
+  await writeFile(join(mountpoint, 'allocated'), 'written')
+  // Removed again, so that what is allocated later and never written lies on something.
+  await writeFile(join(mountpoint, 'junk'), Buffer.alloc(8_000_000, 'junk'))
+  await rm(join(mountpoint, 'junk'))
   await using file = await open(join(mountpoint, 'scattered'), 'w')
   await using other = await open(join(mountpoint, 'between'), 'w')
   for (let n = 0; n < 900; n++) {
@@ -93,9 +100,41 @@ export async function compareNtfs(
     await fill(mountpoint)
     return theirs(mountpoint)
   })
+  await runNtfs('ntfsfallocate', '-q', '-l', String(ALLOCATED), path, 'allocated')
+  expected.set('/allocated', told(Buffer.concat([Buffer.from('written')], ALLOCATED)))
   const isInPieces = (await runNtfs('ntfsinfo', '-F', '/scattered', path))
     .includes('$ATTRIBUTE_LIST')
   assert.equal(isInPieces, !options.includes('65536'), 'a file of many pieces is what is wanted')
+  await compareContents(path, expected, t)
+}
+
+/** The same of one whose master file table had to be put into what was free between files. */
+export async function compareNtfsOfPieces(t: TestContext): Promise<void> {
+  const path = join(await testFolder(t), 'image')
+  await makeNtfs(path, 8, ['-c', '1024'])
+  const expected = await insideNtfs(path, async (mountpoint) => {
+    const full = await untilFull((n) => writeFile(join(mountpoint, `f${n}`), 'x'.repeat(1400)))
+    for (let n = 0; n < full; n += 3) await truncate(join(mountpoint, `f${n}`))
+    await untilFull((n) => writeFile(join(mountpoint, n.toString(16)), ''))
+    return theirs(mountpoint)
+  })
+  assert.match(await runNtfs('ntfsinfo', '-i', '0', path), /\$ATTRIBUTE_LIST/)
+  await compareContents(path, expected, t)
+}
+
+/** How often it could be done before there was no room. */
+async function untilFull(step: (n: number) => Promise<void>): Promise<number> {
+  for (let n = 0; ; n++) {
+    try {
+      await step(n)
+    } catch (error) {
+      assert.equal(errnoOf(error), 'ENOSPC')
+      return n
+    }
+  }
+}
+
+async function compareContents(path: string, expected: Contents, t: TestContext): Promise<void> {
   await withTree(path, t, async (tree) => {
     const found = await ours(tree)
     t.diagnostic(`${found.size} files and folders; log ${tree.log}`)

@@ -6,13 +6,16 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { entryNamed, type Inode, type NtfsFileSystem, type NtfsInode } from '../../src/disk/mod.ts'
 import { cannotMountNtfs as skip, insideNtfs, makeNtfs, runNtfs } from './mounted-ntfs.ts'
-import { compareNtfs, contentOf, withTree } from './ntfs-contents.ts'
+import { compareNtfs, compareNtfsOfPieces, contentOf, withTree } from './ntfs-contents.ts'
 import { testFolder } from '../system/rig.ts'
 
 for (const options of [[], ['-c', '512'], ['-s', '4096', '-c', '65536']]) {
   test(`what is read of NTFS ${options.join(' ')} is what ntfs-3g reads`, { skip },
     (t) => compareNtfs(100, options, t))
 }
+
+test('a master file table that lies in many pieces is followed', { skip },
+  (t) => compareNtfsOfPieces(t))
 
 async function made(
   t: TestContext, fill: (root: string) => Promise<void>, options = ''): Promise<string> {

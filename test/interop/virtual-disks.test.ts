@@ -9,7 +9,7 @@ import { openVirtualDisk } from '../../src/disk/mod.ts'
 import { missingProgram, rawCrc32c, vhdxImage, type VhdxBlock } from '../../src/disk/testing/mod.ts'
 import { testFolder } from '../system/rig.ts'
 import {
-  checkPattern, hashRanges, Libvhdi, MIB, pattern, run, whyNoLibvhdi, writePieces,
+  checkPattern, hashRanges, MIB, pattern, run, startLibvhdi, whyNoLibvhdi, writePieces,
 } from './virtual-disks.ts'
 
 const skip = missingProgram('qemu-img', 'qemu-io') || await whyNoLibvhdi()
@@ -18,7 +18,7 @@ const PATTERNS = 50
 test(`${PATTERNS} patterns of writes are read as QEMU and libvhdi read them`, { skip },
   async (t) => {
     const folder = await testFolder(t)
-    await using libvhdi = new Libvhdi()
+    await using libvhdi = startLibvhdi()
     await fc.assert(fc.asyncProperty(pattern, (it) => checkPattern(it, folder, 'disk', libvhdi)),
       { numRuns: PATTERNS })
   })
@@ -43,7 +43,7 @@ test('a disk of several chunks of blocks is read as libvhdi reads it', { skip },
   await using source = await openVirtualDisk(paths[0], 'vhdx', [], t.signal)
   assert.equal(source.sizeBytes, plain.sizeBytes)
   const ranges = numbers.map((number) => [Math.max(0, number * MIB - 700), MIB] as const)
-  await using libvhdi = new Libvhdi()
+  await using libvhdi = startLibvhdi()
   assert.equal(await hashRanges(source, ranges), await libvhdi.ask(paths, ranges))
 })
 

@@ -3,7 +3,7 @@
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { damageVirtualDisk, VIRTUAL_DISKS } from '../hostile/damage-virtual-disks.ts'
-import { checkPattern, Libvhdi, pattern } from '../interop/virtual-disks.ts'
+import { checkPattern, pattern, startLibvhdi } from '../interop/virtual-disks.ts'
 import { testFolder } from '../system/rig.ts'
 
 const SEEDS = Number(process.env['STILLPOINT_SEEDS'] ?? 10_000)
@@ -11,7 +11,7 @@ const PATTERNS = SEEDS / 10
 
 test(`${PATTERNS} patterns of writes are read as QEMU and libvhdi read them`, async (t) => {
   const folder = await testFolder(t)
-  await using libvhdi = new Libvhdi()
+  await using libvhdi = startLibvhdi()
   await fc.assert(fc.asyncProperty(pattern, (it) => checkPattern(it, folder, 'disk', libvhdi)),
     { numRuns: PATTERNS })
 })

@@ -100,6 +100,17 @@ for (const log of ['pending', 'stale', 'torn'] as const) {
   })
 }
 
+test('the ends of a sector that is in the log are put right', async () => {
+  const bytes = new Uint8Array(MIB).fill(3)
+  // The entries of these blocks are the first and the last of a sector of the table.
+  const block = { state: 'present', bytes } as const
+  const blocks = new Map([[0, block], [511, block]])
+  await using disk = await open({ ...plain, sizeBytes: 600 * MIB, blocks, log: 'pending' })
+  for (const number of [0, 511]) {
+    assert.deepEqual(await disk.read(number * MIB, 4, signal), new Uint8Array(4).fill(3))
+  }
+})
+
 test('a log that is damaged is said to be, and never ignored', async () => {
   await assert.rejects(open({ ...plain, log: 'damaged' }),
     { code: 'disk-unreadable', message: /child\.avhdx .* its log is damaged/ })
