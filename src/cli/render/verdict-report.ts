@@ -3,7 +3,7 @@
 import { printable } from '../../base/text.ts'
 import type { Check, Verdict } from '../../consistency/mod.ts'
 import { pair, text, type ReportLine, type ReportSection, type Tone } from './report.ts'
-import { ageWords, wallTime } from './words.ts'
+import { ageWords, counted, wallTime } from './words.ts'
 
 export const VERDICT_TONE: Readonly<Record<Verdict['verdict'], Tone>> = {
   'proven': 'good', 'not-proven': 'weak', 'refuted': 'bad',
@@ -59,9 +59,8 @@ function closing({ verdict, checks, open }: Verdict): readonly ReportLine[] {
       'find out what thawed or bypassed the guest.')]
   }
   if (verdict === 'proven') return []
-  const claims = new Set(checks.map(({ claim }) => `${claim.kind} ${claim.subject}`)).size
-  return checks.length === 0
+  return open.length === 0
     ? [text('The grade claims nothing that the data could show.')]
-    : [text(`Of what the grade claims, ${open.length} of ${claims} could not be shown; ` +
+    : [text(`Of what the grade claims, ${counted(open.length, 'part')} could not be shown; ` +
       'nothing contradicts it.')]
 }

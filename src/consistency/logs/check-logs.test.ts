@@ -126,6 +126,18 @@ for (const it of CASES) {
   })
 }
 
+test('an application that logged a hold of which nobody spoke is told, and never contradicted',
+  async () => {
+    const of = async (own: readonly WrittenEvent[], later: readonly WrittenEvent[]) =>
+      (await ask({ name: '', claim: C, answer: 'silent', detail: /./, own, later })).checks
+        .map(({ claim, answer }) => `${claim.subject}: ${answer}`)
+    assert.deepEqual(await of([frozen], [resumed, complete]),
+      ['C:\\: silent', 'SQL Server (as it logged): confirms'])
+    assert.deepEqual(await of([frozen, resumed], [complete]),
+      ['C:\\: silent', 'SQL Server (as it logged): silent'])
+    assert.deepEqual(await of([noise(INSTANT - MINUTE)], []), ['C:\\: silent'])
+  })
+
 test('what the next image cannot say of the time of this one is said', async () => {
   const events = [noise(INSTANT - 60 * MINUTE), frozen]
   const own = { application: await readLog(events) }

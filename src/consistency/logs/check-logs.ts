@@ -8,7 +8,7 @@ import type { EventRecord } from '../../eventlog/mod.ts'
 import type { Check, Claim } from '../verdict.ts'
 import { meaningOf, type LogTone } from './log-meanings.ts'
 import { around, type ImageLogs, type RecordsAround } from './records-around.ts'
-import { answerForFileSystem, answerForWriter } from './writer-records.ts'
+import { alsoHeld, answerForFileSystem, answerForWriter } from './writer-records.ts'
 
 export interface LogsQuestion {
   readonly claims: readonly Claim[]
@@ -48,7 +48,10 @@ export function checkLogs({ claims, takenAtMs, own, next }: LogsQuestion): LogsA
   const checks = claims.map((claim): Check => ({ name: 'logs', claim,
     ...claim.kind === 'application'
       ? answerForWriter(claim.subject, both) : answerForFileSystem(claim.subject, both) }))
-  return { checks, remarks: remarksOf(both) }
+  const claimed = claims.flatMap(({ kind, subject }) => kind === 'application' ? [subject] : [])
+  const others = alsoHeld(claimed, both).map(({ subject, answer, detail }): Check => ({
+    name: 'logs', claim: { kind: 'application', subject }, answer, detail }))
+  return { checks: [...checks, ...others], remarks: remarksOf(both) }
 }
 
 function remarksOf(

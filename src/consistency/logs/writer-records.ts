@@ -55,14 +55,17 @@ const TRAILS: readonly Trail[] = [
 const NEAR_MS = 5 * 60_000
 
 /** `subject` is the application's name in the grade. */
-export function answerForWriter(subject: string, { application, system }: Around): Answer {
+export function answerForWriter(subject: string, around: Around): Answer {
+  return answerFor(TRAILS.find(({ names }) => names.test(subject)), around)
+}
+
+function answerFor(trail: Trail | undefined, { application, system }: Around): Answer {
   const quiet = unquiet(system)
   if (quiet !== undefined) return contradicts(quiet)
   const vss = near(application).find((event) => isOf(event, ['VSS'], VSS_FAILURES))
   if (vss !== undefined) {
     return contradicts(`the shadow copy service or a writer failed: ${named(vss)}`)
   }
-  const trail = TRAILS.find(({ names }) => names.test(subject))
   if (trail === undefined) {
     return silent('Windows keeps no record of how this writer fared that is known here; ' +
       'no failure is logged around the instant')
@@ -72,6 +75,24 @@ export function answerForWriter(subject: string, { application, system }: Around
     (!isOf(event, JET, [event.id]) || trail.isMine(event)))
   if (failed !== undefined) return contradicts(`${trail.called} logged a failure: ${named(failed)}`)
   return judgeTrail(trail, application)
+}
+
+/**
+ * Applications that logged a hold near the instant, of which no claim speaks: where a platform does
+ * not say which applications it held, their own records do. They are never contradicted, since
+ * nothing was claimed.
+ */
+export function alsoHeld(
+  claimed: readonly string[], around: Around,
+): readonly (Answer & { readonly subject: string })[] {
+  const { before, after } = around.application
+  return TRAILS.filter(({ names, sources, frozen, isMine }) =>
+    !claimed.some((name) => names.test(name)) && [...before, ...after].some((event) =>
+      isOf(event, sources, [frozen]) && isMine(event))).map((trail) => {
+    const { answer, detail } = answerFor(trail, around)
+    return { subject: `${trail.called} (as it logged)`, detail,
+      answer: answer === 'contradicts' ? 'silent' : answer }
+  })
 }
 
 /** No record says that a file system was held; one says that it could not be. */
