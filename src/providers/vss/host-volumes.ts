@@ -1,0 +1,68 @@
+/** The volumes of this Windows, asked of PowerShell by one script (scripts/volumes.ps1). */
+
+import { fileURLToPath } from 'node:url'
+import { z } from 'zod'
+import { checked } from '../../base/checked.ts'
+import { deadline, type Clock } from '../../base/clock.ts'
+import { Fault } from '../../base/fault.ts'
+import { parseJson } from '../../base/json.ts'
+import { quietEnvironment, runProgram } from '../../base/program.ts'
+import { printable } from '../../base/text.ts'
+import type { Command } from './diskshadow/held-script.ts'
+import type { HostVolume } from './host-provider.ts'
+
+/** PowerShell starts in seconds; a host with many disks answers in half a minute. */
+const SCRIPT_MS = 120_000
+const LIMITS = { maxBytes: 1024 * 1024, maxDepth: 8 }
+
+const bytes = z.int().min(0)
+const text = z.string().max(1000).nullable()
+const answerSchema = z.discriminatedUnion('ok', [
+  z.object({ ok: z.literal(false), message: z.string().max(10_000) }),
+  z.object({ ok: z.literal(true), volumes: z.array(z.object({
+    name: z.string().max(1000), mounts: z.array(z.string().max(1000)).max(100), letter: text,
+    fileSystem: text, capacity: bytes.nullable(), partitionSize: bytes.nullable(),
+  })).max(500) }),
+])
+
+/**
+ * Fixed volumes, those without a size or a name of Windows' own left out. Faults:
+ * `platform-unreachable`, `platform-refused`, `platform-protocol`, `timed-out`.
+ */
+export async function readHostVolumes(
+  powershell: Command, clock: Clock, signal: AbortSignal): Promise<readonly HostVolume[]> {
+  using limit = deadline(clock, SCRIPT_MS, 'the list of volumes', signal)
+  const script = fileURLToPath(new URL('./scripts/volumes.ps1', import.meta.url))
+  const { stdout } = await runProgram(powershell.program, [
+    ...powershell.args, '-NoProfile', '-NonInteractive', '-ExecutionPolicy', 'Bypass',
+    '-File', script,
+  ], {
+    signal: limit.signal,
+    env: quietEnvironment(['SystemRoot', 'SystemDrive', 'ProgramFiles', 'PSModulePath', 'TEMP',
+      'TMP', 'PATHEXT', 'windir', 'USERPROFILE']),
+  })
+  return parseHostVolumes(stdout)
+}
+
+export function parseHostVolumes(stdout: Uint8Array): readonly HostVolume[] {
+  const what = 'the list of volumes'
+  const plain = stdout[0] === 0xef && stdout[1] === 0xbb ? stdout.subarray(3) : stdout
+  const answer = checked(answerSchema, parseJson(plain, what, 'platform-protocol', LIMITS), what,
+    'platform-protocol')
+  if (!answer.ok) {
+    throw new Fault('platform-refused', `Windows lists no volumes: ${
+      printable(answer.message, 300)}`, { advice: 'Run it from an elevated shell.' })
+  }
+  return answer.volumes.flatMap((it): readonly HostVolume[] => {
+    const sizeBytes = it.partitionSize ?? it.capacity ?? 0
+    if (!/^\\\\\?\\Volume\{[0-9a-f-]{36}\}\\$/i.test(it.name) || sizeBytes === 0) return []
+    const letter = it.letter === null ? [] : [`${it.letter}\\`]
+    return [{
+      name: it.name, sizeBytes, fileSystem: it.fileSystem ?? '',
+      mounts: [...new Set([...letter, ...it.mounts.map(withBackslash)])] }]
+  })
+}
+
+function withBackslash(path: string): string {
+  return path.endsWith('\\') ? path : `${path}\\`
+}
