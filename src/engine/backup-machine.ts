@@ -2,21 +2,16 @@
 
 import { runBackup, type BackupEvent, type BackupSummary } from '../backup/mod.ts'
 import type { Grade } from '../consistency/mod.ts'
-import type { EngineContext, RepositoryOptions } from './context.ts'
-import { findSigner, type FoundSigner } from './evidence-key.ts'
-import { findMachine, openMachine, type MachineChoice } from './find-machine.ts'
-import { withRepository } from './open-repository.ts'
+import { atMachine, type MachineWork } from './at-machine.ts'
+import type { EngineContext } from './context.ts'
 
-export interface MachineBackup extends MachineChoice {
-  readonly repository: RepositoryOptions
+export interface MachineBackup extends MachineWork {
   /** As the command line says; undefined: as the configuration says, else the default. */
   readonly require: Grade | undefined
   readonly onWeaker: 'keep' | 'fail' | undefined
   /** Read all of each disk, whatever is known of its changes. */
   readonly full: boolean
   readonly onEvent: (event: BackupEvent) => void
-  /** Told whose key signs, before anything is touched but what an earlier run left held. */
-  readonly onSigner: (signer: FoundSigner) => void
 }
 
 /**
@@ -28,16 +23,9 @@ export interface MachineBackup extends MachineChoice {
 export async function backupMachine(
   request: MachineBackup, context: EngineContext, signal: AbortSignal): Promise<BackupSummary> {
   const { clock, random, log, version, config } = context
-  const place = findMachine(request, context)
-  await using opened = await openMachine(place, context, signal)
-  const { platform, machine } = opened
-  await platform.provider(machine).endLeftHolds?.(signal)
-  return await withRepository(request.repository, context, signal, async (repository) => {
-    const found = await findSigner(context, repository.storage.location)
-    request.onSigner(found)
-    const settings = place.settings ?? config.machines.get(machine)
-    return runBackup({
-      repository, platform, machine,
+  return atMachine(request, context, signal, async ({ opened, repository, settings, signer }) =>
+    runBackup({
+      repository, platform: opened.platform, machine: opened.machine,
       settings: {
         require: request.require ?? settings?.require,
         onWeaker: request.onWeaker ?? settings?.onWeaker,
@@ -49,10 +37,9 @@ export async function backupMachine(
       limits: settings?.limits ?? config.limits,
       write: {},
       programVersion: version,
-      signer: found.signer,
+      signer,
       pins: config.evidence.pins,
       clock, random, log,
       onEvent: request.onEvent,
-    }, signal)
-  })
+    }, signal))
 }

@@ -3,11 +3,8 @@
  * reference point that stands for a restore point. A lost file costs one full read.
  */
 
-import { createHash } from 'node:crypto'
-import { mkdir, open, rename } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
 import { z } from 'zod'
-import { parseJson } from '../../base/json.ts'
+import { keepRecord, keptRecordFile, readKeptRecord } from '../machine/kept-record.ts'
 
 export interface TrackedPoint {
   readonly pointId: string
@@ -25,7 +22,6 @@ export interface TrackedDisk {
   readonly trackingId: string
 }
 
-const MAX_BYTES = 1024 * 1024
 const text = z.string().max(2048)
 
 const recordSchema = z.strictObject({
@@ -38,32 +34,15 @@ const recordSchema = z.strictObject({
 })
 
 export function recordFile(stateDir: string, machineId: string, repositoryId: string): string {
-  const key = createHash('sha256').update(JSON.stringify([machineId, repositoryId])).digest('hex')
-  return join(stateDir, `hyperv-${key.slice(0, 32)}.json`)
+  return keptRecordFile(stateDir, 'hyperv', [machineId, repositoryId])
 }
 
 /** Undefined where there is no such file or it is not one. */
 export async function readTracked(file: string): Promise<TrackedPoint | undefined> {
-  try {
-    await using handle = await open(file, 'r')
-    const bytes = new Uint8Array(MAX_BYTES + 1)
-    const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0)
-    const limits = { maxBytes: MAX_BYTES, maxDepth: 8 }
-    return recordSchema.parse(
-      parseJson(bytes.subarray(0, bytesRead), file, 'io-error', limits)).point
-  } catch {
-    return undefined
-  }
+  return (await readKeptRecord(file, recordSchema))?.point
 }
 
-/** Replaces the file, durably. Throws what the file system says. */
+/** Throws what the file system says. */
 export async function writeTracked(file: string, point: TrackedPoint): Promise<void> {
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 })
-  const part = `${file}.part`
-  {
-    await using handle = await open(part, 'w', 0o600)
-    await handle.writeFile(JSON.stringify({ version: 1, point }))
-    await handle.sync()
-  }
-  await rename(part, file)
+  await keepRecord(file, { version: 1, point })
 }
