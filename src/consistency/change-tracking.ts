@@ -29,6 +29,7 @@ export const FULL_REASONS = {
   'disk-replaced': 'the point that the record of its changes began at does not hold this disk',
   'disk-resized': 'the size of the disk has changed',
   'tracking-reset': 'the platform has begun to record its changes anew',
+  'tracking-flawed': 'this build of the platform is known to lose changes',
   'changes-refused': 'the platform did not tell its changes',
   'audit-failed': 'a sample showed changes that the record of its changes does not have',
 } as const satisfies Record<string, string>

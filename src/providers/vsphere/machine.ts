@@ -20,6 +20,8 @@ export interface VimMachine {
   /** `connected`, `disconnected`, `inaccessible`, `invalid`, `orphaned`. */
   readonly connection: string
   readonly bootTime: string | undefined
+  /** Who runs it; undefined where the account may not see that. */
+  readonly host: Moref | undefined
   readonly needsConsolidation: boolean
   /** The number of `vmx-13`; 0 if it is not stated. */
   readonly hardwareVersion: number
@@ -71,6 +73,7 @@ export const SUMMARY_PATHS: readonly string[] = [
 
 export const MACHINE_PATHS: readonly string[] = [
   'name', 'config', 'runtime.powerState', 'runtime.connectionState', 'runtime.bootTime',
+  'runtime.host',
   'runtime.consolidationNeeded', 'guest.toolsRunningStatus', 'guest.toolsVersionStatus2',
   'guest.toolsStatus', 'capability.changeTrackingSupported', 'snapshot', 'datastore',
 ]
@@ -114,6 +117,7 @@ export function parseMachine({ ref, values, missing }: ObjectProperties): VimMac
     power: powerOf(stated('runtime.powerState')),
     connection: stated('runtime.connectionState') ?? 'connected',
     bootTime: stated('runtime.bootTime'),
+    host: values.has('runtime.host') ? morefOf(values.get('runtime.host'), 'the host') : undefined,
     needsConsolidation: stated('runtime.consolidationNeeded') === 'true',
     hardwareVersion: Number(/^vmx-(\d{1,3})$/.exec(textAt(config, 'version') ?? '')?.[1] ?? 0),
     guestId: textAt(config, 'guestId') ?? '',

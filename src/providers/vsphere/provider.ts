@@ -84,7 +84,7 @@ export class VsphereProvider implements Provider {
     const reader = new DatastoreReader(client, path)
     const { pointId, tracking: wanted } = request
     const tracking = wanted === undefined ? undefined : await VsphereTracking.begin({
-      client, machine, disks, pointId, request: wanted, stateDir: this.#stateDir })
+      client, machine, disks, pointId, request: wanted, stateDir: this.#stateDir }, signal)
     const set = new VsphereSet({
       client, machine, disks, leftOut, reader, pointId, tracking, vddk: this.#vddk })
     if (tracking === undefined || request.isAudit || !mayBeginTracking(machine)) return set

@@ -129,6 +129,33 @@ const AREAS: readonly Range[] = [
   { offset: MIB - 512, length: 512 }]
 
 suite('increments on vcsim, changes told by a front of ours', { skip }, () => {
+  test('a host that loses changes is not believed, nor what it called an instant', async () => {
+    let build: string | undefined = '3029758'
+    const answer = telling(() => AREAS)
+    await using bench = await started((call, response) => {
+      if (build === undefined || !call.body.includes('config.product')) {
+        return answer(call, response)
+      }
+      response.end(soapAnswer(call.method, '<returnval><objects><obj type="HostSystem">h</obj>' +
+        '<propSet><name>config.product</name><val><version>6.0.0</version>' +
+        `<build>${build}</build></val></propSet></objects></returnval>`))
+      return true
+    })
+    await run(bench, { pointId: FIRST, sealed: [] })
+    await run(bench, { pointId: SECOND, sealed: [FIRST] }, (set, changed) => {
+      assert.deepEqual(set.tracking?.bases.get('scsi0-0'), { full: 'tracking-flawed' })
+      assert.equal(changed, undefined)
+    })
+    build = '3247720'
+    await run(bench, { pointId: THIRD, sealed: [FIRST, SECOND] }, (set) => {
+      assert.deepEqual(set.tracking?.bases.get('scsi0-0'), { full: 'bitmap-gone' })
+    })
+    build = undefined // vcsim's own, of 6.5
+    await run(bench, { pointId: FIRST, sealed: [FIRST, SECOND, THIRD] }, (set) => {
+      assert.deepEqual(set.tracking?.bases.get('scsi0-0'), { since: THIRD })
+    })
+  })
+
   test('a disk is read in full first, and then what changed since the sealed point', async () => {
     const asked: FrontCall[] = []
     await using bench = await started(telling(() => AREAS, asked))

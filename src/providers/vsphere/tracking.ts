@@ -15,8 +15,11 @@ import type { VimMachine } from './machine.ts'
 import {
   readTracked, recordFile, writeTracked, type TrackedDisk, type TrackedPoint,
 } from './tracking-record.ts'
+import { isTrackingFlawed, type HostBuild } from './tracking-flaws.ts'
 import type { VimClient } from './vim/client.ts'
+import { propertiesOf } from './vim/properties.ts'
 import type { Moref } from './vim/soap.ts'
+import { childOf } from '../../base/xml.ts'
 
 export interface TrackingParts {
   readonly client: VimClient
@@ -39,22 +42,33 @@ export class VsphereTracking implements SetTracking {
   readonly #parts: TrackingParts
   readonly #file: string
   readonly #base: TrackedPoint | undefined
+  readonly #host: HostBuild | undefined
   #next: TrackedPoint | undefined
   #isSealed = false
 
-  private constructor(parts: TrackingParts, file: string, known: readonly TrackedPoint[]) {
+  private constructor(
+    parts: TrackingParts, file: string, known: readonly TrackedPoint[],
+    host: HostBuild | undefined) {
     this.#parts = parts
+    this.#host = host
     this.#file = file
     this.#base = known.findLast(({ pointId }) => parts.request.sealed.includes(pointId))
     this.bases = new Map(parts.disks.map((disk) =>
-      [disk.id, baseOf(disk, parts.machine, known, this.#base)]))
+      [disk.id, this.#isFlawed(disk) ? { full: 'tracking-flawed' as const }
+        : baseOf(disk, parts.machine, known, this.#base)]))
   }
 
-  static async begin(parts: TrackingParts): Promise<VsphereTracking> {
+  /** What such a host tells is never used, nor built upon what it calls an instant. */
+  #isFlawed(disk: VimDisk): boolean {
+    return this.#host !== undefined && isTrackingFlawed(this.#host, disk)
+  }
+
+  static async begin(parts: TrackingParts, signal: AbortSignal): Promise<VsphereTracking> {
     const { client, machine, request, stateDir } = parts
     const file = recordFile(
       stateDir, client.port.http.url.host, machine.ref.id, request.repositoryId)
-    return new VsphereTracking(parts, file, await readTracked(file))
+    return new VsphereTracking(
+      parts, file, await readTracked(file), await hostBuild(client, machine.host, signal))
   }
 
   /**
@@ -73,7 +87,8 @@ export class VsphereTracking implements SetTracking {
       if (typeof found === 'string') lostBases.set(id, found)
       else changes.set(id, found)
     }
-    this.#next = pointOf(this.#parts.pointId, captured)
+    this.#next = pointOf(this.#parts.pointId,
+      new Map([...captured].filter(([, disk]) => !this.#isFlawed(disk))))
     await this.#write([...this.#base === undefined ? [] : [this.#base], this.#next])
     return { changes, lostBases }
   }
@@ -117,6 +132,19 @@ export class VsphereTracking implements SetTracking {
         file: this.#file, reason: error instanceof Error ? error.message : String(error),
         advice: 'Name a folder that can be written (stateDir).' })
     }
+  }
+}
+
+/** Undefined where the account may not see it. */
+async function hostBuild(
+  client: VimClient, host: Moref | undefined, signal: AbortSignal,
+): Promise<HostBuild | undefined> {
+  if (host === undefined) return undefined
+  const { values } = await propertiesOf(client, host, ['config.product'], signal)
+  const product = values.get('config.product')
+  return {
+    version: childOf(product, 'version')?.text ?? '',
+    build: Number(childOf(product, 'build')?.text ?? 0),
   }
 }
 
