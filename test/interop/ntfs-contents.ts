@@ -42,6 +42,7 @@ async function ours(
     if (prefix === '' && name.startsWith('$')) continue // its own, which a mount does not show
     const file = await tree.inode(inode)
     const path = `${prefix}/${name}`
+    assert.ok(!found.has(path), `${path} is there twice`)
     if (file.kind === 'folder') {
       found.set(path, 'folder')
       await ours(tree, inode, path, found)
@@ -66,7 +67,8 @@ export async function withTree<T>(
 
 /** Folders of one block and of many, files of no run and of thousands, holes, what was removed. */
 async function fill(mountpoint: string): Promise<void> {
-  for (const [folder, count] of [['few', 3], ['some', 40], ['many', 700]] as const) {
+  for (const [folder, count] of [
+    ['few', 3], ['some', 40], ['many', 700], ['emptied', 200]] as const) {
     await mkdir(join(mountpoint, folder))
     for (let n = 0; n < count; n++) {
       await writeFile(join(mountpoint, folder, `file with a name ${n}`), `content ${n}`)
@@ -75,6 +77,8 @@ async function fill(mountpoint: string): Promise<void> {
   for (let n = 100; n < 600; n += 3) {
     await rm(join(mountpoint, 'many', `file with a name ${n}`))
   }
+  // Of its index all blocks but a few are free, with what was in them.
+  for (let n = 3; n < 200; n++) await rm(join(mountpoint, 'emptied', `file with a name ${n}`))
   for (const name of LONG) await writeFile(join(mountpoint, name), name)
   await writeFile(join(mountpoint, 'large'), Buffer.alloc(3_000_001, 'large'))
   await writeFile(join(mountpoint, 'empty'), '')

@@ -18,10 +18,10 @@ Examples:
   $ stillpoint files latest get vda3 'Windows/System32/winevt/Logs/System.evtx' --to System.evtx
   $ stillpoint files 8d2f1a77 get vg0/root /etc/fstab
 
-Files are read out of ext4, XFS and NTFS without mounting anything. What NTFS keeps compressed or
-encrypted is refused. "get" writes one file, named as it was unless --to says otherwise, and never
-over another without --overwrite. Exit code 3: a log was not replayed, so that what was read may
-be older than the instant.`
+Files are read out of ext4, XFS, btrfs and NTFS without mounting anything. What NTFS keeps
+compressed or encrypted is refused. "get" writes one file, named as it was unless --to says
+otherwise, and never over another without --overwrite. Exit code 3: a log was not replayed, so that
+what was read may be older than the instant.`
 
 interface FilesOptions {
   readonly to?: string
