@@ -34,7 +34,7 @@ export type {
   DiskProbe, ProbedVolume, Recognised, VolumeActivity, VolumeKind } from './probe/volume.ts'
 export { windowOf, type Window } from './probe/window.ts'
 export { createRawSink } from './raw-sink.ts'
-export { openRawSource } from './raw-source.ts'
+export { fileSource, openRawSource, type ReadableFile } from './raw-source.ts'
 export type { FindFile } from './vhd/parent-chain.ts'
 export { openVhd } from './vhd/vhd-source.ts'
 export { openVhdx } from './vhd/vhdx-source.ts'

@@ -19,7 +19,7 @@ export async function openRawSource(path: string, signal: AbortSignal): Promise<
     throw new Fault('io-error', `${name} cannot be opened`, { cause })
   })
   try {
-    return new RawSource(name, await sizeOf(file, name), file)
+    return fileSource(name, await sizeOf(file, name), file)
   } catch (error) {
     await file.close()
     throw error
@@ -40,16 +40,34 @@ async function sizeOf(file: FileHandle, name: string): Promise<number> {
   return sectors * 512
 }
 
-class RawSource implements BlockSource {
+/** What is asked of an open file. */
+export type ReadableFile = Pick<FileHandle, 'read' | 'close'>
+
+/** The fault of a file that cannot be read: `how` follows its name. */
+export type UnreadableFault = (how: string, cause?: unknown) => Fault
+
+/** The first `sizeBytes` of an open file as a disk, which takes it over. */
+export function fileSource(
+  name: string, sizeBytes: number, file: ReadableFile,
+  unreadable: UnreadableFault = (how, cause) =>
+    new Fault('disk-unreadable', `${name} ${how}`, { cause }),
+): BlockSource {
+  return new FileSource(name, sizeBytes, file, unreadable)
+}
+
+class FileSource implements BlockSource {
   readonly name: string
   readonly sizeBytes: number
-  readonly #file: FileHandle
+  readonly #file: ReadableFile
+  readonly #unreadable: UnreadableFault
   #isClosed = false
 
-  constructor(name: string, sizeBytes: number, file: FileHandle) {
+  constructor(
+    name: string, sizeBytes: number, file: ReadableFile, unreadable: UnreadableFault) {
     this.name = name
     this.sizeBytes = sizeBytes
     this.#file = file
+    this.#unreadable = unreadable
   }
 
   async read(
@@ -60,7 +78,7 @@ class RawSource implements BlockSource {
     for (let at = 0; at < length;) {
       const count = await this.#readOnce(bytes, at, offset + at)
       throwIfAborted(signal)
-      if (count === 0) throw new Fault('disk-unreadable', `${this.name} ends at ${offset + at}`)
+      if (count === 0) throw this.#unreadable(`ends at ${offset + at}`)
       at += count
     }
     return bytes
@@ -72,7 +90,7 @@ class RawSource implements BlockSource {
       return (await this.#file.read(bytes, at, bytes.length - at, position)).bytesRead
     } catch (cause) {
       if (this.#isClosed) throw new Fault('disk-lost', `${this.name} was closed`, { cause })
-      throw new Fault('disk-unreadable', `${this.name} cannot be read at ${position}`, { cause })
+      throw this.#unreadable(`cannot be read at ${position}`, cause)
     }
   }
 

@@ -7,9 +7,10 @@ import assert from 'node:assert/strict'
 import { systemClock } from '../../../base/clock.ts'
 import { silentLog } from '../../../base/log.ts'
 import { seededRandom } from '../../../base/random.ts'
+import type { ReadableFile } from '../../../disk/mod.ts'
 import { HostProvider, type HostPorts, type HostVolume } from '../../vss/host-provider.ts'
 import type { VssBackupType } from '../../vss/session/transport.ts'
-import { shadowSource, type ReadDevice } from '../../vss/shadow-device.ts'
+import { shadowSource } from '../../vss/shadow-device.ts'
 import { DATA_VOLUME, sampleHost, SYSTEM_VOLUME } from './sample-host.ts'
 import type { VssScenario } from './scenario.ts'
 import { SimulatedVss } from './simulator.ts'
@@ -55,7 +56,7 @@ export class HostBench {
   }
 
   /** The simulator names devices after the end of the volume's GUID. */
-  #device(device: string): ReadDevice {
+  #device(device: string): ReadableFile {
     const [, number = ''] = /(\d+)$/.exec(device) ?? []
     const end = Number(number).toString(16).padStart(2, '0')
     const volume = [...this.#copies.keys()].find((name) => name.includes(`${end}}`))
@@ -69,6 +70,6 @@ export class HostBench {
       buffer.set(part, at)
       return Promise.resolve({ bytesRead: part.length, buffer })
     }
-    return { read: read as ReadDevice['read'], close: () => Promise.resolve() }
+    return { read: read as ReadableFile['read'], close: () => Promise.resolve() }
   }
 }
