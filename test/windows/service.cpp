@@ -51,7 +51,7 @@ struct Client { HANDLE pipe; int id; };
 static DWORD WINAPI serve(void* given) {
   Client client = *static_cast<Client*>(given);
   delete static_cast<Client*>(given);
-  Session session(client.id);
+  Session session(client.id, client.pipe);
   bool isReleased = false;
   for (Fields question; receive(client.pipe, question);) {
     Fields answer = session.answer(question);

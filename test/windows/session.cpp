@@ -37,7 +37,9 @@ Fields Session::answer(const Fields& question) {
   note(id_, line);
   auto slow = script.block.find(method);
   if (slow != script.block.end()) Sleep(slow->second);
-  if (script.hang.count(method) && !isStep(method)) Sleep(INFINITE);
+  if (script.hang.count(method) && !isStep(method)) {
+    while (PeekNamedPipe(client_, nullptr, 0, nullptr, nullptr, nullptr)) Sleep(20);
+  }
   HRESULT refused = scripted(script.call, method, S_OK);
   if (refused != S_OK) return result(refused);
   if (method == "Cancel") {

@@ -21,7 +21,7 @@ struct Shadow { std::string id, volume, device; };
 
 class Session {
  public:
-  explicit Session(int id) : id_(id), writers_(script.writers) {}
+  Session(int id, HANDLE client) : id_(id), client_(client), writers_(script.writers) {}
   Fields answer(const Fields& question);
   /** Ends the session as the service does when its client lets go, or is gone. */
   void end(bool isReleased);
@@ -47,6 +47,7 @@ class Session {
   std::vector<const Writer*> chosen() const;
 
   const int id_;
+  const HANDLE client_;
   std::vector<Writer> writers_;
   std::vector<Shadow> shadows_;
   Phase phase_ = CREATED;

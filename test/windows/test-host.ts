@@ -4,8 +4,8 @@
  */
 
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { readdirSync } from 'node:fs'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -44,6 +44,9 @@ export async function startTestHost(
   const lines = [...await scriptOf(scenario, folder), ...more]
   await writeFile(script, lines.map((line) => `${line}\n`).join(''))
   await writeFile(journalFile, '')
+  // A service that was killed with its test could not delete its own.
+  await rm(DEVICES, { recursive: true, force: true })
+  await mkdir(DEVICES)
   const service = spawn(SERVICE, [script, journalFile], { stdio: 'ignore' })
   let ended: string | undefined
   service.once('exit', (code) => { ended = `the test's VSS service ended with code ${code}` })
@@ -70,9 +73,9 @@ export async function startTestHost(
   return host
 }
 
-/** Shadow copies that are there now: none is left by a test before. */
-export function deviceExists(number: number): boolean {
-  return existsSync(join(DEVICES, `HarddiskVolumeShadowCopy${number}`))
+/** Shadow copies that are there now. */
+export function devicesLeft(): readonly string[] {
+  return readdirSync(DEVICES)
 }
 
 async function scriptOf(scenario: VssScenario, folder: string): Promise<readonly string[]> {

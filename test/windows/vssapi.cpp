@@ -25,6 +25,10 @@ GUID guid(const std::string& text) {
   return id;
 }
 
+/** The thread that loaded this library: the one of Node's event loop, which no call may hold up. */
+DWORD loader;
+const Fields ON_THE_LOOP = {"called on the event loop's thread"};
+
 BSTR bstr(const std::string& text) { return SysAllocString(widened(text).c_str()); }
 
 /** A text that may be absent, which is not the same as an empty one. */
@@ -46,6 +50,17 @@ class Line {
 
   HRESULT ask(const Fields& question, size_t wanted, Fields& out) {
     Hold one(lock_);
+    if (GetCurrentThreadId() == loader) exchange(ON_THE_LOOP);
+    return exchange(question, wanted, out);
+  }
+
+ private:
+  HRESULT exchange(const Fields& question) {
+    Fields out;
+    return exchange(question, 0, out);
+  }
+
+  HRESULT exchange(const Fields& question, size_t wanted, Fields& out) {
     Fields answer;
     if (!send(pipe_, question) || !receive(pipe_, answer)) return RPC_E_DISCONNECTED;
     HRESULT result = unhex(answer[0]);
@@ -55,7 +70,6 @@ class Line {
     return result;
   }
 
- private:
   HANDLE pipe_;
   Lock lock_;
 };
@@ -327,6 +341,11 @@ HRESULT Session::GetSnapshotProperties(VSS_ID id, VSS_SNAPSHOT_PROP* out) {
 }
 
 }  // namespace
+
+extern "C" BOOL WINAPI DllMain(HINSTANCE, DWORD reason, void*) {
+  if (reason == DLL_PROCESS_ATTACH) loader = GetCurrentThreadId();
+  return TRUE;
+}
 
 extern "C" __declspec(dllexport) HRESULT STDAPICALLTYPE CreateVssBackupComponentsInternal(
     IVssBackupComponents** out) {
