@@ -18,6 +18,7 @@ const signal = new AbortController().signal
 const HOST = sampleHost({ writers: [sqlWriter(), systemWriter()] })
 /** Long enough to be hit in the middle, on a busy machine too. */
 const SLOW_MS = 1500
+const LONG_MS = 30_000
 
 /** Where it is killed: words of the journal behind the session's number. */
 const POINTS: readonly (readonly string[])[] = [
@@ -84,7 +85,7 @@ test('a requestor killed at any point leaves no session and no shadow copy', asy
 
 test('a backup killed with a shadow copy made takes its requestor with it', async () => {
   await using host = await startTestHost(HOST, [
-    ['at', braced(SQL_WRITER), 'PostSnapshot', 'slow', String(SLOW_MS)].join('\t')])
+    ['at', braced(SQL_WRITER), 'PostSnapshot', 'slow', String(LONG_MS)].join('\t')])
   const program = fileURLToPath(new URL('./back-up.ts', import.meta.url))
   const backup = spawn(process.execPath, [program], { stdio: 'ignore' })
   await host.until(([, word]) => word === 'shadow copy made')
@@ -92,4 +93,7 @@ test('a backup killed with a shadow copy made takes its requestor with it', asyn
   backup.kill('SIGKILL')
   await exited
   await checkEnd(host, 1, 'shadow copy made')
+  // At once, and not when the step had ended and nobody heard of it.
+  assert.ok(!(await host.journal()).some(([, word, name, code]) =>
+    word === 'finished' && name === 'DoSnapshotSet' && code === '0004230a'))
 })
