@@ -1,6 +1,7 @@
 /** A requestor: the steps of the protocol, taken one after another with VSS itself. */
 
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock } from '../../../base/clock.ts'
 import { Fault } from '../../../base/fault.ts'
 import { printable } from '../../../base/text.ts'
@@ -119,6 +120,7 @@ export class Requestor {
     }
     for (let at = 0; at < text.length; at += PART_UNITS) {
       await this.#ports.send({ id, part: text.slice(at, at + PART_UNITS) })
+      await nextTurn() // a reader that is fast would make one turn of them all
     }
   }
 }
