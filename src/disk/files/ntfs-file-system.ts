@@ -33,16 +33,18 @@ export class NtfsFileSystem implements FileTree {
   /** Whether the log holds what has to be put in its place first, which is not done here. */
   readonly log: NtfsLogState
   readonly clusterBytes: number
-  readonly #records: NtfsRecords
+  readonly recordBytes: number
+  readonly clusters: number
+  readonly records: NtfsRecords
   readonly #upcase: Buffer
-  readonly #clusters: number
 
   private constructor(
     geometry: NtfsGeometry, log: NtfsLogState, records: NtfsRecords, upcase: Buffer) {
     this.log = log
     this.clusterBytes = geometry.clusterBytes
-    this.#clusters = Math.floor(geometry.sectors * geometry.sectorBytes / geometry.clusterBytes)
-    this.#records = records
+    this.recordBytes = geometry.recordBytes
+    this.clusters = Math.floor(geometry.sectors * geometry.sectorBytes / geometry.clusterBytes)
+    this.records = records
     this.#upcase = upcase
   }
 
@@ -67,14 +69,10 @@ export class NtfsFileSystem implements FileTree {
 
   /** Fault: `disk-unreadable`. */
   async inode(number: number): Promise<NtfsInode> {
-    if (!Number.isSafeInteger(number) || number < 0 || number >= MAX_NUMBER) {
-      fail(`it has no record ${number}`)
-    }
-    const reference: RecordReference = {
-      number: number % SEQUENCE_UNIT, sequence: Math.floor(number / SEQUENCE_UNIT) }
-    const record = await this.#records.record(reference.number, reference.sequence)
+    const reference = recordOf(number)
+    const record = await this.records.record(reference.number, reference.sequence)
     if (record.base.number !== 0) fail(`record ${reference.number} is a part of another file`)
-    const open = await this.#records.streamsOf(reference, record)
+    const open = await this.records.streamsOf(reference, record)
     const root = record.isFolder
       ? await open(NTFS_ATTRIBUTES.indexRoot, FOLDER_INDEX) : undefined
     const reparsed = await readReparsePoint(await open(NTFS_ATTRIBUTES.reparsePoint, ''))
@@ -115,14 +113,20 @@ export class NtfsFileSystem implements FileTree {
     return units.toString('utf16le')
   }
 
+  /** The contents of $Bitmap, a bit a cluster at least. Fault: `disk-unreadable`. */
+  async clusterBitmap(): Promise<NtfsStream> {
+    const bitmap = await unnamedData(this.records, BITMAP_RECORD)
+    if (bitmap.sizeBytes * 8 < this.clusters) fail('its map of used clusters is cut')
+    return bitmap
+  }
+
   /** The bytes of the volume whose clusters are in use ($Bitmap), in order, none touching. */
   async * used(): AsyncGenerator<Range> {
-    const bitmap = await unnamedData(this.#records, BITMAP_RECORD)
-    if (bitmap.sizeBytes * 8 < this.#clusters) fail('its map of used clusters is cut')
+    const bitmap = await this.clusterBitmap()
     let from: number | undefined
-    for (let at = 0; at * 8 < this.#clusters; at += BITMAP_PIECE) {
+    for (let at = 0; at * 8 < this.clusters; at += BITMAP_PIECE) {
       const piece = await bitmap.read(at, BITMAP_PIECE)
-      const end = Math.min(piece.length * 8, this.#clusters - at * 8)
+      const end = Math.min(piece.length * 8, this.clusters - at * 8)
       for (let bit = 0; bit < end; bit++) {
         const isUsed = ((piece[bit >> 3] ?? 0) >> (bit & 7) & 1) === 1
         if (isUsed === (from !== undefined)) continue
@@ -131,12 +135,20 @@ export class NtfsFileSystem implements FileTree {
         from = isUsed ? cluster : undefined
       }
     }
-    if (from !== undefined) yield this.#range(from, this.#clusters)
+    if (from !== undefined) yield this.#range(from, this.clusters)
   }
 
   #range(from: number, end: number): Range {
     return { offset: from * this.clusterBytes, length: (end - from) * this.clusterBytes }
   }
+}
+
+/** The record that an inode's number means. Fault: `disk-unreadable`. */
+export function recordOf(number: number): RecordReference {
+  if (!Number.isSafeInteger(number) || number < 0 || number >= MAX_NUMBER) {
+    fail(`it has no record ${number}`)
+  }
+  return { number: number % SEQUENCE_UNIT, sequence: Math.floor(number / SEQUENCE_UNIT) }
 }
 
 async function readReparsePoint(
@@ -146,7 +158,7 @@ async function readReparsePoint(
   return parseReparsePoint(await stream.read(0, MAX_REPARSE_BYTES))
 }
 
-async function unnamedData(records: NtfsRecords, number: number): Promise<NtfsStream> {
+export async function unnamedData(records: NtfsRecords, number: number): Promise<NtfsStream> {
   const reference: RecordReference = { number, sequence: 0 }
   const open = await records.streamsOf(reference, await records.record(number))
   return await open(NTFS_ATTRIBUTES.data, '') ?? fail(`record ${number} has no contents`)

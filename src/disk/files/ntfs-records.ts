@@ -42,8 +42,10 @@ const FLAG_ENCRYPTED = 0x4000
 const EXTENT_ENTRY_BYTES = 26
 /** As Windows limits it. */
 const MAX_LIST_BYTES = 256 * 1024
-/** Of the table alone; that of a server used for years has some thousands. */
-const MAX_TABLE_RUNS = 262_144
+/** Of one stream; the table of a server used for years has some thousands. */
+const MAX_RUNS = 262_144
+/** The table is read that much at once. */
+const TABLE_PIECE = 512 * 1024
 
 /** Reads records by number. */
 export class NtfsRecords {
@@ -52,6 +54,7 @@ export class NtfsRecords {
   readonly #blocks: Blocks
   #runs: NtfsRun[] = []
   #sizeBytes = 0
+  #initialisedBytes = 0
 
   private constructor(geometry: NtfsGeometry, blocks: Blocks) {
     this.#geometry = geometry
@@ -72,8 +75,11 @@ export class NtfsRecords {
     for (const part of streamParts(parts, NTFS_ATTRIBUTES.data, '')) {
       const extent = extentOf(await part.load())
       runs.push(...runsOf(extent, endOf(runs)))
-      if (runs.length > MAX_TABLE_RUNS) fail('its master file table is in too many pieces')
-      if (extent.lowestVcn === 0) records.#sizeBytes = extent.sizeBytes
+      if (runs.length > MAX_RUNS) fail('its master file table is in too many pieces')
+      if (extent.lowestVcn === 0) {
+        records.#sizeBytes = extent.sizeBytes
+        records.#initialisedBytes = extent.initialisedBytes
+      }
       records.#runs = runs
     }
     if (endOf(runs) * clusterBytes < records.#sizeBytes) fail('its master file table is cut')
@@ -87,12 +93,54 @@ export class NtfsRecords {
     if (bytes.length < recordBytes) fail(`it has no record ${number}`)
     if (bytes.toString('latin1', 0, 4) !== 'FILE') fail(`record ${number} is none`)
     if (!undoFixups(bytes)) fail(`record ${number} is torn`)
-    const flags = bytes.readUInt16LE(22)
     const isOther = sequence !== 0 && sequence !== bytes.readUInt16LE(16)
-    if ((flags & FLAG_IN_USE) === 0 || isOther) fail(`record ${number} is not in use any more`)
-    const attributes = ntfsAttributes(bytes) ?? fail(`an attribute of record ${number} is damaged`)
-    return {
-      isFolder: (flags & FLAG_FOLDER) !== 0, base: referenceAt(bytes, 32), attributes }
+    if (!isInUse(bytes) || isOther) fail(`record ${number} is not in use any more`)
+    return parseRecord(bytes) ?? fail(`an attribute of record ${number} is damaged`)
+  }
+
+  /** Clusters that the table lies in. */
+  get tableClusters(): number {
+    return endOf(this.#runs)
+  }
+
+  /**
+   * Every record in use, in the table's order: also those that lie where it has room and says that
+   * nothing was written. Fault: `disk-unreadable` if one cannot be understood that it speaks of.
+   */
+  async * inUse(): AsyncGenerator<NtfsRecord & { readonly number: number }> {
+    const { recordBytes, clusterBytes, sectorBytes } = this.#geometry
+    if (this.#runs.some(({ lcn }) => lcn === undefined)) fail('its master file table has holes')
+    const sizeBytes = this.tableClusters * clusterBytes
+    const length = Math.floor(TABLE_PIECE / recordBytes) * recordBytes
+    for (let offset = 0; offset < sizeBytes; offset += length) {
+      const piece = await readRuns(
+        async (sector) => sectorRun(this.#runs, sector, clusterBytes / sectorBytes),
+        { sizeBytes, offset, length }, this.#blocks)
+      for (let at = 0; at + recordBytes <= piece.length; at += recordBytes) {
+        const bytes = piece.subarray(at, at + recordBytes)
+        const number = (offset + at) / recordBytes
+        if (bytes.readUInt32LE(0) === 0) continue // never written
+        const isRecord = bytes.toString('latin1', 0, 4) === 'FILE'
+        if (isRecord && !isInUse(bytes)) continue
+        const record = isRecord && undoFixups(bytes) ? parseRecord(bytes) : undefined
+        if (record !== undefined) yield { ...record, number }
+        else if (offset + at < this.#initialisedBytes) fail(`record ${number} is damaged`)
+      }
+    }
+  }
+
+  /** Where the contents of a file lie; none if in its record. Fault: `disk-unreadable`. */
+  async contentRuns(reference: RecordReference): Promise<readonly NtfsRun[]> {
+    const record = await this.record(reference.number, reference.sequence)
+    const runs: NtfsRun[] = []
+    const parts = await this.#parts(reference, record)
+    for (const part of streamParts(parts, NTFS_ATTRIBUTES.data, '')) {
+      const { place } = await part.load()
+      if ('value' in place) continue
+      runs.push(...runsOf(place.extent, endOf(runs)))
+      if (runs.length > MAX_RUNS) fail('a file is in too many pieces')
+    }
+    return runs
   }
 
   /** Opens the streams of one file, by type and name; undefined: it has none such. */
@@ -185,6 +233,18 @@ export class NtfsRecords {
       find, { sizeBytes: initialisedBytes, offset, length: wanted }, this.#blocks)
     return bytes.length === wanted ? bytes : Buffer.concat([bytes], wanted)
   }
+}
+
+function isInUse(bytes: Buffer): boolean {
+  return (bytes.readUInt16LE(22) & FLAG_IN_USE) !== 0
+}
+
+/** Its fix-ups undone; undefined if an attribute is damaged. */
+function parseRecord(bytes: Buffer): NtfsRecord | undefined {
+  const attributes = ntfsAttributes(bytes)
+  return attributes && {
+    isFolder: (bytes.readUInt16LE(22) & FLAG_FOLDER) !== 0, base: referenceAt(bytes, 32),
+    attributes }
 }
 
 /** "MFT reference": 48 bits of number, of which Windows uses 32, and 16 of sequence. */

@@ -1,0 +1,68 @@
+/** A set of clusters of one volume, a bit each, in the order of $Bitmap. */
+
+const WORD_BITS = 32
+const ALL = 0xffff_ffff
+
+export class ClusterSet {
+  readonly clusters: number
+  readonly #words: Uint32Array<ArrayBuffer>
+
+  constructor(clusters: number) {
+    this.clusters = clusters
+    this.#words = new Uint32Array(Math.ceil(clusters / WORD_BITS))
+  }
+
+  /** Its bytes, to be filled in; those of a host that has the low byte first, as all of ours. */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.#words.buffer)
+  }
+
+  /** Whether all from `from` to before `end` are in it, which must be clusters that there are. */
+  hasAll(from: number, end: number): boolean {
+    return this.#change(from, true, end) >= end
+  }
+
+  delete(from: number, end: number): void {
+    for (let at = from; at < end;) {
+      const isWhole = at % WORD_BITS === 0 && end - at >= WORD_BITS
+      const index = Math.floor(at / WORD_BITS)
+      const keep = isWhole ? 0 : (ALL ^ (1 << at % WORD_BITS))
+      this.#words[index] = (this.#words[index] ?? 0) & keep
+      at += isWhole ? WORD_BITS : 1
+    }
+  }
+
+  /** Runs of clusters that are in it, and of those that are not, in turn, from `from` to `end`. */
+  * runs(from: number, end: number): Generator<{
+    readonly from: number; readonly end: number; readonly isIn: boolean }> {
+    for (let at = from; at < end;) {
+      const isIn = this.#has(at)
+      const next = this.#change(at, isIn, end)
+      yield { from: at, end: next, isIn }
+      at = next
+    }
+  }
+
+  /** How many are in it. */
+  count(): number {
+    let count = 0
+    for (const { from, end, isIn } of this.runs(0, this.clusters)) if (isIn) count += end - from
+    return count
+  }
+
+  #has(cluster: number): boolean {
+    const word = this.#words[Math.floor(cluster / WORD_BITS)] ?? 0
+    return (word >>> cluster % WORD_BITS & 1) === 1
+  }
+
+  /** The first from `at` on of which `isIn` is not so, or `end`. */
+  #change(at: number, isIn: boolean, end: number): number {
+    const same = isIn ? ALL : 0
+    for (; at < end;) {
+      if (at % WORD_BITS === 0 && this.#words[at / WORD_BITS] === same) at += WORD_BITS
+      else if (this.#has(at) === isIn) at += 1
+      else return at
+    }
+    return end
+  }
+}

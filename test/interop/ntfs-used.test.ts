@@ -1,0 +1,205 @@
+/** What an NTFS uses, told from volumes that ntfs-3g filled and emptied again. */
+
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { seededRandom } from '../../src/base/random.ts'
+import {
+  dataRanges, NtfsFileSystem, readNtfsUse, totalLength, usedSource, windowOf, type BlockSource,
+  type KnownUse, type NtfsUse,
+} from '../../src/disk/mod.ts'
+import { ntfsRuns } from '../../src/disk/probe/ntfs-record.ts'
+import { memorySource } from '../../src/disk/testing/mod.ts'
+import { Dice } from '../hostile/mutate.ts'
+import { testFolder } from '../system/rig.ts'
+import { cannotMountNtfs as skip, insideNtfs, makeNtfs, runNtfs } from './mounted-ntfs.ts'
+
+const MIB = 2 ** 20
+const PAGE_FILES = ['pagefile.sys', 'hiberfil.sys', 'swapfile.sys']
+
+/** Nearly full, then half of it deleted: small files, some large ones, a page file are left. */
+async function filled(t: TestContext, sizeMiB: number, options: readonly string[] = []):
+  Promise<string> {
+  const path = join(await testFolder(t), 'image')
+  const random = seededRandom(3)
+  await makeNtfs(path, sizeMiB, options)
+  await insideNtfs(path, async (root) => {
+    await mkdir(join(root, 'a'))
+    for (let n = 0; n < 8; n++) {
+      await writeFile(join(root, `big ${n}`), random(Math.floor((sizeMiB - 8) * MIB / 10)))
+      for (let i = 0; i < 10; i++) await writeFile(join(root, 'a', `${n} ${i}`), random(i * 700))
+    }
+    await writeFile(join(root, 'PageFile.sys'), random(sizeMiB * MIB / 16))
+    for (let n = 4; n < 8; n++) await rm(join(root, `big ${n}`))
+    for (let i = 0; i < 10; i += 3) await rm(join(root, 'a', `2 ${i}`))
+  })
+  return path
+}
+
+async function digests(path: string): Promise<ReadonlyMap<string, string>> {
+  return insideNtfs(path, async (root) => {
+    const found = new Map<string, string>()
+    for (const name of await readdir(root, { recursive: true, withFileTypes: true })) {
+      const at = join(name.parentPath, name.name)
+      if (name.isFile()) {
+        const digest = createHash('sha256').update(await readFile(at)).digest('hex')
+        found.set(at.slice(root.length), digest)
+      }
+    }
+    return found
+  }, ',ro')
+}
+
+function known(use: NtfsUse): KnownUse {
+  return use.state === 'known' ? use : assert.fail(use.reason)
+}
+
+/** As a backup does: data alone, and what it says of the rest. */
+async function throughMap(
+  source: BlockSource, use: KnownUse, t: TestContext): Promise<{ copy: Buffer; read: number }> {
+  let read = 0
+  const counting: BlockSource = {
+    ...source, read: (offset, length, signal) => {
+      read += length
+      return source.read(offset, length, signal)
+    } }
+  const used = usedSource(counting, use)
+  const copy = Buffer.alloc(source.sizeBytes)
+  const everything = { offset: 0, length: source.sizeBytes }
+  for await (const { offset, length } of dataRanges(used.extents?.(everything, t.signal) ?? [])) {
+    copy.set(await used.read(offset, length, t.signal), offset)
+  }
+  const readOnce = read
+  for (let at = 0; at < copy.length; at += 3 * MIB + 512) {
+    const length = Math.min(3 * MIB + 512, copy.length - at)
+    const bytes = await used.read(at, length, t.signal)
+    assert.ok(copy.subarray(at, at + length).equals(bytes), `read at ${at}`)
+  }
+  return { copy, read: readOnce }
+}
+
+for (const options of [[], ['-c', '512'], ['-s', '4096', '-c', '65536']]) {
+  test(`an NTFS ${options.join(' ')} without its free clusters has all of its files`, { skip },
+    async (t) => {
+      const path = await filled(t, 48, options)
+      const before = await digests(path)
+      const image = await readFile(path)
+      const source = memorySource(image, { extentBytes: 'none' })
+      const use = known(await readNtfsUse(source, [], t.signal))
+      const { copy, read } = await throughMap(source, use, t)
+      const tree = await NtfsFileSystem.open(windowOf(source, 0, image.length, t.signal))
+      const ranges = await Array.fromAsync(tree.used())
+      const behind = image.length - tree.clusters * tree.clusterBytes
+      assert.equal(read, totalLength(ranges) + behind)
+      t.diagnostic(`${read} of ${image.length} bytes are read, ${
+        Math.round(100 * read / image.length)} %`)
+      await writeFile(path, copy)
+      await runNtfs('ntfsfix', '-n', path)
+      await runNtfs('ntfsinfo', '-m', path)
+      assert.deepEqual(await digests(path), before)
+    })
+}
+
+test('page files are left out when that is asked for, and told with their bytes', { skip },
+  async (t) => {
+    const path = await filled(t, 48)
+    const before = await digests(path)
+    const image = await readFile(path)
+    const source = memorySource(image, { extentBytes: 'none' })
+    const use = known(await readNtfsUse(source, [...PAGE_FILES, 'a\\nothing'], t.signal))
+    assert.deepEqual(use.leftOut, [{ path: 'pagefile.sys', bytes: 3 * MIB }])
+    await writeFile(path, (await throughMap(source, use, t)).copy)
+    await runNtfs('ntfsfix', '-n', path)
+    const after = await digests(path)
+    const zeros = createHash('sha256').update(Buffer.alloc(3 * MIB)).digest('hex')
+    assert.deepEqual(after, new Map([...before, ['/PageFile.sys', zeros]]))
+    const folder = known(await readNtfsUse(source, ['a', '$Bitmap', '\\A\\7 9'], t.signal))
+    assert.deepEqual(folder.leftOut, [{ path: '\\A\\7 9', bytes: 8192 }])
+  })
+
+interface OwnedRuns {
+  readonly number: number
+  readonly at: number
+  readonly runs: readonly { readonly offset: number; readonly end: number }[]
+}
+
+interface Owners {
+  readonly owners: readonly OwnedRuns[]
+  readonly bitmapAt: number
+  readonly recordBytes: number
+  /** The number of its record. */
+  readonly pageFile: number
+}
+
+async function ownersOf(image: Buffer, t: TestContext): Promise<Owners> {
+  const tree = await NtfsFileSystem.open(
+    windowOf(memorySource(image), 0, image.length, t.signal))
+  const { records, clusterBytes, recordBytes } = tree
+  const table = await records.contentRuns({ number: 0, sequence: 0 })
+  const placeOf = (number: number): number => {
+    const vcn = Math.floor(number * recordBytes / clusterBytes)
+    const run = table.find((it) => vcn < it.vcn + it.clusters) ?? assert.fail()
+    return ((run.lcn ?? 0) - run.vcn) * clusterBytes + number * recordBytes
+  }
+  const owners: OwnedRuns[] = []
+  for await (const { number, attributes } of records.inUse()) {
+    const runs = attributes.flatMap(({ place }) => 'value' in place ? []
+      : ntfsRuns(place.extent) ?? assert.fail()).flatMap(({ lcn, clusters }) =>
+      lcn === undefined ? []
+        : [{ offset: lcn * clusterBytes, end: (lcn + clusters) * clusterBytes }])
+    owners.push({ number, at: placeOf(number), runs })
+  }
+  const names = await tree.list(await tree.inode(tree.root))
+  const pageFile = names.find(({ name }) => name === 'PageFile.sys')?.inode ?? assert.fail()
+  const [bitmap] = await records.contentRuns({ number: 6, sequence: 0 })
+  return {
+    owners, bitmapAt: (bitmap?.lcn ?? 0) * clusterBytes, recordBytes,
+    pageFile: pageFile % 2 ** 32 }
+}
+
+test('a damaged map or table never hides a cluster of a file whose record is whole', { skip },
+  async (t) => {
+    const whole = await readFile(await filled(t, 16))
+    const { owners, bitmapAt, recordBytes, pageFile } = await ownersOf(whole, t)
+    const bitmapBytes = Math.ceil(whole.length / 4096 / 8)
+    const tally = { known: 0, unknown: new Map<string, number>() }
+    for (let seed = 0; seed < 400; seed++) {
+      const dice = new Dice(seed)
+      const image = Buffer.from(whole)
+      for (let n = dice.below(4); n >= 0; n--) damage(image, dice, seed % 3)
+      const use = await readNtfsUse(memorySource(image), PAGE_FILES, t.signal)
+      if (use.state === 'unknown') {
+        const kind = use.reason.replaceAll(/\d+/g, 'N')
+        tally.unknown.set(kind, (tally.unknown.get(kind) ?? 0) + 1)
+        continue
+      }
+      tally.known += 1
+      checkKept(image, use, seed)
+    }
+    t.diagnostic(JSON.stringify([tally.known, [...tally.unknown]]))
+    assert.ok(tally.known > 50 && tally.unknown.size > 5)
+
+    /** Of $Bitmap, of a record, or of anything at the beginning of the volume. */
+    function damage(image: Buffer, dice: Dice, what: number): void {
+      const owner = dice.pick(owners)
+      const [from, length] = what === 0 ? [bitmapAt, bitmapBytes]
+        : what === 1 ? [owner.at, recordBytes] : [0, 512]
+      const at = from + dice.below(length)
+      if (dice.below(3) === 0) image.fill(dice.pick([0, 0xff]), at, at + 1 + dice.below(8))
+      else image.writeUInt8((image[at] ?? 0) ^ 1 << dice.below(8), at)
+    }
+
+    function checkKept(image: Buffer, use: KnownUse, seed: number): void {
+      const isWhole = ({ at }: OwnedRuns): boolean =>
+        image.compare(whole, at, at + recordBytes, at, at + recordBytes) === 0
+      for (const owner of owners.filter(isWhole)) {
+        if (owner.number === pageFile && use.leftOut.length > 0) continue
+        for (const { offset, end } of owner.runs) {
+          assert.ok(use.kept.hasAll(offset / use.clusterBytes, end / use.clusterBytes),
+            `seed ${seed}: record ${owner.number}`)
+        }
+      }
+    }
+  })
