@@ -4,100 +4,17 @@
  */
 
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import { systemClock } from '../../src/base/clock.ts'
 import {
-  checkVddk, editedInventory, temporaryFolder, vcsimMissing, type FrontHandler,
-  type VddkVersions,
+  checkVddk, editedInventory, temporaryFolder, type VddkVersions,
 } from '../../src/providers/testing/mod.ts'
-import { DISK_BYTES, Round } from './vsphere-round.ts'
+import { leftBehind, VddkRound, vddkSkip as skip } from './vddk-round.ts'
+import { DISK_BYTES } from './vsphere-round.ts'
 
-const NBDKIT = ['/usr/bin/nbdkit', '/usr/sbin/nbdkit', '/bin/nbdkit'].find((it) => existsSync(it))
-const skip = vcsimMissing() ?? (NBDKIT === undefined ? 'nbdkit is not installed' : false)
 const { signal } = new AbortController()
-
-/** A round whose configuration names VDDK, and whose PATH has a folder of ours first. */
-class VddkRound implements AsyncDisposable {
-  readonly round: Round
-  readonly programs: string
-  readonly #path = process.env['PATH'] ?? ''
-
-  private constructor(round: Round) {
-    this.round = round
-    this.programs = join(round.bench.folder, 'programs')
-    process.env['PATH'] = `${this.programs}:${this.#path}`
-  }
-
-  static async start(
-    handler: FrontHandler = () => false, ...flags: readonly string[]): Promise<VddkRound> {
-    await using stack = new AsyncDisposableStack()
-    const round = stack.use(await Round.start(handler, ...flags))
-    const { folder } = round.bench
-    await mkdir(join(folder, 'programs'))
-    const file = join(folder, 'stillpoint.yaml')
-    await writeFile(file, (await readFile(file, 'utf8'))
-      .replace('    user: u', '    user: u\n    vddk: vddk'))
-    stack.move()
-    return new VddkRound(round)
-  }
-
-  /** A library that nothing can load. */
-  async unpackLibrary(): Promise<void> {
-    await mkdir(join(this.round.bench.folder, 'vddk', 'lib64'), { recursive: true })
-    await writeFile(join(this.round.bench.folder, 'vddk', 'lib64', 'libvixDiskLib.so.8'), '')
-  }
-
-  /** From now on nbdkit is a script that puts the stub in the place of the plugin. */
-  async stub(): Promise<void> {
-    const { folder, datastoreDir } = this.round.bench
-    const plugin = join(folder, 'stub-plugin')
-    await writeFile(plugin, STUB_PLUGIN
-      .replaceAll('@FOLDER@', folder).replaceAll('@DATASTORE@', datastoreDir), { mode: 0o755 })
-    await writeFile(join(this.programs, 'nbdkit'), `#!/bin/bash
-tr '\\0' ' ' </proc/$$/cmdline >>${folder}/commands; echo >>${folder}/commands
-args=()
-for it in "$@"; do
-  if [ "$it" = vddk ]; then args+=(sh ${plugin}); else args+=("$it"); fi
-done
-exec ${NBDKIT ?? ''} "\${args[@]}"
-`, { mode: 0o755 })
-  }
-
-  read(name: string): Promise<string> {
-    return readFile(join(this.round.bench.folder, name), 'utf8')
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    process.env['PATH'] = this.#path
-    await this.round[Symbol.asyncDispose]()
-  }
-}
-
-/** Keeps what it is told and serves the flat file beside the name that it gets. */
-const STUB_PLUGIN = `#!/bin/bash
-case "$1" in
-  dump_plugin) echo vddk_library_version=8 ;;
-  config) echo "$2=$3" >>@FOLDER@/told
-    if [ "$2" = password ]; then cat "\${3#+}" >>@FOLDER@/password-read; fi ;;
-  config_complete | can_write) ;;
-  open) name=$(tail -n 1 @FOLDER@/told | sed -n 's/^file=\\[[^]]*\\] //p')
-    if [ ! -e "@DATASTORE@/\${name%.vmdk}-flat.vmdk" ]; then
-      echo 'EIO VixDiskLib_Open: the disk is not there' >&2; exit 1; fi
-    echo "@DATASTORE@/\${name%.vmdk}-flat.vmdk" ;;
-  get_size) stat -c %s "$2" ;;
-  pread) dd if="$2" skip="$4" count="$3" iflag=skip_bytes,count_bytes bs=1M status=none ;;
-  *) exit 2 ;;
-esac
-exit 0
-`
-
-async function leftBehind(): Promise<readonly string[]> {
-  return (await readdir(tmpdir())).filter((name) => name.startsWith('stillpoint-vddk-'))
-}
 
 suite('disks read through nbdkit', { skip }, () => {
   test('without the library a backup is refused before a snapshot is taken', async () => {

@@ -1,12 +1,7 @@
 /** The names of what we create for a machine of libvirt: they tell leftovers, and whose. */
 
-import { createHash } from 'node:crypto'
-import { readFileSync, readlinkSync } from 'node:fs'
-import { processStart } from '../guardian/record.ts'
+import { MARK, markedProcess, processMark, type MarkedProcess } from '../machine/process-mark.ts'
 import { OURS, runNames } from '../machine/run-names.ts'
-
-/** What tells processes of one host and boot, and of one container, from all others. */
-const HERE = createHash('sha256').update(bootId()).digest('hex').slice(0, 8)
 
 export interface JobNames {
   /** `stillpoint-1a2b3c4d-`. */
@@ -25,8 +20,7 @@ export interface JobNames {
 /** Names for one run, by this process, on one machine. */
 export function jobNames(pointId: string, uuid: string): JobNames {
   const { prefix, run } = runNames(pointId)
-  const whose =
-    `${prefix}${uuid.slice(0, 8)}-${HERE}-${process.pid}-${processStart(process.pid)}-`
+  const whose = `${prefix}${uuid.slice(0, 8)}-${processMark()}-`
   return {
     prefix, run, socket: `${prefix}nbd.sock`,
     scratch: (diskName) => `${whose}${diskName.replaceAll(/[^\w-]/g, '_')}.qcow2`,
@@ -40,19 +34,17 @@ export interface FileOwner {
   readonly run: string
   /** The first eight digits of the machine's UUID. */
   readonly machine: string
-  /** `elsewhere`: another host, boot or container; it cannot be told whether it lives. */
-  readonly process: 'alive' | 'gone' | 'elsewhere'
+  readonly process: MarkedProcess
 }
 
-const FILE = new RegExp(`^${OURS}([0-9a-f]{8})-([0-9a-f]{8})-([0-9a-f]{8})-` +
-  '(\\d{1,10})-(\\d{1,20})-[\\w-]+\\.(?:qcow2|xml|nbd)$')
+const FILE = new RegExp(
+  `^${OURS}([0-9a-f]{8})-([0-9a-f]{8})-(${MARK})-[\\w-]+\\.(?:qcow2|xml|nbd)$`)
 
 /** Whose file has that name; undefined for one that is not ours. */
 export function ownerOf(fileName: string): FileOwner | undefined {
-  const [, run, machine, here, pid, start] = FILE.exec(fileName) ?? []
-  if (run === undefined || machine === undefined) return undefined
-  return { run, machine, process: here !== HERE ? 'elsewhere'
-    : processStart(Number(pid)) === start ? 'alive' : 'gone' }
+  const [, run, machine, mark] = FILE.exec(fileName) ?? []
+  if (run === undefined || machine === undefined || mark === undefined) return undefined
+  return { run, machine, process: markedProcess(mark) }
 }
 
 const CHECKPOINT =
@@ -69,13 +61,4 @@ export function parseCheckpoint(
   const [, repositoryId, pointId] = CHECKPOINT.exec(name) ?? []
   return repositoryId === undefined || pointId === undefined
     ? undefined : { repositoryId, pointId }
-}
-
-function bootId(): string {
-  try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8') +
-      readlinkSync('/proc/self/ns/pid')
-  } catch {
-    return ''
-  }
 }

@@ -14,6 +14,7 @@ import { missingPrivileges } from './privileges.ts'
 import { bestLevel, remarksOn } from './remarks.ts'
 import { readMachine, sweepSnapshots } from './snapshots.ts'
 import { VsphereTracking } from './tracking.ts'
+import { sweepVddkFolders } from './vddk/vddk-folder.ts'
 import type { VddkOptions } from './vddk/vddk-options.ts'
 import { checkVddk, vddkRemark } from './vddk/vddk-preflight.ts'
 import type { VimClient } from './vim/client.ts'
@@ -69,8 +70,11 @@ export class VsphereProvider implements Provider {
         `${printable(found.name, 100)} is ${printable(found.connection, 40)} in vSphere`, {
           retry: 'later', advice: 'See why its host does not answer.' })
     }
+    const left = this.#vddk === undefined ? [] : await sweepVddkFolders()
     const swept = await sweepSnapshots(client, found, signal)
-    for (const sentence of swept) client.log.warn('vsphere-swept', { released: sentence })
+    for (const sentence of [...left, ...swept]) {
+      client.log.warn('vsphere-swept', { released: sentence })
+    }
     const machine = swept.length === 0 ? found : await readMachine(client, found.ref, signal)
     const { disks, leftOut } = chooseDisks(machine.disks, request.exclude)
     for (const disk of disks) {
@@ -98,7 +102,10 @@ export class VsphereProvider implements Provider {
   }
 
   async recover(signal: AbortSignal): Promise<readonly string[]> {
-    return sweepSnapshots(this.#client, await this.#find(signal), signal)
+    return [
+      ...this.#vddk === undefined ? [] : await sweepVddkFolders(),
+      ...await sweepSnapshots(this.#client, await this.#find(signal), signal),
+    ]
   }
 }
 
