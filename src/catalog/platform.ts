@@ -3,6 +3,7 @@
 import type { PowerState, Provider } from '../consistency/mod.ts'
 import type { BlockSource } from '../disk/mod.ts'
 import type { GuestAccess } from './guest-access.ts'
+import type { WriterList } from './host-writers.ts'
 import type { MachineDescription, PlatformDocument } from './machine.ts'
 
 /** One line of `stillpoint machines`. */
@@ -10,7 +11,8 @@ export interface MachineSummary {
   readonly name: string
   readonly power: PowerState
   /** What is known of the guest's agent without touching the guest's state. */
-  readonly agent: 'answers' | 'silent' | 'not-configured' | 'disabled' | 'busy'
+  readonly agent:
+    'answers' | 'silent' | 'not-configured' | 'disabled' | 'busy' | 'not-needed'
   readonly disks: readonly { readonly id: string; readonly sizeBytes: number }[]
 }
 
@@ -36,6 +38,11 @@ export interface Platform extends AsyncDisposable {
    * `machine-not-found`, `platform-*`.
    */
   agentPort?(name: string, signal: AbortSignal): Promise<string | undefined>
+  /**
+   * Writers of VSS on this very system, asked in a session of its own that holds nothing. Faults:
+   * `platform-*`, `timed-out`.
+   */
+  listWriters?(signal: AbortSignal): Promise<WriterList>
   /**
    * Begins a machine of that name, off and without content, where the platform can. With `replace`
    * it may take the place of one that is off, which is deleted when the new one is finished, and

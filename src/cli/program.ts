@@ -18,6 +18,7 @@ import { addProve } from './commands/prove.ts'
 import { addPrune } from './commands/prune.ts'
 import { addRecover } from './commands/recover.ts'
 import { addUnlock } from './commands/unlock.ts'
+import { addWriters } from './commands/writers.ts'
 import { reportError } from './errors.ts'
 import { Output } from './output.ts'
 import { createSession, type ExitCode, type GlobalOptions, type Run } from './session.ts'
@@ -104,6 +105,7 @@ function createProgram(world: World, run: Run): Command {
   addInit(program, run)
   addMachines(program, run)
   addDoctor(program, run)
+  addWriters(program, run)
   addAgent(program, run)
   addBackup(program, run)
   addPoints(program, run)

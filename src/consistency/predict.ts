@@ -6,6 +6,7 @@ import type {
 } from './evidence.ts'
 import { gradeOf, type GradeResult } from './grade.ts'
 import { expectedCount, placeOf, unionOf } from './guest-mounts.ts'
+import { observedDocuments } from './observed.ts'
 import type { Freezing, ProviderSurvey } from './provider.ts'
 import type { PreparedWriter } from './writer.ts'
 
@@ -86,6 +87,12 @@ function idealHold(freezing: Freezing): HoldEvidence {
     return { by: 'nobody', reason: freezing.missing, detail: freezing.detail }
   }
   if (freezing.by === 'platform') {
+    const { expected } = freezing
+    if (expected !== undefined) {
+      const { claimed, documents, session } = expected
+      return { by: 'platform', claimed, documents: observedDocuments(documents),
+        ...session === undefined ? {} : { session } }
+    }
     const shows = freezing.level === 'none' ? 'nothing' : freezing.level
     return {
       by: 'platform', claimed: freezing.level,

@@ -83,7 +83,12 @@ export type Freezing =
       readonly agent: string
       readonly fileSystems: FileSystemList
     }
-  | { readonly by: 'platform'; readonly level: QuiesceLevel }
+  | {
+      readonly by: 'platform'
+      readonly level: QuiesceLevel
+      /** What it would state if every step went well, where it can be asked beforehand. */
+      readonly expected?: PlatformQuiesce
+    }
   | FreezerMissing
 
 /** How far a platform quiesces. */

@@ -1,14 +1,19 @@
 /** What work on a machine and a repository begins with, and how it ends. */
 
+import type { VssBackupType } from '../providers/mod.ts'
 import type { Repository } from '../repository/mod.ts'
 import type { MachineConfig } from './config.ts'
 import type { EngineContext, RepositoryOptions } from './context.ts'
 import { findSigner, type FoundSigner } from './evidence-key.ts'
-import { findMachine, openMachine, type MachineChoice, type OpenedMachine } from './find-machine.ts'
+import {
+  findMachine, openMachine, withVssType, type MachineChoice, type OpenedMachine,
+} from './find-machine.ts'
 import { withRepository } from './open-repository.ts'
 
 export interface MachineWork extends MachineChoice {
   readonly repository: RepositoryOptions
+  /** Of the Windows that this runs on: what its writers are told; undefined: a copy. */
+  readonly vssType?: VssBackupType | undefined
   /** Told whose key signs, before anything is touched but what an earlier run left held. */
   readonly onSigner: (signer: FoundSigner) => void
 }
@@ -30,7 +35,7 @@ export async function atMachine<T>(
   request: MachineWork, context: EngineContext, signal: AbortSignal,
   work: (at: AtMachine) => Promise<T>,
 ): Promise<T> {
-  const place = findMachine(request, context)
+  const place = withVssType(findMachine(request, context), request.vssType)
   await using opened = await openMachine(place, context, signal)
   const { platform, machine } = opened
   await platform.provider(machine).endLeftHolds?.(signal)

@@ -26,6 +26,13 @@ limits:
   freezeMs: 60000
 `
 
+test('the Windows that this runs on has a type and nothing else', () => {
+  const config = parseConfig('platforms: { here: { type: host } }', FILE)
+  assert.deepEqual(config.platforms.get('here'), { type: 'host' })
+  assert.throws(() => parseConfig('platforms: { here: { type: host, stateDir: x } }', FILE),
+    { code: 'config-invalid' })
+})
+
 test('a whole configuration is read, with paths from its own folder and defaults filled in', () => {
   const config = parseConfig(WHOLE, FILE)
   assert.equal(config.file, FILE)

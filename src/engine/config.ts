@@ -118,9 +118,12 @@ const hypervSchema = z.strictObject({
   stateDir: path.optional(),
 })
 
+/** The Windows that this runs on. */
+const hostSchema = z.strictObject({ type: z.literal('host') })
+
 const platformSchema = z.discriminatedUnion(
-  'type', [qemuSchema, libvirtSchema, vsphereSchema, hypervSchema], {
-    error: 'must be qemu, libvirt, vsphere or hyperv: other platforms are planned' })
+  'type', [qemuSchema, libvirtSchema, vsphereSchema, hypervSchema, hostSchema], {
+    error: 'must be qemu, libvirt, vsphere, hyperv or host: there is no other' })
 
 const machineSchema = z.strictObject({
   platform: name,
@@ -210,6 +213,7 @@ export function parseConfig(text: string, file: string): Config {
         : platform.type === 'libvirt'
           ? resolvePaths(platform, ['scratchDir', 'socketDir', 'runDir'], inFolder)
           : platform.type === 'hyperv' ? resolvePaths(platform, ['stateDir'], inFolder)
+          : platform.type === 'host' ? platform
           : resolvePaths(platform, ['passwordFile', 'stateDir', 'vddk'], inFolder)),
     ])),
     machines: new Map(Object.entries(machines).map(([key, machine]) => [

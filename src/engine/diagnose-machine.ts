@@ -3,7 +3,7 @@
 import { isFault } from '../base/fault.ts'
 import { uuid } from '../base/random.ts'
 import { printable } from '../base/text.ts'
-import { RoundOfApplications } from '../backup/mod.ts'
+import { RoundOfApplications, withStated } from '../backup/mod.ts'
 import type { GuestAccess, MachineDescription, Platform } from '../catalog/mod.ts'
 import {
   judge, predictGrade, resolvePolicy, type ApplicationsEvidence, type Grade, type GradeResult,
@@ -52,8 +52,10 @@ export async function diagnoseMachine(
     clock: context.clock, log: context.log,
   }, { power: survey.power, ...guest === undefined ? {} : { inside: {
     programs: guest, nonce: uuid(context.random).replaceAll('-', '') } } }, signal)
-  const applications = round.prospect('fileSystems' in freezing ? freezing.fileSystems
-    : { state: 'unavailable', reason: 'the mounts of the machine are not known' })
+  const applications = withStated(
+    round.prospect('fileSystems' in freezing ? freezing.fileSystems
+      : { state: 'unavailable', reason: 'the mounts of the machine are not known' }),
+    'expected' in freezing ? freezing.expected?.writers ?? [] : [], survey)
   const predicted = predictGrade({ ...survey, excludes, applications })
   const policy = resolvePolicy({
     require: request.require ?? settings?.require, onWeaker: settings?.onWeaker,
@@ -66,7 +68,7 @@ export async function diagnoseMachine(
 }
 
 /** Where the guest is held through the platform's own services, an agent of ours adds nothing. */
-const HELD_BY_PLATFORM: ReadonlySet<string> = new Set(['vsphere', 'hyperv'])
+const HELD_BY_PLATFORM: ReadonlySet<string> = new Set(['vsphere', 'hyperv', 'host'])
 
 /** A platform that is named ad hoc may have other machines beside this one. */
 function installCommand({ on, machine }: MachineDiagnosis, name: string): string {

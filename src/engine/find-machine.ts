@@ -5,6 +5,7 @@ import { Fault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
 import type { ApplicationsRequest } from '../backup/mod.ts'
 import type { Platform } from '../catalog/mod.ts'
+import type { VssBackupType } from '../providers/mod.ts'
 import type { MachineConfig, PlatformConfig } from './config.ts'
 import type { EngineContext } from './context.ts'
 import { nearest } from '../base/nearest.ts'
@@ -113,17 +114,23 @@ async function onlyMachine(platform: Platform, signal: AbortSignal): Promise<str
     advice: `Name one of: ${machines.map(({ name }) => printable(name, 64)).join(', ')}.` })
 }
 
-function adHoc(on: string, { workingDir }: EngineContext): MachinePlace {
+function adHoc(on: string, { workingDir, environment }: EngineContext): MachinePlace {
   return {
     platformName: undefined, machineName: undefined, settings: undefined,
-    target: absoluteTarget(parsePlatform(on), workingDir),
+    target: withEnvironment(absoluteTarget(parsePlatform(on), workingDir), environment),
   }
+}
+
+function withEnvironment(
+  target: PlatformTarget, environment: EngineContext['environment']): PlatformTarget {
+  return target.type === 'host' ? { type: 'host', options: { environment } } : target
 }
 
 /** The guardian runs in another folder, and so does QEMU. */
 function absoluteTarget(target: PlatformTarget, workingDir: string): PlatformTarget {
   const absolute = (path: string | undefined): string | undefined =>
     path === undefined ? undefined : resolve(workingDir, path)
+  if (target.type === 'host') return target
   if (target.type === 'libvirt') {
     const { options } = target
     return { type: target.type, options: { ...options, ...withoutUndefined({
@@ -151,7 +158,8 @@ function absoluteTarget(target: PlatformTarget, workingDir: string): PlatformTar
 }
 
 function placeOf(
-  { config }: EngineContext, key: string, platform: PlatformConfig, machine: string | undefined,
+  { config, environment }: EngineContext, key: string, platform: PlatformConfig,
+  machine: string | undefined,
 ): MachinePlace {
   const settings = machine === undefined ? undefined : config.machines.get(machine)
   if (platform.type === 'libvirt') {
@@ -167,6 +175,12 @@ function placeOf(
     return {
       platformName: key, machineName: machine, settings,
       target: { type, options: { ...withoutUndefined(options), ...acceptance(settings) } },
+    }
+  }
+  if (platform.type === 'host') {
+    return {
+      platformName: key, machineName: machine, settings,
+      target: { type: 'host', options: { environment } },
     }
   }
   if (platform.type === 'vsphere') {
@@ -192,6 +206,18 @@ function placeOf(
 function acceptance(
   settings: MachineConfig | undefined): { readonly acceptLogTruncation?: boolean } {
   return withoutUndefined({ acceptLogTruncation: settings?.acceptLogTruncation })
+}
+
+/** Fault: `usage` for a machine that is not this Windows. */
+export function withVssType(
+  place: MachinePlace, vssType: VssBackupType | undefined): MachinePlace {
+  if (vssType === undefined) return place
+  const { target } = place
+  if (target.type === 'host') {
+    return { ...place, target: { type: 'host', options: { ...target.options, vssType } } }
+  }
+  throw new Fault('usage', `--vss-type is of --on host: alone, and this machine is on ${
+    target.type}`, { advice: 'Leave it out: other platforms ask for a copy where they can.' })
 }
 
 /** `platform/name`, or a platform whose machine has no entry of its own. */

@@ -18,6 +18,7 @@ export {
 export { openKeyFile, type KeyFile } from './key-file.ts'
 export { initRepositoryAt, type CreatedRepository } from './init-repository.ts'
 export { listMachines, type PlatformListing } from './list-machines.ts'
+export { listWriters } from './list-writers.ts'
 export { listPoints, showPoint, type PointListing, type ShownPoint } from './list-points.ts'
 export { provePoints, type Proved, type ProvedPoint, type ProveRequest } from './prove-points.ts'
 export { parsePlatform, systemRegistry, type PlatformTarget, type Registry } from './registry.ts'

@@ -7,9 +7,10 @@ import type { InsideMachine } from '../backup/mod.ts'
 import type { Platform } from '../catalog/mod.ts'
 import type { ApplicationHost, ApplicationHostMissing } from '../consistency/mod.ts'
 import {
-  openHypervPlatform, openLibvirtPlatform, openQemuPlatform, openVspherePlatform,
-  parseHypervTarget, parseLibvirtTarget, parseQemuTarget, parseVsphereTarget, type HypervOptions,
-  type LibvirtOptions, type ProviderContext, type QemuOptions, type VsphereOptions,
+  openHostPlatform, openHypervPlatform, openLibvirtPlatform, openQemuPlatform,
+  openVspherePlatform, parseHypervTarget, parseLibvirtTarget, parseQemuTarget, parseVsphereTarget,
+  type HostOptions, type HypervOptions, type LibvirtOptions, type ProviderContext,
+  type QemuOptions, type VsphereOptions,
 } from '../providers/mod.ts'
 import { openLocalStorage, type Storage } from '../storage/mod.ts'
 import { openKeyFile, type KeyFile } from './key-file.ts'
@@ -39,6 +40,7 @@ export type PlatformTarget =
   | { readonly type: 'libvirt'; readonly options: LibvirtOptions }
   | { readonly type: 'vsphere'; readonly options: VsphereOptions }
   | { readonly type: 'hyperv'; readonly options: HypervOptions }
+  | { readonly type: 'host'; readonly options: HostOptions }
 
 export const systemRegistry: Registry = {
   openPlatform: async (target, context, signal) => {
@@ -47,6 +49,7 @@ export const systemRegistry: Registry = {
       case 'libvirt': return openLibvirtPlatform(target.options, context, signal)
       case 'vsphere': return openVspherePlatform(target.options, context, signal)
       case 'hyperv': return openHypervPlatform(target.options, context)
+      case 'host': return openHostPlatform(target.options, context)
       default: return unreachable(target)
     }
   },
@@ -55,14 +58,11 @@ export const systemRegistry: Registry = {
   openKeyFile,
 }
 
-/** Planned, and named so that nobody has to guess whether they are there. */
-const PLANNED_PLATFORMS: ReadonlySet<string> = new Set(['host'])
-
 /**
  * Parses `--on`, `TYPE:…`: of the types there are, `qemu:qmp=PATH,agent=PATH[,channel=PATH]…`,
- * `libvirt:URI[,scratch=DIR][,sockets=DIR]`, `hyperv:[powershell=PATH][,state=DIR]` and
+ * `libvirt:URI[,scratch=DIR][,sockets=DIR]`, `hyperv:[powershell=PATH][,state=DIR]`, `host:` and
  * `vsphere:URL,user=NAME,password-file=PATH[,fingerprint=HEX]`. A comma inside a value is written
- * twice. Faults: `usage`, `unsupported`.
+ * twice. Fault: `usage`.
  */
 export function parsePlatform(text: string): PlatformTarget {
   const [type = '', ...rest] = text.split(':')
@@ -78,9 +78,9 @@ export function parsePlatform(text: string): PlatformTarget {
   if (type === 'hyperv' && rest.length > 0) {
     return { type, options: parseHypervTarget(rest.join(':')) }
   }
-  if (PLANNED_PLATFORMS.has(type)) {
-    throw new Fault('unsupported', `the platform "${type}" is planned and does not work yet`, {
-      advice: 'Use libvirt:qemu:///system or qemu:qmp=PATH,agent=PATH.' })
+  if (type === 'host' && rest.length > 0) {
+    if (rest.join(':') === '') return { type, options: {} }
+    throw new Fault('usage', 'host: has nothing behind it: it is the Windows that this runs on')
   }
   throw new Fault('usage', `"${printable(text, 100)}" names no platform`, {
     advice: 'Write --on libvirt:qemu:///system or --on qemu:qmp=PATH,agent=PATH.' })

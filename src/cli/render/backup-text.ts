@@ -44,6 +44,9 @@ export function gradeLine(
 
 function heldWords({ heldMs, stalledMs, evidence }: BackupSummary): string {
   if (heldMs === null) {
+    if (evidence.hold.by === 'platform' && evidence.hold.claimed !== 'none') {
+      return `by the platform itself, which claims "${evidence.hold.claimed}"`
+    }
     return evidence.instant.oneInstant
       ? 'nothing; the disks were captured at one instant all the same' : 'nothing'
   }

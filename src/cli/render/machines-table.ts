@@ -52,6 +52,7 @@ const CRASH = 'no better than "crash", as if the power had failed'
 
 const HINTS: Readonly<Record<MachineSummary['agent'], string | undefined>> = {
   'answers': undefined,
+  'not-needed': undefined,
   'silent': `the guest agent does not answer; without it a backup is ${CRASH}. ` +
     'Install and start qemu-guest-agent in the guest; on vSphere, VMware Tools.',
   'not-configured': `no guest agent is named; without it a backup is ${CRASH}. ` +

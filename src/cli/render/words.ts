@@ -33,6 +33,7 @@ export const AGENT_WORDS: Readonly<Record<MachineSummary['agent'], string>> = {
   'not-configured': 'none named',
   'disabled': 'refuses to freeze',
   'busy': 'in use elsewhere',
+  'not-needed': 'none needed',
 }
 
 export const POWER_WORDS: Readonly<Record<PowerState | 'unknown', string>> = {

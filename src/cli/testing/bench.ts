@@ -7,7 +7,9 @@ import { Secret } from '../../base/secret.ts'
 import type { GuestAccess, Platform } from '../../catalog/mod.ts'
 import type { ApplicationHost, RequestorHeldSet } from '../../consistency/mod.ts'
 import { FakeFreezer, FakeProvider } from '../../consistency/testing/mod.ts'
-import type { PlatformTarget, Registry } from '../../engine/mod.ts'
+import { systemRegistry, type PlatformTarget, type Registry } from '../../engine/mod.ts'
+import { hostPlatform } from '../../providers/mod.ts'
+import type { HostBench } from '../../providers/testing/mod.ts'
 import { openMemoryStorage } from '../../storage/testing/mod.ts'
 import type { Storage } from '../../storage/mod.ts'
 import { runCli } from '../program.ts'
@@ -32,6 +34,8 @@ export interface BenchOptions {
   readonly keys?: Map<string, Secret>
   /** What the machine's disks hold, by id; default two, half full. */
   readonly disks?: ReadonlyMap<string, Uint8Array>
+  /** The Windows that the program runs on; default: it is none. */
+  readonly host?: HostBench
   /** Of random bytes. */
   readonly seed?: number
   /** Default: the system's. */
@@ -84,8 +88,12 @@ export function createBench(options: BenchOptions = {}): Bench {
         return true
       },
     }),
-    openPlatform: async (target) => {
+    openPlatform: async (target, context, signal) => {
       opened.push(target)
+      if (target.type === 'host' && options.host !== undefined) {
+        return hostPlatform(target.options, options.host.ports)
+      }
+      if (target.type === 'host') return systemRegistry.openPlatform(target, context, signal)
       if (target.type !== 'qemu') throw new Fault('platform-unreachable', `no ${target.type}`)
       if (target.options.qmp.endsWith('/gone')) {
         throw new Fault('platform-unreachable', `nobody listens at ${target.options.qmp}`)

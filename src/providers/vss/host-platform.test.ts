@@ -55,7 +55,7 @@ test('the host is one machine, and its volumes are its disks', async () => {
   assert.throws(() => platform.provider('other'), { code: 'machine-not-found' })
 })
 
-test('there is none but on Windows', { skip: process.platform === 'win32' }, () => {
-  assert.throws(() => openHostPlatform({}, { clock, random: systemRandom, log: silentLog }, {}),
-    { code: 'unsupported', advice: /virtual machines/ })
+test('there is none but on Windows', { skip: process.platform === 'win32' }, async () => {
+  await assert.rejects(openHostPlatform({}, { clock, random: systemRandom, log: silentLog }),
+    { code: 'unsupported', message: /^host: backs up a Windows /, advice: /libvirt.*restic/ })
 })

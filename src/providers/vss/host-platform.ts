@@ -3,43 +3,49 @@
 import { cpus, hostname, totalmem } from 'node:os'
 import { Fault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
-import type { MachineSummary, Platform } from '../../catalog/mod.ts'
+import type { MachineSummary, Platform, WriterList } from '../../catalog/mod.ts'
 import type { Provider } from '../../consistency/mod.ts'
 import type { ProviderContext } from '../machine/context.ts'
+import { chooseTransport } from './choose-transport.ts'
 import type { Command } from './diskshadow/held-script.ts'
 import { HostProvider, type HostPorts } from './host-provider.ts'
 import { readHostVolumes } from './host-volumes.ts'
-import { KoffiTransport } from './native/koffi-transport.ts'
 import type { VssBackupType } from './session/transport.ts'
 import { openShadowDevice } from './shadow-device.ts'
 
 export interface HostOptions {
   /** Default copy: a full one belongs to whoever keeps the chain of logs. */
   readonly vssType?: VssBackupType
+  /** Variables that writers' paths may name, such as `SystemRoot`. */
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 const POWERSHELL: Command = { program: 'powershell.exe', args: [] }
 
-/** Touches nothing yet. Fault: `unsupported` anywhere but on Windows. */
-export function openHostPlatform(
-  options: HostOptions, context: ProviderContext, environment: NodeJS.ProcessEnv): Platform {
+/** Asks nobody yet. Faults: `unsupported` anywhere but on Windows, `program-missing`. */
+export async function openHostPlatform(
+  options: HostOptions, context: ProviderContext): Promise<Platform> {
   if (process.platform !== 'win32') {
-    throw new Fault('unsupported', 'a host is backed up by VSS, and this one is no Windows', {
-      advice: 'Back up the virtual machines on it, or file systems with restic.' })
+    throw new Fault('unsupported', `host: backs up a Windows by its own shadow copies; this is ${
+      process.platform}`, {
+      advice: 'Back up virtual machines here with --on libvirt:qemu:///system or ' +
+        '--on qemu:qmp=PATH,agent=PATH, and files of the system itself with restic.' })
   }
+  const environment = new Map(Object.entries(options.environment ?? {}))
+  const { transport, because } = await chooseTransport({
+    clock: context.clock,
+    systemFolder: `${environment.get('SystemRoot') ?? 'C:\\Windows'}\\System32` })
+  if (because !== undefined) context.log.warn('vss.by-diskshadow', { reason: because })
   return hostPlatform(options, {
-    ...context,
-    transport: new KoffiTransport({ clock: context.clock }),
+    ...context, transport, because, environment,
     volumes: (signal) => readHostVolumes(POWERSHELL, context.clock, signal),
-    environment: new Map(Object.entries(environment).flatMap(([name, value]) =>
-      value === undefined ? [] : [[name, value] as const])),
     openDevice: openShadowDevice,
   })
 }
 
 /** The same by other ways to the host. */
 export function hostPlatform({ vssType = 'copy' }: HostOptions, ports: HostPorts): Platform {
-  return new HostPlatform(new HostProvider(ports, { backupType: vssType }))
+  return new HostPlatform(new HostProvider(ports, { backupType: vssType }), ports)
 }
 
 class HostPlatform implements Platform {
@@ -47,18 +53,21 @@ class HostPlatform implements Platform {
   readonly #provider: HostProvider
   readonly #name = hostname().toLowerCase()
 
-  constructor(provider: HostProvider) {
+  readonly #ports: HostPorts
+
+  constructor(provider: HostProvider, ports: HostPorts) {
     this.#provider = provider
+    this.#ports = ports
   }
 
   async machines(signal: AbortSignal): Promise<readonly MachineSummary[]> {
-    const { disks } = await this.#provider.survey([], signal)
-    return [{ name: this.#name, power: 'running', agent: 'not-configured', disks }]
+    const disks = await this.#provider.disks(signal)
+    return [{ name: this.#name, power: 'running', agent: 'not-needed', disks }]
   }
 
   async describe(name: string, signal: AbortSignal): ReturnType<Platform['describe']> {
     this.#check(name)
-    const { disks } = await this.#provider.survey([], signal)
+    const disks = await this.#provider.disks(signal)
     return {
       documents: [],
       machine: {
@@ -69,6 +78,12 @@ class HostPlatform implements Platform {
         disks: disks.map((disk) => ({ ...disk, bus: 'other' as const })),
       },
     }
+  }
+
+  async listWriters(signal: AbortSignal): Promise<WriterList> {
+    const { transport, because } = this.#ports
+    const writers = await this.#provider.writers(signal)
+    return { host: this.#name, transport: transport.name, because, writers }
   }
 
   provider(name: string): Provider {

@@ -11,7 +11,9 @@ import type {
   DiskLeftOut, PlatformHeldSet, PrepareRequest, Provider, ProviderSurvey, QuiescedSet,
   QuiesceWish, SetDisk, ToldApplication,
 } from '../../consistency/mod.ts'
+import type { ListedWriter } from '../../catalog/mod.ts'
 import type { BlockSource } from '../../disk/mod.ts'
+import { askWriters, expectedOf, listWriters, remarksOn, type WishedSet } from './list-writers.ts'
 import { isVssFault, VSS_E, describeHresult } from './session/hresult.ts'
 import { volumesOfHost } from './session/paths.ts'
 import { VssSession, type CompletedWriter } from './session/session.ts'
@@ -30,6 +32,8 @@ export interface HostVolume {
 
 export interface HostPorts {
   readonly transport: VssTransport
+  /** Why the transport is not the best one there is. */
+  readonly because?: string | undefined
   /** Fixed volumes, now. Faults: `platform-*`. */
   volumes(signal: AbortSignal): Promise<readonly HostVolume[]>
   /** Variables that writers' paths may name. */
@@ -57,9 +61,31 @@ export class HostProvider implements Provider {
   }
 
   async survey(exclude: readonly string[], signal: AbortSignal): Promise<ProviderSurvey> {
-    const { disks, leftOut } = chosen(await this.#ports.volumes(signal), exclude)
-    return { power: 'running', disks: disks.map(plain), leftOut,
-      freezing: { by: 'platform', level: 'application' } }
+    const volumes = await this.#ports.volumes(signal)
+    const { disks, leftOut } = chosen(volumes, exclude)
+    const { because, transport } = this.#ports
+    const answers = await askWriters(this.#ports, signal)
+    const expected = expectedOf(
+      answers, wishedSet(disks, volumes, this.#ports, this.#options, CONTEXT.BACKUP), transport,
+      (volume) => idOfDisk(disks, volume))
+    return {
+      power: 'running', disks: disks.map(plain), leftOut,
+      freezing: { by: 'platform', level: expected.claimed, expected },
+      remarks: [
+        { name: 'VSS', says: because === undefined ? `asked through ${transport.name}`
+          : `asked through ${transport.name}, because ${because}` },
+        ...remarksOn(listWriters(answers))],
+    }
+  }
+
+  /** Volumes that can be held, without a word to VSS. Faults: `platform-*`. */
+  async disks(signal: AbortSignal): Promise<readonly SetDisk[]> {
+    return chosen(await this.#ports.volumes(signal), []).disks.map(plain)
+  }
+
+  /** Faults: `platform-*`, `timed-out`. */
+  async writers(signal: AbortSignal): Promise<readonly ListedWriter[]> {
+    return listWriters(await askWriters(this.#ports, signal))
   }
 
   async prepare({ exclude }: PrepareRequest, signal: AbortSignal): Promise<PlatformHeldSet> {
@@ -108,6 +134,23 @@ function idOf({ name, mounts }: HostVolume): string {
   throw new Fault('platform-protocol', `a volume has the name ${printable(name, 100)}`)
 }
 
+function idOfDisk(disks: readonly HostDisk[], volume: string): string | undefined {
+  return disks.find((disk) => disk.volume.toLowerCase() === volume.toLowerCase())?.id
+}
+
+function wishedSet(
+  disks: readonly HostDisk[], volumes: readonly HostVolume[], { environment }: HostPorts,
+  { backupType }: HostProviderOptions, context: number,
+): WishedSet {
+  const mounts = new Map(volumes.flatMap(({ name, mounts }) =>
+    mounts.map((mount) => [mount, name] as const)))
+  return {
+    setup: { context, backupType, bootableSystemState: false },
+    volumes: disks.map(({ volume }) => volume),
+    volumeOf: volumesOfHost({ mounts, environment }),
+  }
+}
+
 class HostSet implements PlatformHeldSet {
   readonly heldBy = 'platform'
   readonly expected = 'application'
@@ -135,9 +178,7 @@ class HostSet implements PlatformHeldSet {
   async commitQuiesced(wish: QuiesceWish, signal: AbortSignal): Promise<QuiescedSet> {
     const { session, failure } = await this.#make(wish, signal)
     this.#session = session
-    const diskOf = (volume: string): string | undefined =>
-      this.#disks.find((disk) => disk.volume.toLowerCase() === volume.toLowerCase())?.id
-    const quiesce = stateSession(session, diskOf)
+    const quiesce = stateSession(session, (volume) => idOfDisk(this.#disks, volume))
     return {
       method: 'vss-snapshot-set', oneInstant: true,
       documents: pointDocuments(session),
@@ -166,16 +207,11 @@ class HostSet implements PlatformHeldSet {
   }
 
   #attempt(withWriters: boolean, signal: AbortSignal): Promise<VssSession> {
-    const mounts = new Map(this.#volumes.flatMap(({ name, mounts }) =>
-      mounts.map((mount) => [mount, name] as const)))
     return VssSession.make({
-      setup: {
-        context: withWriters ? CONTEXT.BACKUP : CONTEXT.FILE_SHARE_BACKUP,
-        backupType: this.#options.backupType, bootableSystemState: false },
-      volumes: this.#disks.map(({ volume }) => volume),
+      ...wishedSet(this.#disks, this.#volumes, this.#ports, this.#options,
+        withWriters ? CONTEXT.BACKUP : CONTEXT.FILE_SHARE_BACKUP),
       // All that is to be read is chosen already: what lies elsewhere is left out and says so.
       promised: new Set(),
-      volumeOf: volumesOfHost({ mounts, environment: this.#ports.environment }),
     }, this.#ports, signal)
   }
 

@@ -49,6 +49,8 @@ export interface ScriptedWriter {
     /** In how many conversations, from the first; left out: in all. */
     readonly times?: number
   }
+  /** How an earlier session left it, seen until PrepareForBackup; of the simulator alone. */
+  readonly left?: { readonly state: number; readonly failure: number }
   /**
    * From this event on it says nothing: its state stays what it was before, the failure is
    * WRITER_NOT_RESPONDING. Silent at Identify: it is absent.

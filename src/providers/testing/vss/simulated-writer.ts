@@ -23,6 +23,7 @@ export class SimulatedWriter {
   #state: number = WRITER_STATES.indexOf('STABLE')
   #failure = 0
   #isSilent = false
+  #isPrepared = false
 
   /** `conversation` counts from 0: what fails a number of times fails in the first ones. */
   constructor(script: ScriptedWriter, conversation: number, journal: string[]) {
@@ -38,13 +39,15 @@ export class SimulatedWriter {
   }
 
   get status(): WriterStatus {
-    const { writerId, instanceId, name } = this.script
+    const { writerId, instanceId, name, left } = this.script
+    if (left !== undefined && !this.#isPrepared) return { writerId, instanceId, name, ...left }
     return { writerId, instanceId, name, state: this.#state, failure: this.#failure }
   }
 
   /** False if VSS gives up because of it. */
   hear(event: VssEvent): boolean {
     const { writerId, fails, silentFrom } = this.script
+    if (event !== 'Identify') this.#isPrepared = true
     if (this.#failure !== 0 && event !== 'BackupShutdown') return true // it is out of the race
     if (silentFrom !== undefined && event !== 'Abort' &&
       VSS_EVENTS.indexOf(event) >= VSS_EVENTS.indexOf(silentFrom)) {

@@ -172,7 +172,8 @@ class SimulatedBackup implements VssBackup {
   }
 
   gatherWriterStatus(signal: AbortSignal): Promise<readonly WriterStatus[]> {
-    const phases: readonly Phase[] = ['prepared', 'snapshot', 'completed', 'aborted']
+    const phases: readonly Phase[] = [
+      'gathered', 'set-started', 'prepared', 'snapshot', 'completed', 'aborted']
     return this.#step('GatherWriterStatus', phases, signal, () =>
       this.#parts.writers.filter(({ isThere }) => isThere).map(({ status }) => status))
   }

@@ -90,8 +90,9 @@ export async function attempt(
 }
 
 /** An open that comes back after its deadline is released all the same. */
-async function openBackup(
-  { setup }: SessionRequest, { transport }: SessionPorts, steps: Steps, signal: AbortSignal,
+export async function openBackup(
+  { setup }: Pick<SessionRequest, 'setup'>, { transport }: SessionPorts, steps: Steps,
+  signal: AbortSignal,
 ): Promise<VssBackup> {
   throwIfAborted(signal)
   let opening: Promise<VssBackup> | undefined
@@ -179,7 +180,7 @@ async function addVolumes(
 }
 
 /** A document that cannot be read is its writer's loss alone: nothing of it can be added. */
-function readMetadata(
+export function readMetadata(
   documents: readonly { readonly instanceId: string; readonly document: string }[],
 ): readonly WriterMetadata[] {
   return documents.flatMap(({ instanceId, document }) => {

@@ -101,7 +101,8 @@ export interface VssBackup extends AsyncDisposable {
 
   /**
    * GatherWriterStatus, and GetWriterStatus of each. Asked after PrepareForBackup, DoSnapshotSet
-   * and BackupComplete. A writer that is lost may be missing.
+   * and BackupComplete, and right behind `gatherWriterMetadata` where nothing is to be backed up.
+   * A writer that is lost may be missing.
    */
   gatherWriterStatus(signal: AbortSignal): Promise<readonly WriterStatus[]>
 
