@@ -34,12 +34,10 @@ test('--on is read strictly, commas in values written twice', () => {
   assert.deepEqual(parsePlatform('qemu:qmp=/a,,b,agent=/c:d,name=web1'),
     { type: 'qemu', options: { qmp: '/a,b', agent: '/c:d', name: 'web1' } })
   for (const text of ['', 'qemu', 'qemu:', 'qemu:/a', 'qemu:qmp=', 'qemu:qmp=/a,qmp=/b', 'web1',
-    'qemu:qmp=/a,agnt=/b', 'QEMU:qmp=/a', 'qemu:agent=/a', 'docker:x']) {
+    'qemu:qmp=/a,agnt=/b', 'QEMU:qmp=/a', 'qemu:agent=/a', 'docker:x', 'host', 'host:c']) {
     assert.throws(() => parsePlatform(text), { code: 'usage' }, text)
   }
-  for (const text of ['host:']) {
-    assert.throws(() => parsePlatform(text), { code: 'unsupported', message: /planned/ }, text)
-  }
+  assert.deepEqual(parsePlatform('host:'), { type: 'host', options: {} })
 })
 
 test('--on libvirt: takes a URI of QEMU machines that needs no more than virsh', () => {
