@@ -6,9 +6,10 @@ import { Fault } from '../../base/fault.ts'
 /** The level of restic's `auto`. Node takes -1 for "not set", so that level cannot be had. */
 export const DEFAULT_ZSTD_LEVEL = 3
 
-const MIB = 1024 * 1024
 /** Node takes as much for each call, and the collector comes the sooner. */
 const LEAST_OUTPUT_BYTES = 64 * 1024
+/** Where the length is not known, it comes in pieces of this length at most. */
+const MOST_OUTPUT_BYTES = 16 * 1024 * 1024
 
 /** Below it no window is refused: the default of the zstd tools, 128 MiB. */
 const MIN_WINDOW_LOG_LIMIT = 27
@@ -31,7 +32,8 @@ export function zstdCompress(
  */
 export function zstdDecompress(
   compressed: Uint8Array, maxBytes: number, what: string,
-  likelyBytes = Math.min(maxBytes, Math.max(LEAST_OUTPUT_BYTES, compressed.length * 16)),
+  likelyBytes = Math.min(
+    maxBytes, MOST_OUTPUT_BYTES, Math.max(LEAST_OUTPUT_BYTES, compressed.length * 16)),
 ): Uint8Array<ArrayBuffer> {
   const windowLog = Math.min(31, Math.max(MIN_WINDOW_LOG_LIMIT, Math.ceil(Math.log2(maxBytes + 1))))
   try {
@@ -39,7 +41,7 @@ export function zstdDecompress(
       maxOutputLength: Math.max(1, maxBytes),
       params: { [constants.ZSTD_d_windowLogMax]: windowLog },
       // With no room left over Node asks for more, and copies all of it.
-      chunkSize: Math.min(likelyBytes, 16 * MIB) + 64,
+      chunkSize: likelyBytes + 64,
     })
   } catch (cause) {
     throw new Fault('repository-damaged', `${what} cannot be decompressed`, { cause })
