@@ -215,7 +215,10 @@ export interface CommittedSet {
   readonly oneInstant: boolean
   /** Of disks with a base: why it turned out at the instant not to hold, so that all is read. */
   readonly lostBases?: ReadonlyMap<string, FullReason>
-  /** What the platform said of it, for the restore point; names as those of other documents. */
+  /**
+   * What the platform said of it, for the restore point; names as those of other documents. Asked
+   * behind the last read, so that it may say what was read.
+   */
   readonly documents?: readonly { readonly name: string; readonly text: string }[]
   /**
    * Opens a captured disk for reading; the source faults with `snapshot-broken` or `scratch-full`

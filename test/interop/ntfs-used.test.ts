@@ -12,11 +12,17 @@ import {
 } from '../../src/disk/mod.ts'
 import { ntfsRuns } from '../../src/disk/probe/ntfs-record.ts'
 import { memorySource } from '../../src/disk/testing/mod.ts'
+import { commitSet } from '../../src/consistency/testing/mod.ts'
+import { HostBench } from '../../src/providers/testing/mod.ts'
+import { HostProvider } from '../../src/providers/vss/host-provider.ts'
+import { PAGE_FILES as HOST_PAGE_FILES } from '../../src/providers/vss/unread.ts'
 import { Dice } from '../hostile/mutate.ts'
 import { testFolder } from '../system/rig.ts'
 import { cannotMountNtfs as skip, insideNtfs, makeNtfs, runNtfs } from './mounted-ntfs.ts'
 
 const MIB = 2 ** 20
+/** Bytes at one place. */
+const MOST_DAMAGE = 8
 const PAGE_FILES = ['pagefile.sys', 'hiberfil.sys', 'swapfile.sys']
 
 /** Nearly full, then half of it deleted: small files, some large ones, a page file are left. */
@@ -159,39 +165,93 @@ async function ownersOf(image: Buffer, t: TestContext): Promise<Owners> {
     pageFile: pageFile % 2 ** 32 }
 }
 
+test('a page file that shares a cluster with another file leaves nothing out', { skip },
+  async (t) => {
+    const image = await readFile(await filled(t, 16))
+    const { owners, recordBytes, pageFile } = await ownersOf(image, t)
+    const shared = owners.find(({ number }) => number === pageFile)?.runs[0] ?? assert.fail()
+    const other = owners.findLast(({ runs: [run] }) =>
+      run !== undefined && run.end - run.offset === 8192) ?? assert.fail()
+    const pairs = (lcn: number): Buffer => Buffer.from([0x21, 2, lcn & 0xff, lcn >> 8, 0])
+    const record = image.subarray(other.at, other.at + recordBytes)
+    const at = record.indexOf(pairs((other.runs[0]?.offset ?? 0) / 4096))
+    assert.ok(at > 0)
+    record.set(pairs(shared.offset / 4096), at)
+    const use = await readNtfsUse(memorySource(image), PAGE_FILES, t.signal)
+    assert.match(use.state === 'known' ? '' : use.reason, /free, or another file's$/)
+    known(await readNtfsUse(memorySource(image), [], t.signal))
+  })
+
+test('of a shadow copy what is used is read, and the point says what is not', { skip },
+  async (t) => {
+    const path = await filled(t, 48)
+    const image = await readFile(path)
+    const bench = new HostBench({}, () => image)
+    let read = 0
+    const provider = new HostProvider({
+      ...bench.ports, openDevice: async (device, sizeBytes, signal) => {
+        const source = await bench.ports.openDevice(device, sizeBytes, signal)
+        return { ...source, read: (offset, length, running) => {
+          read += length
+          return source.read(offset, length, running)
+        } }
+      } }, { backupType: 'copy', leaveOut: [...HOST_PAGE_FILES, 'D:\\a\\7 9', 'C:\\a\\7 8'] })
+    await using set = await provider.prepare({ pointId: 'x', exclude: ['c'] }, t.signal)
+    const committed = await commitSet(set, t.signal)
+    await using disk = await committed.open('d', t.signal)
+    const looked = read
+    const copy = Buffer.alloc(image.length)
+    const whole = { offset: 0, length: image.length }
+    for await (const { offset, length } of dataRanges(disk.extents?.(whole, t.signal) ?? [])) {
+      copy.set(await disk.read(offset, length, t.signal), offset)
+    }
+    t.diagnostic(`${looked} bytes looked at, ${read - looked} of ${image.length} read, ${
+      Math.round(100 * read / image.length)} %`)
+    assert.ok(read < image.length / 2)
+    const before = await digests(path)
+    await writeFile(path, copy)
+    const after = await digests(path)
+    const changed = [...before].flatMap(([name, is]) => after.get(name) === is ? [] : [name])
+    assert.deepEqual(changed.toSorted(), ['/PageFile.sys', '/a/7 9'])
+    const text = committed.documents?.find(({ name }) => name === 'vss-not-read.json')?.text ?? ''
+    assert.match(text,
+      /"filesAsZeros":\[\{"path":"\\\\pagefile.sys","bytes":3145728\},.*a.*7 9/)
+  })
+
 test('a damaged map or table never hides a cluster of a file whose record is whole', { skip },
   async (t) => {
     const whole = await readFile(await filled(t, 16))
     const { owners, bitmapAt, recordBytes, pageFile } = await ownersOf(whole, t)
     const bitmapBytes = Math.ceil(whole.length / 4096 / 8)
+    const image = Buffer.from(whole)
     const tally = { known: 0, unknown: new Map<string, number>() }
     for (let seed = 0; seed < 400; seed++) {
       const dice = new Dice(seed)
-      const image = Buffer.from(whole)
-      for (let n = dice.below(4); n >= 0; n--) damage(image, dice, seed % 3)
+      const places = Array.from({ length: 1 + dice.below(4) }, () => damage(dice, seed % 3))
       const use = await readNtfsUse(memorySource(image), PAGE_FILES, t.signal)
+      if (use.state === 'known') checkKept(use, seed)
+      for (const at of places) whole.copy(image, at, at, at + MOST_DAMAGE)
       if (use.state === 'unknown') {
         const kind = use.reason.replaceAll(/\d+/g, 'N')
         tally.unknown.set(kind, (tally.unknown.get(kind) ?? 0) + 1)
-        continue
-      }
-      tally.known += 1
-      checkKept(image, use, seed)
+      } else tally.known += 1
     }
     t.diagnostic(JSON.stringify([tally.known, [...tally.unknown]]))
     assert.ok(tally.known > 50 && tally.unknown.size > 5)
 
-    /** Of $Bitmap, of a record, or of anything at the beginning of the volume. */
-    function damage(image: Buffer, dice: Dice, what: number): void {
+    /** Of $Bitmap, of a record, or of the boot sector; where. */
+    function damage(dice: Dice, what: number): number {
       const owner = dice.pick(owners)
       const [from, length] = what === 0 ? [bitmapAt, bitmapBytes]
         : what === 1 ? [owner.at, recordBytes] : [0, 512]
       const at = from + dice.below(length)
-      if (dice.below(3) === 0) image.fill(dice.pick([0, 0xff]), at, at + 1 + dice.below(8))
+      const end = at + 1 + dice.below(MOST_DAMAGE)
+      if (dice.below(3) === 0) image.fill(dice.pick([0, 0xff]), at, end)
       else image.writeUInt8((image[at] ?? 0) ^ 1 << dice.below(8), at)
+      return at
     }
 
-    function checkKept(image: Buffer, use: KnownUse, seed: number): void {
+    function checkKept(use: KnownUse, seed: number): void {
       const isWhole = ({ at }: OwnedRuns): boolean =>
         image.compare(whole, at, at + recordBytes, at, at + recordBytes) === 0
       for (const owner of owners.filter(isWhole)) {

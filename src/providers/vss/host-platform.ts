@@ -18,6 +18,8 @@ export interface HostOptions {
   readonly vssType?: VssBackupType
   /** Variables that writers' paths may name, such as `SystemRoot`. */
   readonly environment?: Readonly<Record<string, string>>
+  /** Files left out as zeros, see `HostProviderOptions`. */
+  readonly leaveOut?: readonly string[]
 }
 
 const POWERSHELL: Command = { program: 'powershell.exe', args: [] }
@@ -44,8 +46,11 @@ export async function openHostPlatform(
 }
 
 /** The same by other ways to the host. */
-export function hostPlatform({ vssType = 'copy' }: HostOptions, ports: HostPorts): Platform {
-  return new HostPlatform(new HostProvider(ports, { backupType: vssType }), ports)
+export function hostPlatform(
+  { vssType = 'copy', leaveOut }: HostOptions, ports: HostPorts): Platform {
+  const provider = new HostProvider(ports, {
+    backupType: vssType, ...leaveOut === undefined ? {} : { leaveOut } })
+  return new HostPlatform(provider, ports)
 }
 
 class HostPlatform implements Platform {

@@ -86,7 +86,7 @@ suite('a host backed up through VSS', () => {
     assert.ok(point?.state === 'readable')
     assert.deepEqual(point.disks.map(({ id }) => id), ['c', 'd'])
     assert.deepEqual(point.documents.map(({ name }) => name).toSorted(), [
-      'vss-components.xml', 'vss-session.json',
+      'vss-components.xml', 'vss-not-read.json', 'vss-session.json',
       'vss-writer-11111111-5ea8-4ebc-9dbd-a0c4db26912a.xml',
       'vss-writer-11111111-6f93-4464-a53e-1050253ae220.xml',
       'vss-writer-11111111-8711-4c5c-a5a9-3cf384484757.xml'])

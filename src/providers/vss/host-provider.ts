@@ -19,6 +19,7 @@ import { volumesOfHost } from './session/paths.ts'
 import { VssSession, type CompletedWriter } from './session/session.ts'
 import { CONTEXT, type VssBackupType, type VssTransport } from './session/transport.ts'
 import { pointDocuments, stateSession } from './stated-writers.ts'
+import { PAGE_FILES, UnreadParts } from './unread.ts'
 
 export interface HostVolume {
   /** `\\?\Volume{…}\` */
@@ -45,6 +46,8 @@ export interface HostPorts {
 
 export interface HostProviderOptions {
   readonly backupType: VssBackupType
+  /** Files whose contents become zeros, as `UnreadParts` takes them; default: `PAGE_FILES`. */
+  readonly leaveOut?: readonly string[]
 }
 
 /** Windows makes shadow copies of these; FAT and its kin it cannot copy at an instant. */
@@ -97,6 +100,7 @@ export class HostProvider implements Provider {
 
 interface HostDisk extends SetDisk {
   readonly volume: string
+  readonly mounts: readonly string[]
 }
 
 interface Chosen {
@@ -119,7 +123,10 @@ function chosen(volumes: readonly HostVolume[], exclude: readonly string[]): Cho
     } else if (!COPIED.has(volume.fileSystem.toLowerCase())) {
       leftOut.push({ id, reason: 'unsupported', detail:
         `VSS makes no copy of ${printable(volume.fileSystem, 40) || 'a volume without files'}` })
-    } else disks.push({ id, sizeBytes: volume.sizeBytes, volume: volume.name })
+    } else {
+      disks.push({
+        id, sizeBytes: volume.sizeBytes, volume: volume.name, mounts: volume.mounts })
+    }
   }
   if (disks.length > 0) return { disks, leftOut }
   throw new Fault('nothing-to-back-up', 'no volume of this host can be copied by VSS')
@@ -178,14 +185,18 @@ class HostSet implements PlatformHeldSet {
   async commitQuiesced(wish: QuiesceWish, signal: AbortSignal): Promise<QuiescedSet> {
     const { session, failure } = await this.#make(wish, signal)
     this.#session = session
+    const unread = new UnreadParts(this.#options.leaveOut ?? PAGE_FILES, this.#ports.log)
     const quiesce = stateSession(session, (volume) => idOfDisk(this.#disks, volume))
     return {
       method: 'vss-snapshot-set', oneInstant: true,
-      documents: pointDocuments(session),
+      // Asked when the point is sealed: what is not read of a disk is known when it is opened.
+      get documents() {
+        return [...pointDocuments(session), unread.document()].filter((it) => it !== undefined)
+      },
       quiesce: failure === undefined ? quiesce : {
         ...quiesce, documents: [...quiesce.documents,
           { name: 'vss-fault', text: failure, shows: 'nothing' }] },
-      open: (diskId, running) => this.#open(session, diskId, running),
+      open: (diskId, running) => this.#open(session, unread, diskId, running),
       stillIntact: (running) => session.stillThere(running),
     }
   }
@@ -215,14 +226,17 @@ class HostSet implements PlatformHeldSet {
     }, this.#ports, signal)
   }
 
-  async #open(session: VssSession, diskId: string, signal: AbortSignal): Promise<BlockSource> {
+  async #open(
+    session: VssSession, unread: UnreadParts, diskId: string, signal: AbortSignal,
+  ): Promise<BlockSource> {
     const disk = this.#disks.find(({ id }) => id === diskId)
     const snapshot = session.snapshots.find(({ originalVolume }) =>
       originalVolume.toLowerCase() === disk?.volume.toLowerCase())
     if (disk === undefined || snapshot === undefined) {
       throw new Fault('not-found', `there is no shadow copy of ${printable(diskId, 64)}`)
     }
-    return this.#ports.openDevice(snapshot.device, disk.sizeBytes, signal)
+    const source = await this.#ports.openDevice(snapshot.device, disk.sizeBytes, signal)
+    return unread.without(diskId, disk.mounts, source, signal)
   }
 
   async recheck(signal: AbortSignal): Promise<readonly DiskLeftOut[]> {
