@@ -99,6 +99,7 @@ for (const options of [[], ['-c', '512'], ['-s', '4096', '-c', '65536']]) {
       const ranges = await Array.fromAsync(tree.used())
       const behind = image.length - tree.clusters * tree.clusterBytes
       assert.equal(read, totalLength(ranges) + behind)
+      assert.equal(use.keptClusters * tree.clusterBytes, totalLength(ranges))
       t.diagnostic(`${read} of ${image.length} bytes are read, ${
         Math.round(100 * read / image.length)} %`)
       await writeFile(path, copy)
@@ -116,6 +117,7 @@ test('page files are left out when that is asked for, and told with their bytes'
     const source = memorySource(image, { extentBytes: 'none' })
     const use = known(await readNtfsUse(source, [...PAGE_FILES, 'a\\nothing'], t.signal))
     assert.deepEqual(use.leftOut, [{ path: 'pagefile.sys', bytes: 3 * MIB }])
+    assert.equal(use.keptClusters, use.kept.count(0, use.kept.clusters))
     await writeFile(path, (await throughMap(source, use, t)).copy)
     await runNtfs('ntfsfix', '-n', path)
     const after = await digests(path)

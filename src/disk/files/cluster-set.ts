@@ -43,10 +43,15 @@ export class ClusterSet {
     }
   }
 
-  /** How many are in it. */
-  count(): number {
+  /** How many from `from` to before `end` are in it. */
+  count(from: number, end: number): number {
     let count = 0
-    for (const { from, end, isIn } of this.runs(0, this.clusters)) if (isIn) count += end - from
+    for (let at = from; at < end;) {
+      const isWhole = at % WORD_BITS === 0 && end - at >= WORD_BITS
+      if (isWhole) count += bitsOf(this.#words[at / WORD_BITS] ?? 0)
+      else if (this.#has(at)) count += 1
+      at += isWhole ? WORD_BITS : 1
+    }
     return count
   }
 
@@ -59,10 +64,22 @@ export class ClusterSet {
   #change(at: number, isIn: boolean, end: number): number {
     const same = isIn ? ALL : 0
     for (; at < end;) {
-      if (at % WORD_BITS === 0 && this.#words[at / WORD_BITS] === same) at += WORD_BITS
-      else if (this.#has(at) === isIn) at += 1
-      else return at
+      if (at % WORD_BITS !== 0 || this.#words[at / WORD_BITS] !== same) {
+        if (this.#has(at) !== isIn) return at
+        at += 1
+        continue
+      }
+      let index = at / WORD_BITS
+      const last = Math.ceil(end / WORD_BITS)
+      while (index < last && this.#words[index] === same) index += 1 // a terabyte in milliseconds
+      at = index * WORD_BITS
     }
     return end
   }
+}
+
+function bitsOf(word: number): number {
+  let bits = word - (word >>> 1 & 0x5555_5555)
+  bits = (bits & 0x3333_3333) + (bits >>> 2 & 0x3333_3333)
+  return Math.imul((bits + (bits >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24
 }

@@ -24,6 +24,7 @@ export interface KnownUse {
   readonly clusterBytes: number
   /** What is behind the last of its clusters is data: the copy of the boot sector lies there. */
   readonly kept: ClusterSet
+  readonly keptClusters: number
   /** Files whose contents are not in `kept` although they are in use. */
   readonly leftOut: readonly LeftOutFile[]
 }
@@ -63,7 +64,7 @@ async function useOf(
   if (clusters < 1 || clusters * clusterBytes > sizeBytes) fail('it is larger than its disk')
   if (clusters > MAX_CLUSTERS) fail(`its ${clusters} clusters are more than are held in memory`)
   if (records.tableClusters > clusters) fail('its master file table is larger than itself')
-  const kept = await readBitmap(volume)
+  const { kept, used } = await readBitmap(volume)
   if (!kept.hasAll(0, Math.min(clusters, Math.ceil(BOOT_BYTES / clusterBytes)))) {
     fail('its boot sectors are marked as free')
   }
@@ -78,19 +79,23 @@ async function useOf(
     if (bytes > 0) leftOut.push({ path, bytes })
   }
   await checkRecords(volume, kept, numbers)
-  return { state: 'known', clusterBytes, kept, leftOut }
+  const removed = leftOut.reduce((all, { bytes }) => all + bytes, 0) / clusterBytes
+  return { state: 'known', clusterBytes, kept, keptClusters: used - removed, leftOut }
 }
 
-async function readBitmap(volume: NtfsFileSystem): Promise<ClusterSet> {
+async function readBitmap(volume: NtfsFileSystem): Promise<{
+  readonly kept: ClusterSet; readonly used: number }> {
   const bitmap = await volume.clusterBitmap()
   const kept = new ClusterSet(volume.clusters)
   const { bytes } = kept
   const length = Math.ceil(volume.clusters / 8)
+  let used = 0
   for (let at = 0; at < length; at += BITMAP_PIECE) {
     const piece = await bitmap.read(at, Math.min(BITMAP_PIECE, length - at))
     bytes.set(piece, at)
+    used += kept.count(at * 8, Math.min(volume.clusters, (at + piece.length) * 8))
   }
-  return kept
+  return { kept, used }
 }
 
 /** Were the table not where its first record says, files would be overlooked. */

@@ -50,7 +50,7 @@ export class UnreadParts {
       ? { id, freeClusters: 'read', reason: printable(use.reason, 300) }
       : {
         id, freeClusters: 'zeros', clusterBytes: use.clusterBytes,
-        readClusters: use.kept.count(), clusters: use.kept.clusters,
+        readClusters: use.keptClusters, clusters: use.kept.clusters,
         filesAsZeros: use.leftOut.map(({ path, bytes }) => ({ path: printable(path, 300), bytes })),
       })
     return { name: UNREAD_NAME, text: JSON.stringify({ disks }) }
