@@ -25,7 +25,7 @@ export {
 } from './nbd/qemu-nbd.ts'
 export {
   alreadyExists, completePartial, createPartial, removePartial, replaceWithPartial, writeFault,
-  type PartialFile,
+  type PartialFile, syncFolder,
 } from './partial-file.ts'
 export { rawCrc32c } from './probe/crc32c.ts'
 export { probeDisk } from './probe/probe-disk.ts'

@@ -57,11 +57,18 @@ async function readConfig(path: string, how: 'named' | 'found'): Promise<Config 
 
 function checkOwner(
   path: string, { mode, uid }: { mode: number; uid: number }, how: 'named' | 'found'): void {
+  const user = process.getuid?.()
+  if (user === undefined) {
+    // Windows has access lists, which Node does not show.
+    if (how === 'named') return
+    throw new Fault('config-invalid', `whose ${path} is cannot be seen here, so it is not believed`,
+      { advice: 'Name it with --config if you trust its owner.' })
+  }
   if ((mode & 0o002) !== 0) {
     throw new Fault('config-invalid', `${path} may be changed by every user of this host`, {
       advice: `Take that right away: chmod o-w ${path}` })
   }
-  if (how === 'found' && uid !== 0 && uid !== process.getuid?.()) {
+  if (how === 'found' && uid !== 0 && uid !== user) {
     throw new Fault('config-invalid', `${path} belongs to another user, so it is not believed`, {
       advice: 'Name it with --config if you trust its owner.' })
   }

@@ -1,7 +1,7 @@
 /** The key that this host signs evidence with: found, or made. */
 
 import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join, resolve, sep } from 'node:path'
 import { Fault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
 import { isForeign } from '../catalog/mod.ts'
@@ -26,7 +26,7 @@ export async function findSigner(context: EngineContext, location: string): Prom
   const file = context.registry.openKeyFile(keyPath(context))
   const { path } = file
   const repository = resolve(context.workingDir, location)
-  if (path.startsWith(`${repository}/`)) {
+  if (path.startsWith(`${repository}${sep}`)) {
     throw new Fault('evidence-key-invalid',
       `the signing key ${printable(path)} would lie inside the repository`, {
         advice: 'Whoever can change the repository could sign: set evidence.key elsewhere.' })

@@ -8,6 +8,7 @@ import { Fault } from '../base/fault.ts'
 import { Secret } from '../base/secret.ts'
 import { printable } from '../base/text.ts'
 import { MAX_KEY_FILE_BYTES } from '../consistency/mod.ts'
+import { syncFolder } from '../disk/mod.ts'
 
 export interface KeyFile {
   readonly path: string
@@ -29,7 +30,8 @@ async function read(path: string): Promise<Secret | undefined> {
     const stat = await file.stat()
     const owner = process.getuid?.()
     if (!stat.isFile()) throw unusable(`${shown} is no file`, 'Name a file.')
-    if ((stat.mode & 0o077) !== 0) {
+    // Windows has access lists, which Node does not show: the folder's own count there.
+    if (owner !== undefined && (stat.mode & 0o077) !== 0) {
       throw unusable(`${shown} may be read by other users of this host`,
         `Take that right away: chmod 600 ${shown}. If others may have read it, make a new key.`)
     }
@@ -59,8 +61,7 @@ async function create(path: string, text: Secret): Promise<boolean> {
     await file.writeFile(text.reveal())
     await file.sync()
     await link(draft, path)
-    await using parent = await open(folder, 'r')
-    await parent.sync()
+    await syncFolder(folder)
     return true
   } catch (cause) {
     if (errnoOf(cause) === 'EEXIST' && drafts !== undefined) return false

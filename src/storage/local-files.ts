@@ -85,13 +85,19 @@ async function unlessMissing<T>(action: () => Promise<T>): Promise<T | undefined
   }
 }
 
+/**
+ * Some network file systems cannot sync a folder, and Windows has no call for it (NTFS logs names
+ * by itself); they have no weaker one to offer.
+ */
+const UNSYNCABLE: readonly string[] =
+  process.platform === 'win32' ? ['EINVAL', 'ENOTSUP', 'EPERM'] : ['EINVAL', 'ENOTSUP']
+
 /** Makes the names in `folder` durable. */
 export async function syncFolder(folder: string): Promise<void> {
   await using handle = await open(folder, 'r')
   try {
     await handle.sync()
   } catch (error) {
-    // Some network file systems cannot sync a folder; they have no weaker call to offer.
-    if (errnoOf(error) !== 'EINVAL' && errnoOf(error) !== 'ENOTSUP') throw error
+    if (!UNSYNCABLE.includes(errnoOf(error))) throw error
   }
 }

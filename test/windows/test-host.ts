@@ -34,14 +34,17 @@ export interface TestHost extends AsyncDisposable {
 
 /**
  * Starts the service for `scenario`; disposing ends it. Each volume holds its own name as its
- * bytes. `more` is lines of a script (script.h) beyond what a scenario can say.
+ * bytes, or what `content` says. `more` is lines of a script (script.h) beyond what a scenario can
+ * say.
  */
 export async function startTestHost(
-  scenario: VssScenario, more: readonly string[] = []): Promise<TestHost> {
+  scenario: VssScenario, more: readonly string[] = [],
+  content: (volume: string) => Uint8Array | string = (volume) => volume,
+): Promise<TestHost> {
   const folder = await mkdtemp(join(tmpdir(), 'vss-'))
   const script = join(folder, 'script.txt')
   const journalFile = join(folder, 'journal.txt')
-  const lines = [...await scriptOf(scenario, folder), ...more]
+  const lines = [...await scriptOf(scenario, folder, content), ...more]
   await writeFile(script, lines.map((line) => `${line}\n`).join(''))
   await writeFile(journalFile, '')
   // A service that was killed with its test could not delete its own.
@@ -78,11 +81,13 @@ export function devicesLeft(): readonly string[] {
   return readdirSync(DEVICES)
 }
 
-async function scriptOf(scenario: VssScenario, folder: string): Promise<readonly string[]> {
+async function scriptOf(
+  scenario: VssScenario, folder: string, content: (volume: string) => Uint8Array | string,
+): Promise<readonly string[]> {
   const lines: string[] = []
   for (const [index, volume] of scenario.volumes.entries()) {
     const file = join(folder, `volume-${index}.raw`)
-    await writeFile(file, volume)
+    await writeFile(file, content(volume))
     lines.push(['volume', volume, file].join('\t'))
   }
   for (const [index, writer] of scenario.writers.entries()) {

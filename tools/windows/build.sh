@@ -58,5 +58,7 @@ if [ "$(cat "$cache/stamp" 2>/dev/null)" != "$stamp" ]; then
     test/windows/vssapi.cpp "${libraries[@]}"
   quietly "${compile[@]}" -municode -o "$cache/service.exe" \
     test/windows/service.cpp test/windows/session.cpp "${libraries[@]}"
+  mkdir -p "$cache/programs"
+  quietly "${compile[@]}" -municode -o "$cache/programs/powershell.exe" test/windows/powershell.cpp
   printf '%s\n' "$stamp" >"$cache/stamp"
 fi

@@ -1,0 +1,122 @@
+/** The program itself as a user of Windows starts it: its commands against the test's VSS. */
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { ntfsImage } from '../../src/disk/testing/mod.ts'
+import {
+  DATA_VOLUME, sampleHost, SQL_WRITER, sqlWriter, SYSTEM_VOLUME, systemWriter,
+} from '../../src/providers/testing/mod.ts'
+import { braced, devicesLeft, startTestHost } from './test-host.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+const PROGRAMS = fileURLToPath(new URL('../../.cache/windows/programs', import.meta.url))
+const NONRETRYABLE = 0x800423f4
+const NTFS = ntfsImage({ volumeFlags: 0, restartFlags: 2 })
+
+interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+async function stillpoint(
+  args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
+    env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  let [stdout, stderr] = ['', '']
+  child.stdout.on('data', (chunk: Buffer) => { stdout += chunk.toString() })
+  child.stderr.on('data', (chunk: Buffer) => { stderr += chunk.toString() })
+  const code = await new Promise<number | null>((resolve) => { child.on('close', resolve) })
+  return { code, stdout, stderr }
+}
+
+test('writers lists what VSS says, and leaves no session open', async () => {
+  await using host = await startTestHost(sampleHost())
+  const { code, stdout, stderr } = await stillpoint(['writers', '--json'])
+  assert.deepEqual([code, stderr], [0, ''], stdout)
+  const { transport, writers } = JSON.parse(stdout) as {
+    transport: string
+    writers: { name: string; state: number; failure: string; components: { path: string }[] }[]
+  }
+  assert.equal(transport, 'koffi')
+  assert.deepEqual(writers.map(({ name, state, failure, components }) =>
+    [name, state, failure, components.map(({ path }) => path)]), [
+    ['SqlServerWriter', 1, '0x00000000', ['HOST1\\master', 'HOST1\\sales']],
+    ['System Writer', 1, '0x00000000', ['System Files']],
+    ['NTDS', 1, '0x00000000', ['C:_Windows_NTDS\\ntds']]])
+  const journal = await host.journal()
+  assert.deepEqual(journal.filter(([, kind]) => kind === 'out of order'), [])
+  assert.ok(!journal.some(([, , name]) => name === 'PrepareForBackup'))
+  assert.equal(journal.at(-1)?.[1], 'end')
+})
+
+interface Place {
+  readonly folder: string
+  readonly env: Readonly<Record<string, string>>
+}
+
+/** A folder with a repository that is not there yet, and the list of volumes for PowerShell. */
+async function placeFor(t: TestContext): Promise<Place> {
+  const folder = await mkdtemp(join(tmpdir(), 'host-'))
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
+  const volumes = [['C:', SYSTEM_VOLUME], ['D:', DATA_VOLUME]].map(([letter, name]) => ({
+    name, mounts: [], letter, fileSystem: 'NTFS', capacity: NTFS.length, partitionSize: null }))
+  await writeFile(join(folder, 'volumes.json'), JSON.stringify({ ok: true, volumes }))
+  return { folder, env: {
+    PATH: `${PROGRAMS};${process.env['PATH'] ?? ''}`, TEMP: folder, HOME: folder,
+    RESTIC_REPOSITORY: join(folder, 'repository'), RESTIC_PASSWORD: 'secret' } }
+}
+
+function heard(journal: readonly (readonly string[])[], writerId: string): readonly string[] {
+  return journal.filter(([, kind, , id]) => kind === 'event' && id === braced(writerId))
+    .map(([, , event = '']) => event)
+}
+
+test('backup keeps the volumes, and tells writers that it is complete behind the seal',
+  async (t) => {
+    const { folder, env } = await placeFor(t)
+    await using host = await startTestHost(sampleHost(), [], () => NTFS)
+    const init = await stillpoint(['init'], env)
+    assert.equal(init.code, 0, init.stderr)
+    const doctor = await stillpoint(['doctor', '--on', 'host:'], env)
+    assert.match(doctor.stdout, /^a backup now would be: application /m, doctor.stderr)
+    const { code, stdout, stderr } = await stillpoint(['backup', '--on', 'host:'], env)
+    assert.equal(code, 0, `${stdout}${stderr}`)
+    assert.match(stdout, /^grade: application\./m)
+    t.diagnostic(stdout)
+    const journal = await host.journal()
+    assert.deepEqual(heard(journal, SQL_WRITER).slice(-8), [
+      'Identify', 'PrepareForBackup', 'PrepareForSnapshot', 'Freeze', 'Thaw', 'PostSnapshot',
+      'BackupComplete', 'BackupShutdown'])
+    assert.deepEqual(journal.filter(([, kind]) => kind === 'out of order'), [])
+    assert.deepEqual(devicesLeft(), [])
+    const to = join(folder, 'restored')
+    const restored = await stillpoint(['restore', 'latest', '--to', to], env)
+    assert.equal(restored.code, 0, restored.stderr)
+    for (const id of ['c', 'd']) {
+      assert.ok(Buffer.from(NTFS).equals(await readFile(join(to, `${id}.raw`))), id)
+    }
+  })
+
+test('a writer that fails lowers its application, and is not told of a full backup as a good one',
+  async (t) => {
+    const { folder, env } = await placeFor(t)
+    await using host = await startTestHost(sampleHost({ writers: [
+      sqlWriter({ fails: { at: 'PostSnapshot', hresult: NONRETRYABLE } }), systemWriter()] }), [],
+    () => NTFS)
+    assert.equal((await stillpoint(['init'], env)).code, 0)
+    const config = join(folder, 'stillpoint.yaml')
+    await writeFile(config, 'platforms: { here: { type: host } }\n')
+    const { code, stderr } = await stillpoint(['--config', config, 'backup', 'here',
+      '--vss-type', 'full', '--require', 'application', '--on-weaker', 'fail'], env)
+    assert.equal(code, 3, stderr)
+    assert.match(stderr, /^--vss-type full: .* may truncate their logs/m)
+    const events = heard(await host.journal(), SQL_WRITER)
+    assert.ok(events.includes('PostSnapshot') && !events.includes('BackupComplete'))
+    assert.deepEqual(devicesLeft(), [])
+  })
