@@ -15,10 +15,12 @@ test-long: # what takes minutes: many seeds; the full guest, built and demonstra
 	@tools/setup.sh tests-long
 	@tools/node --test --test-reporter=spec 'test/long/*.long.ts'
 
-test-peers: setup # restic's tests against its newest release, and rustic; builds them with Go and Rust
+test-peers: setup # tests against the newest restic, vcsim, rustic …; builds them with Go and Rust
 	@tools/peers.sh
 	@PATH="$(CURDIR)/.cache/peers:$$PATH" tools/node tools/run-tests.ts \
 	  test/interop/restic- test/system/backup-restic.test.ts
+	@STILLPOINT_VCSIM="$(CURDIR)/.cache/peers/vcsim" tools/node tools/run-tests.ts \
+	  src/providers/vsphere test/system/vsphere test/hostile/vsphere
 	@PATH="$(CURDIR)/.cache/peers:$$PATH" tools/node --test --test-reporter=spec 'test/peers/*.peers.ts'
 
 check: # types, lint, text rules: no guest is started

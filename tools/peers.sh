@@ -8,6 +8,7 @@ RESTIC=0.19.1
 RUSTIC=0.11.4
 TEDIOUS=20.3.9
 DISSECT=3.21
+GOVMOMI=0.52.0 # as tools/vcsim/go.mod has it
 peers=$PWD/.cache/peers
 mkdir -p "$peers"
 
@@ -50,11 +51,19 @@ build_dissect() {
   mv "$peers/python" "$peers/dissect-$DISSECT"
 }
 
+build_vcsim() {
+  (cd tools/vcsim && GO111MODULE=on GOFLAGS=-mod=readonly CGO_ENABLED=0 \
+    go build -trimpath -buildvcs=false -ldflags '-s -w' -o "$peers/vcsim.new" .)
+  mv "$peers/vcsim.new" "$peers/vcsim-$GOVMOMI"
+}
+
 build restic "$RESTIC" go build_restic
 build tedious "$TEDIOUS" npm build_tedious
 build rustic "$RUSTIC" cargo build_rustic
 build dissect "$DISSECT" python3 build_dissect
+build vcsim "$GOVMOMI" go build_vcsim
 # Tests and benchmarks look for these names.
-for peer in "restic-$RESTIC" "rustic-$RUSTIC" "tedious-$TEDIOUS" "dissect-$DISSECT"; do
+for peer in "restic-$RESTIC" "rustic-$RUSTIC" "tedious-$TEDIOUS" "dissect-$DISSECT" \
+  "vcsim-$GOVMOMI"; do
   if [ -e "$peers/$peer" ]; then ln -sfn "$peer" "$peers/${peer%%-*}"; fi
 done

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import type { ServerResponse } from 'node:http'
-import { suite, test } from 'node:test'
+import { before, suite, test } from 'node:test'
 import { systemClock, type Clock } from '../../src/base/clock.ts'
 import { isFault } from '../../src/base/fault.ts'
 import { silentLog, type Log } from '../../src/base/log.ts'
@@ -64,10 +64,13 @@ const TROUBLES: Readonly<Record<string, (response: ServerResponse) => void>> = {
   },
 }
 
+/** What makes a snapshot of the vcsim that is there. */
+let snapshotMethod = ''
+
 const STEPS: Readonly<Record<string, (call: FrontCall) => boolean>> = {
   'the look at the machine': ({ method, body }) =>
     method === 'RetrievePropertiesEx' && body.includes('consolidationNeeded'),
-  'the snapshot': ({ method }) => method === 'CreateSnapshot_Task',
+  'the snapshot': ({ method }) => method === snapshotMethod,
   'the wait for a task': ({ method }) => method === 'WaitForUpdatesEx',
   'the look at the snapshot': ({ body }) => body.includes('config.hardware<'),
   'a read': ({ path }) => path.startsWith('/folder/'),
@@ -75,6 +78,11 @@ const STEPS: Readonly<Record<string, (call: FrontCall) => boolean>> = {
 }
 
 suite('a vSphere in trouble', { skip }, () => {
+  before(async () => {
+    await using bench = await VsphereBench.start()
+    snapshotMethod = await bench.snapshotMethod()
+  })
+
   for (const [step, isStep] of Object.entries(STEPS)) {
     test(`${step} that fails once leaves no snapshot, however it fails`, async () => {
       let trouble: ((response: ServerResponse) => void) | undefined
@@ -156,9 +164,9 @@ suite('a vSphere in trouble', { skip }, () => {
     const abort = new AbortController()
     await using bench = await started(({ method }) => {
       // vcsim will answer late, and make the snapshot although nobody listens.
-      if (method === 'CreateSnapshot_Task') abort.abort(new Error('changed my mind'))
+      if (method === snapshotMethod) abort.abort(new Error('changed my mind'))
       return false
-    }, '-method-delay', 'CreateSnapshot_Task:700')
+    }, '-method-delay', `${snapshotMethod}:700`)
     assert.match(String((await live(bench, abort.signal)).error), /changed my mind/)
     assert.equal(bench.front?.countOf('RemoveSnapshot_Task'), 1)
     assert.deepEqual(await left(bench), [])

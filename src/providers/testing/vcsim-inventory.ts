@@ -23,8 +23,8 @@ const TYPES = ['Folder', 'Datacenter', 'ComputeResource', 'ClusterComputeResourc
 export type EditObject = (type: string, name: string, xml: string) => string
 
 /**
- * Writes vcsim's default inventory, changed by `edit`, to `folder/inventory`, and its datastores to
- * `folder`. Resolves with the flags that load it.
+ * Writes vcsim's default inventory, all disks of 1 MiB, changed by `edit`, to `folder/inventory`,
+ * and its datastores to `folder`. Resolves with the flags that load it.
  */
 export async function editedInventory(
   folder: string, edit: EditObject): Promise<readonly string[]> {
@@ -53,6 +53,9 @@ export async function editedInventory(
     const name = /<propSet><name>name<\/name><val[^>]*>([^<]*)</.exec(object)?.[1] ?? ''
     const own = [...stores].reduce((xml, path) =>
       xml.replaceAll(path, join(folder, basename(path))), object)
+      // vcsims differ in how large they make disks, and whether they say so in bytes too.
+      .replaceAll(/<capacityInBytes>\d+<\/capacityInBytes>/g, '')
+      .replaceAll(/<capacityInKB>\d+</g, '<capacityInKB>1024<')
     await writeFile(join(target, `${String(at).padStart(4, '0')}-${type}.xml`),
       `<ObjectContent xmlns="urn:vim25">${edit(type, name, own)}</ObjectContent>`)
   }

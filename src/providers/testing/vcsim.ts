@@ -6,13 +6,16 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { connect } from 'node:tls'
 
-const BINARY = resolve(import.meta.dirname, '../../../.cache/vcsim/vcsim')
+/** Debian's, or the newest one of `make test-peers`. */
+const BINARY = process.env['STILLPOINT_VCSIM'] ??
+  resolve(import.meta.dirname, '../../../.cache/vcsim/vcsim')
 /** It makes its inventory first: of a thousand machines in some seconds. */
 const START_LIMIT_MS = 120_000
 
 /** Why vcsim cannot be used here; undefined if it can. */
 export function vcsimMissing(): string | undefined {
-  return existsSync(BINARY) ? undefined : 'vcsim is not built: run tools/setup.sh tests'
+  return existsSync(BINARY) ? undefined
+    : `vcsim is not built (${BINARY}): run tools/setup.sh tests`
 }
 
 export class Vcsim implements AsyncDisposable {

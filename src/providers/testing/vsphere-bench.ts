@@ -1,6 +1,6 @@
 /** One machine of vcsim with disks of known content, and what tests stage there. */
 
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemClock, type Clock } from '../../base/clock.ts'
 import { silentLog, type Log } from '../../base/log.ts'
@@ -14,7 +14,9 @@ import { readMachine } from '../vsphere/snapshots.ts'
 import { VimClient } from '../vsphere/vim/client.ts'
 import { HttpsClient } from '../vsphere/vim/https.ts'
 import { allProperties, propertiesOf } from '../vsphere/vim/properties.ts'
-import { morefElement, morefOf, textElement, type Moref } from '../vsphere/vim/soap.ts'
+import {
+  isVimFault, morefElement, morefOf, textElement, type Moref,
+} from '../vsphere/vim/soap.ts'
 import { taskResult } from '../vsphere/vim/tasks.ts'
 import { childOf } from '../../base/xml.ts'
 import { serverCertificate } from './certificates.ts'
@@ -24,6 +26,8 @@ import { Vcsim } from './vcsim.ts'
 
 const MACHINE = 'DC0_H0_VM0'
 const DATASTORE = 'LocalDS_0'
+/** Of the machine's only disk at first; vcsims differ in what they give it. */
+const DISK_BYTES = 2 ** 20
 const { signal } = new AbortController()
 
 export class VsphereBench implements AsyncDisposable {
@@ -73,7 +77,7 @@ export class VsphereBench implements AsyncDisposable {
     }
     const datastore = await propertiesOf(
       client, await find('Datastore', DATASTORE), ['info'], signal)
-    return new VsphereBench({
+    const bench = new VsphereBench({
       options: {
         url: front?.url ?? sim.url, user: 'u', passwordFile, stateDir: join(folder, 'state'),
         fingerprint: front?.fingerprint ?? fingerprint },
@@ -81,6 +85,9 @@ export class VsphereBench implements AsyncDisposable {
       ref: await find('VirtualMachine', MACHINE),
       datastoreDir: childOf(datastore.values.get('info'), 'url')?.text ?? '',
     }, stack.move())
+    // What is loaded says itself how large its disks are.
+    if (!flags.includes('-load')) await bench.changeDisk(DISK_BYTES)
+    return bench
   }
 
   /** Dispose it. */
@@ -90,25 +97,31 @@ export class VsphereBench implements AsyncDisposable {
 
   /** Puts a file beside those of the machine. */
   async put(name: string, bytes: Uint8Array): Promise<void> {
-    await writeFile(join(this.datastoreDir, MACHINE, name), bytes)
+    const folder = join(this.datastoreDir, MACHINE)
+    await mkdir(folder, { recursive: true }) // newer vcsims load a datastore as an empty folder
+    await writeFile(join(folder, name), bytes)
   }
 
-  /** Gives the machine's only disk its content; vcsim says at first that it has 1 MiB. */
+  /** Gives the machine's only disk its content. */
   async fillDisk(bytes: Uint8Array): Promise<void> {
     await this.put('disk1-flat.vmdk', bytes)
   }
 
-  /** Says that the only disk has another size, or lies otherwise: `backing` is XML. */
-  async changeDisk(sizeBytes: number, backing = ''): Promise<void> {
+  /**
+   * Says that the only disk has another size, or lies otherwise: `backing` is XML. It is taken out
+   * and put in anew, since no server makes a disk smaller.
+   */
+  async changeDisk(sizeBytes: number, backing = '<diskMode>persistent</diskMode>'): Promise<void> {
     const [disk] = (await this.read()).disks
-    await this.task('ReconfigVM_Task', this.ref, '<spec><deviceChange><operation>edit</operation>' +
-      `<device xsi:type="VirtualDisk">${textElement('key', disk?.key)}` +
+    const device = (how: string, rest: string): string => '<deviceChange>' +
+      `<operation>${how}</operation><device xsi:type="VirtualDisk">` +
+      `${textElement('key', disk?.key)}${rest}</device></deviceChange>`
+    await this.task('ReconfigVM_Task', this.ref, `<spec>${device('remove', '')}${device('add',
       '<deviceInfo xsi:type="Description"><label>Hard disk 1</label><summary>x</summary>' +
       '</deviceInfo><backing xsi:type="VirtualDiskFlatVer2BackingInfo">' +
-      textElement('fileName', disk?.backing.fileName) +
-      `${backing === '' ? '<diskMode>persistent</diskMode>' : backing}</backing>` +
+      `${textElement('fileName', disk?.backing.fileName)}${backing}</backing>` +
       '<controllerKey>202</controllerKey><unitNumber>0</unitNumber>' +
-      `${textElement('capacityInKB', sizeBytes / 1024)}</device></deviceChange></spec>`)
+      textElement('capacityInKB', sizeBytes / 1024))}</spec>`)
   }
 
   /** What vcsim keeps of the first disk of the machine of that name. */
@@ -172,6 +185,19 @@ export class VsphereBench implements AsyncDisposable {
   snapshot(name: string, description = ''): Promise<void> {
     return this.task('CreateSnapshot_Task', this.ref, textElement('name', name) +
       textElement('description', description) + '<memory>false</memory><quiesce>false</quiesce>')
+  }
+
+  /** The method by which this vcsim's machines get a snapshot: it is tried on another machine. */
+  async snapshotMethod(): Promise<'CreateSnapshotEx_Task' | 'CreateSnapshot_Task'> {
+    const other: Moref = { type: 'VirtualMachine', id: await this.idOf('DC0_H0_VM1') }
+    try {
+      await this.client.callRaw('CreateSnapshotEx_Task', other,
+        '<name>to try</name><memory>false</memory>', { changes: true }, signal)
+      return 'CreateSnapshotEx_Task'
+    } catch (error) {
+      if (isVimFault(error, 'MethodNotFound', 'InvalidRequest')) return 'CreateSnapshot_Task'
+      throw error
+    }
   }
 
   /** Runs a task of vcsim to its end. */
