@@ -5,7 +5,7 @@ import { copyFileSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSy
 import { mkdtemp, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
-import { systemClock } from '../../base/clock.ts'
+import { systemClock, type Clock } from '../../base/clock.ts'
 import type { DiscoveredApplication } from '../../consistency/mod.ts'
 import { PostgresServer } from '../testing/postgres-server.ts'
 import { RedisServer } from '../testing/redis-server.ts'
@@ -131,6 +131,18 @@ suite('stray files', () => {
     const clock = { ...systemClock, monotonicMs: () => nowMs += 100 }
     const late = await look(root, { clock, limits: { lookMs: 50 } })
     assert.deepEqual(names(late, root), [cut])
+  })
+
+  test('are given up where a file system does not answer', async () => {
+    const root = tree({ 'a/data.mdb': '', 'a/lock.mdb': '' })
+    // The limit is over as soon as it is set: no look through a folder ends before that.
+    const clock: Clock = { ...systemClock, after: (ms, fn) => {
+      assert.ok(ms > 600_000)
+      fn()
+      return { [Symbol.dispose]: () => {} }
+    } }
+    const found = await look(root, { clock, limits: LONG })
+    assert.deepEqual(names(found, root), ['files that were not looked at'])
   })
 
   test('of real servers that nobody runs here are known', async () => {

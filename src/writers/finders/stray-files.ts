@@ -7,7 +7,7 @@
 import { constants } from 'node:fs'
 import { open, readlink } from 'node:fs/promises'
 import { dirname, basename, join } from 'node:path'
-import type { Clock } from '../../base/clock.ts'
+import { abortable, deadline, type Clock } from '../../base/clock.ts'
 import { isFault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
 import type { DiscoveredApplication } from '../../consistency/mod.ts'
@@ -32,6 +32,8 @@ const DEFAULT_LIMITS: LookLimits = {
   entries: 300_000, // some seconds on a disk that turns
   depth: 16,
 }
+/** Beyond the limit of a look, until a request to a file system counts as one that never ends. */
+const HUNG_MS = 5000
 /** Shown by themselves; more of a kind are one entry, which has the places of at most so many. */
 const SHOWN_OF_A_KIND = 5
 const MAX_PLACES_OF_MORE = 256
@@ -54,9 +56,14 @@ export function strayFiles(options: StrayFilesOptions): ApplicationFinder {
         const listing = await look.list(path)
         if (listing !== undefined) await note(listing, names, found)
       }
-      await look.walk(options.roots ?? localRoots(mounts),
-        (listing) => note(listing, new Set(), found))
-      const isCut = look.isCut || handles.isCut
+      using limit = deadline(clock, limits.lookMs + HUNG_MS, 'looking through the disks', signal)
+      const isWhole = await abortable(look.walk(options.roots ?? localRoots(mounts),
+        (listing) => note(listing, new Set(), found)), limit.signal)
+        .then(() => true, (error: unknown) => {
+          if (isFault(error, 'timed-out')) return false
+          throw error
+        })
+      const isCut = !isWhole || look.isCut || handles.isCut
       return [...await describe(withoutParts(found), procRoot), ...isCut ? [NOT_ALL] : []]
     },
   }
