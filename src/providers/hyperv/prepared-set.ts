@@ -8,7 +8,7 @@ import type {
   DiskLeftOut, PlatformHeldSet, PowerState, QuiescedSet, QuiesceLevel, QuiesceWish, SetDisk,
   SetTracking,
 } from '../../consistency/mod.ts'
-import { clip, type BlockSource, type Range } from '../../disk/mod.ts'
+import { withChanges, type BlockSource, type Range } from '../../disk/mod.ts'
 import {
   destroyCheckpoint, makeCheckpoint, nameFor, REMOVE_LIMIT_MS, surveyOne,
 } from './checkpoints.ts'
@@ -327,16 +327,4 @@ function trackedPoint(
       return trackingId === undefined || trackingId === '' ? []
         : [[disk.id, { diskId: disk.diskId, sizeBytes: disk.sizeBytes, trackingId }]]
     })) }
-}
-
-/** The source, which then knows what has changed since its base. */
-function withChanges(source: BlockSource, changed: readonly Range[] | undefined): BlockSource {
-  if (changed === undefined) return source
-  const { name, sizeBytes } = source
-  return {
-    name, sizeBytes,
-    read: (offset, length, signal) => source.read(offset, length, signal),
-    changes: async function* (range) { yield* clip(changed, range) },
-    [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
-  }
 }

@@ -7,7 +7,7 @@ import type {
   DiskLeftOut, PlatformHeldSet, PowerState, QuiescedSet, QuiesceLevel, QuiesceWish, SetDisk,
   SetTracking,
 } from '../../consistency/mod.ts'
-import { clip, type BlockSource, type Range } from '../../disk/mod.ts'
+import { withChanges, type BlockSource, type Range } from '../../disk/mod.ts'
 import { DatastoreReader, fileIn, parseDatastorePath } from './datastore.ts'
 import { parseDevices, type VimDisk } from './devices.ts'
 import { flatFileOf, whyNotReadable } from './flat-disk.ts'
@@ -291,17 +291,5 @@ export class VsphereSet implements PlatformHeldSet {
     if (now?.needsConsolidation !== true) return
     client.log.warn('vsphere-consolidation-needed', {
       machine: machine.name, advice: 'Consolidate its disks (vSphere Client, Snapshots).' })
-  }
-}
-
-/** The source, which then knows what has changed since its base. */
-function withChanges(source: BlockSource, changed: readonly Range[] | undefined): BlockSource {
-  if (changed === undefined) return source
-  const { name, sizeBytes } = source
-  return {
-    name, sizeBytes,
-    read: (offset, length, signal) => source.read(offset, length, signal),
-    changes: async function* (range) { yield* clip(changed, range) },
-    [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
   }
 }

@@ -1,0 +1,17 @@
+/** A source together with what a platform says has changed of it. */
+
+import type { BlockSource } from './block-source.ts'
+import { clip, type Range } from './extents.ts'
+
+/** The source, which then knows what has changed since its base; it is disposed with this one. */
+export function withChanges(
+  source: BlockSource, changed: readonly Range[] | undefined): BlockSource {
+  if (changed === undefined) return source
+  const { name, sizeBytes } = source
+  return {
+    name, sizeBytes,
+    read: (offset, length, signal) => source.read(offset, length, signal),
+    changes: async function* (range) { yield* clip(changed, range) },
+    [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
+  }
+}
