@@ -8,6 +8,8 @@ RESTIC=0.19.1
 RUSTIC=0.11.4
 TEDIOUS=20.3.9
 DISSECT=3.21
+POWERSHELL_GRAMMAR=0.26.4
+TREE_SITTER=0.26.1
 GOVMOMI=0.52.0 # as tools/vcsim/go.mod has it
 peers=$PWD/.cache/peers
 mkdir -p "$peers"
@@ -51,6 +53,12 @@ build_dissect() {
   mv "$peers/python" "$peers/dissect-$DISSECT"
 }
 
+build_powershell() {
+  python3 -m pip install --quiet --target "$peers/grammar" \
+    "tree-sitter==$TREE_SITTER" "tree-sitter-powershell==$POWERSHELL_GRAMMAR"
+  mv "$peers/grammar" "$peers/powershell-$POWERSHELL_GRAMMAR"
+}
+
 build_vcsim() {
   (cd tools/vcsim && GO111MODULE=on GOFLAGS=-mod=readonly CGO_ENABLED=0 \
     go build -trimpath -buildvcs=false -ldflags '-s -w' -o "$peers/vcsim.new" .)
@@ -61,9 +69,10 @@ build restic "$RESTIC" go build_restic
 build tedious "$TEDIOUS" npm build_tedious
 build rustic "$RUSTIC" cargo build_rustic
 build dissect "$DISSECT" python3 build_dissect
+build powershell "$POWERSHELL_GRAMMAR" python3 build_powershell
 build vcsim "$GOVMOMI" go build_vcsim
 # Tests and benchmarks look for these names.
 for peer in "restic-$RESTIC" "rustic-$RUSTIC" "tedious-$TEDIOUS" "dissect-$DISSECT" \
-  "vcsim-$GOVMOMI"; do
+  "powershell-$POWERSHELL_GRAMMAR" "vcsim-$GOVMOMI"; do
   if [ -e "$peers/$peer" ]; then ln -sfn "$peer" "$peers/${peer%%-*}"; fi
 done

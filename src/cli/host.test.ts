@@ -107,11 +107,14 @@ suite('doctor of a host', () => {
     assert.equal(shown, `\
 what host shows
   VSS                     asked through simulator
+  volume c                C:\\, NTFS, 1.0 MiB
+  volume d                D:\\, NTFS, 1.0 MiB
   writer SqlServerWriter  failed at freeze, last error 0x800423f4 WRITERERROR_NONRETRYABLE, \
 2 components
     to change it: look for its events in the Application log, and restart the service it belongs to
   writer System Writer  stable, no error, 1 component`)
     assert.match(stdout, /^ {2}SqlServerWriter: application; the platform states it/m)
+    assert.match(stdout, /^ {2}disk c +can be held still$/m)
     assert.match(stdout, /^a backup now would be: application /m)
   })
 })

@@ -73,9 +73,10 @@ export function isProbed(fileSystems: Evidence['fileSystems'], diskId: string): 
   return probes.length > 0 && probes.every((probe) => probe.state === 'probed')
 }
 
-/** `disk vda, partition 2 (ext)` */
-export function nameOf(volume: VolumeEvidence): string {
-  return `disk ${volume.diskIds.join(', ')}, ${volume.where} (${volume.type})`
+/** `disk vda, partition 2 (ext)`; `disk c` where nothing is known of what it holds. */
+export function nameOf({ diskIds, where, type }: VolumeEvidence): string {
+  const disk = `disk ${diskIds.join(', ')}`
+  return where === '' ? disk : `${disk}, ${where} (${type})`
 }
 
 /** Why the hold does not span the instant; empty if it does. */

@@ -6,10 +6,10 @@
 import { throwIfAborted, type Clock } from '../../base/clock.ts'
 import { causesOf, Fault, isFault } from '../../base/fault.ts'
 import type { Log } from '../../base/log.ts'
-import { printable } from '../../base/text.ts'
+import { formatBytes, printable } from '../../base/text.ts'
 import type {
   DiskLeftOut, PlatformHeldSet, PrepareRequest, Provider, ProviderSurvey, QuiescedSet,
-  QuiesceWish, SetDisk, ToldApplication,
+  QuiesceWish, SetDisk, SurveyRemark, ToldApplication,
 } from '../../consistency/mod.ts'
 import type { ListedWriter } from '../../catalog/mod.ts'
 import type { BlockSource } from '../../disk/mod.ts'
@@ -77,6 +77,7 @@ export class HostProvider implements Provider {
       remarks: [
         { name: 'VSS', says: because === undefined ? `asked through ${transport.name}`
           : `asked through ${transport.name}, because ${because}` },
+        ...disks.map(remarkOn),
         ...remarksOn(listWriters(answers))],
     }
   }
@@ -101,6 +102,7 @@ export class HostProvider implements Provider {
 interface HostDisk extends SetDisk {
   readonly volume: string
   readonly mounts: readonly string[]
+  readonly fileSystem: string
 }
 
 interface Chosen {
@@ -110,6 +112,13 @@ interface Chosen {
 
 function plain({ id, sizeBytes }: HostDisk): SetDisk {
   return { id, sizeBytes }
+}
+
+/** `volume c`: `C:\, NTFS, 100.0 GiB`. */
+function remarkOn({ id, mounts, fileSystem, sizeBytes }: HostDisk): SurveyRemark {
+  const at = mounts.length === 0 ? 'mounted nowhere' : mounts.slice(0, 4).join(', ')
+  return { name: `volume ${id}`,
+    says: printable(`${at}, ${fileSystem}, ${formatBytes(sizeBytes)}`, 300) }
 }
 
 /** Fault: `nothing-to-back-up`. */
@@ -124,8 +133,8 @@ function chosen(volumes: readonly HostVolume[], exclude: readonly string[]): Cho
       leftOut.push({ id, reason: 'unsupported', detail:
         `VSS makes no copy of ${printable(volume.fileSystem, 40) || 'a volume without files'}` })
     } else {
-      disks.push({
-        id, sizeBytes: volume.sizeBytes, volume: volume.name, mounts: volume.mounts })
+      const { sizeBytes, name, mounts, fileSystem } = volume
+      disks.push({ id, sizeBytes, volume: name, mounts, fileSystem })
     }
   }
   if (disks.length > 0) return { disks, leftOut }

@@ -4,7 +4,7 @@ $ErrorActionPreference = 'Stop'
 [Console]::OutputEncoding = [Text.Encoding]::UTF8
 try {
   $partitions = @()
-  try { $partitions = @(Get-Partition | Select-Object Size, AccessPaths) } catch { }
+  try { $partitions = @(Get-Partition | Select-Object -Property @('Size', 'AccessPaths')) } catch { }
   $mounts = @(Get-CimInstance Win32_MountPoint)
   $volumes = @(Get-CimInstance Win32_Volume -Filter 'DriveType=3' | ForEach-Object {
     $volume = $_
