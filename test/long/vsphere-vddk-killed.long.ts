@@ -9,7 +9,7 @@ import { suite, test } from 'node:test'
 import { leftBehind, VddkRound, vddkSkip as skip } from '../system/vddk-round.ts'
 import { until } from '../system/vsphere-round.ts'
 
-/** A backup that was killed inside a read, which does not come back. */
+/** A backup that was killed while its nbdkit had not begun, or was in a read that does not end. */
 class KilledBackup implements AsyncDisposable {
   readonly vddk: VddkRound
   readonly nbdkit: string
@@ -21,29 +21,30 @@ class KilledBackup implements AsyncDisposable {
     this.folder = folder
   }
 
-  static async make(): Promise<KilledBackup> {
+  static async make(at: 'start' | 'read'): Promise<KilledBackup> {
     await using stack = new AsyncDisposableStack()
     const vddk = stack.use(await VddkRound.start())
     await vddk.unpackLibrary()
     await vddk.stub()
     const { bench } = vddk.round
-    await writeFile(join(bench.folder, 'hold'), '')
+    const hold = join(bench.folder, at === 'read' ? 'hold' : 'hold-start')
+    await writeFile(hold, '')
     const before = await leftBehind()
     const program = vddk.round.spawn('backup', bench.machine)
-    await until('a read', () => existsSync(join(bench.folder, 'held')))
+    await until(`a ${at}`, () => existsSync(join(bench.folder, 'held')))
     const [name = '', ...others] = (await leftBehind()).filter((it) => !before.includes(it))
     assert.deepEqual(others, [])
     const folder = join(tmpdir(), name)
-    const nbdkit = (await readFile(join(folder, 'pid'), 'utf8')).trim()
-    for (const file of await readdir(folder)) {
-      assert.ok(['nbd.sock', 'pid'].includes(file), file) // no password among them
-    }
+    const files = await readdir(folder) // no password among them
+    assert.deepEqual(files.toSorted(), at === 'read' ? ['nbd.sock', 'pid'] : [])
+    const nbdkit = at === 'read' ? await readFile(join(folder, 'pid'), 'utf8')
+      : await vddk.read('held')
     program.kill('SIGKILL')
     await until('the end of the program', () => program.signalCode === 'SIGKILL')
-    await rm(join(bench.folder, 'hold'))
+    await rm(hold, { force: true })
     assert.equal((await bench.read()).snapshots.length, 1)
     stack.move()
-    return new KilledBackup(vddk, nbdkit, folder)
+    return new KilledBackup(vddk, nbdkit.trim(), folder)
   }
 
   get isServed(): boolean {
@@ -73,24 +74,43 @@ class KilledBackup implements AsyncDisposable {
   }
 }
 
+suite('[stub in place of VDDK] a backup that is killed before nbdkit serves', { skip }, () => {
+  test('one that never begins is ended by the next run', async () => {
+    await using killed = await KilledBackup.make('start')
+    assert.ok(killed.isServed)
+    await killed.next()
+    await until('the end of nbdkit', () => !killed.isServed)
+  })
+
+  test('one that begins behind the death of its parent, and serves nobody, is ended too',
+    async () => {
+      await using killed = await KilledBackup.make('start')
+      await rm(join(killed.vddk.round.bench.folder, 'held-start'))
+      await until('nbdkit', () => existsSync(join(killed.folder, 'pid')))
+      assert.ok(killed.isServed)
+      await killed.next()
+      await until('the end of nbdkit', () => !killed.isServed)
+    })
+})
+
 suite('[stub in place of VDDK] a backup that is killed while nbdkit reads', { skip }, () => {
   test('nbdkit ends with the read, and the next run takes away the snapshot and the folder',
     async () => {
-      await using killed = await KilledBackup.make()
+      await using killed = await KilledBackup.make('read')
       await killed.endReads()
       await until('the end of nbdkit', () => !killed.isServed)
       await killed.next()
     })
 
   test('an nbdkit whose read does not come back is ended by the next run', async () => {
-    await using killed = await KilledBackup.make()
+    await using killed = await KilledBackup.make('read')
     assert.ok(killed.isServed)
     await killed.next()
     await until('the end of nbdkit', () => !killed.isServed)
   })
 
   test('recover does so too, and says what it took away', async () => {
-    await using killed = await KilledBackup.make()
+    await using killed = await KilledBackup.make('read')
     const { round } = killed.vddk
     const { code, stdout, stderr } = await round.run('recover', round.bench.machine)
     assert.equal(code, 0, stderr)

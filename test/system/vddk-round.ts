@@ -47,7 +47,10 @@ export class VddkRound implements AsyncDisposable {
     await writeFile(join(this.round.bench.folder, 'vddk', 'lib64', 'libvixDiskLib.so.8'), '')
   }
 
-  /** From now on nbdkit is a script that puts the stub in the place of the plugin. */
+  /**
+   * From now on nbdkit is a script that puts the stub in the place of the plugin. With a file
+   * `hold-start` there, it is in `held`, and begins when `held-start` goes.
+   */
   async stub(): Promise<void> {
     const { folder, datastoreDir } = this.round.bench
     const plugin = join(folder, 'stub-plugin')
@@ -59,6 +62,10 @@ args=()
 for it in "$@"; do
   if [ "$it" = vddk ]; then args+=(sh ${plugin}); else args+=("$it"); fi
 done
+case "$*" in *--unix=*) if mv ${folder}/hold-start ${folder}/held-start 2>/dev/null; then
+  echo $$ >>${folder}/held
+  while [ -e ${folder}/held-start ]; do sleep 0.05; done
+fi ;; esac
 exec ${NBDKIT ?? ''} "\${args[@]}"
 `, { mode: 0o755 })
   }

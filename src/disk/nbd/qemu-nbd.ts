@@ -2,13 +2,13 @@
 
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
-import { access, mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { access, mkdir, rm } from 'node:fs/promises'
 import { join, resolve as resolvePath } from 'node:path'
 import { abortable, deadline, type Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { quietEnvironment } from '../../base/program.ts'
 import { printable } from '../../base/text.ts'
+import { socketIn, workingFolder } from '../../base/working-folder.ts'
 
 export const IMAGE_FORMATS = ['raw', 'qcow2', 'vmdk', 'vhdx'] as const
 export type ImageFormat = (typeof IMAGE_FORMATS)[number]
@@ -38,8 +38,8 @@ export async function serveImage(
   image: { readonly path: string; readonly format: ImageFormat; readonly access: 'read' | 'write' },
   clock: Clock, signal: AbortSignal,
 ): Promise<ImageServer> {
-  const folder = await mkdtemp(join(tmpdir(), 'stillpoint-nbd-'))
-  return serve(folder, [
+  const { path } = await workingFolder('nbd')
+  return serve(path, [
     ...(image.access === 'read' ? ['--read-only', '--shared=8'] : ['--discard=unmap']),
     nodeArgument({
       driver: image.format, file: { driver: 'file', filename: resolvePath(image.path) } }),
@@ -93,7 +93,7 @@ async function serve(
 ): Promise<ImageServer> {
   await using opened = new AsyncDisposableStack()
   opened.defer(() => rm(folder, { recursive: true, force: true }))
-  const socketPath = join(folder, 'nbd.sock')
+  const socketPath = socketIn(folder)
   const pidPath = join(folder, 'pid')
   const program = new QemuNbd(['--socket', socketPath, '--pid-file', pidPath, ...args])
   opened.defer(() => program.stop(clock))

@@ -4,12 +4,13 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { Fault } from '../../base/fault.ts'
+import { processStart } from '../../base/process-mark.ts'
 import { ManualClock } from '../../base/testing/manual-clock.ts'
 import { temporaryFolder } from '../testing/mod.ts'
 import { Guard } from './guard.ts'
 import type { RunningGuardian } from './guardian-process.ts'
 import type { GuardianRequest } from './protocol.ts'
-import { processStart, removeRecord, writeRecord } from './record.ts'
+import { removeRecord, writeRecord } from './record.ts'
 
 /** Answers until `kill`; `onAsk` is told each request. */
 class MortalGuardian implements RunningGuardian {

@@ -9,11 +9,12 @@
 import type { Clock } from '../../base/clock.ts'
 import { abortable, deadline } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
+import { processStart } from '../../base/process-mark.ts'
 import type { FreezeLimits } from '../../consistency/mod.ts'
 import { AgentClient, saysFrozen, type OpenChannel } from './agent-client.ts'
 import type { GuardianMessage, GuardianRequest, OpenedAgent, Release } from './protocol.ts'
 import {
-  machineRun, processStart, readRecord, removeRecord, writeRecord, type HoldSockets,
+  machineRun, readRecord, removeRecord, writeRecord, type HoldSockets,
 } from './record.ts'
 import { resumeMachine, thawUntilShown, type ReleaseTimes } from './release.ts'
 

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { utimesSync, writeFileSync, chmodSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { processStart } from '../../base/process-mark.ts'
 import { temporaryFolder } from '../testing/mod.ts'
 import {
-  isGuardianAlive, listRecords, machineRun, processStart, readRecord, recordFileFor, removeRecord,
+  isGuardianAlive, listRecords, machineRun, readRecord, recordFileFor, removeRecord,
   writeRecord, type HoldRecord,
 } from './record.ts'
 

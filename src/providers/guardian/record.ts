@@ -12,6 +12,7 @@ import {
 import { createHash } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { isJsonObject, parseJson } from '../../base/json.ts'
+import { processStart } from '../../base/process-mark.ts'
 
 /** The sockets a guardian needs to release what is held. */
 export interface HoldSockets {
@@ -117,18 +118,6 @@ export function listRecords(
     const record = readRecord(file)
     return record === undefined ? [] : [{ file, record }]
   })
-}
-
-/** When the process `pid` started, in the kernel's words (proc(5), stat field 22); '' if gone. */
-export function processStart(pid: number): string {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    // The second field, the program's name, may itself hold blanks and brackets.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return fields[0] === 'Z' ? '' : fields[19] ?? ''
-  } catch {
-    return ''
-  }
 }
 
 /** True if the guardian that wrote the record still runs. */

@@ -72,7 +72,7 @@ test('a file tells whose it is, and whether that process lives', () => {
   const [, , , here, pid, start] = mine.split('-')
   assert.equal(ownerOf(mine.replace(`-${start}-`, '-1-'))?.process, 'gone')
   assert.equal(ownerOf(mine.replace(`-${pid}-`, '-4194999-'))?.process, 'gone')
-  assert.equal(ownerOf(mine.replace(`-${here}-`, '-00000000-'))?.process, 'elsewhere')
+  assert.equal(ownerOf(mine.replace(`-${here}-`, '-0000000000000000-'))?.process, 'elsewhere')
   for (const name of ['vda.qcow2', 'stillpoint-vda.qcow2', `x${mine}`, `${mine}x`, '']) {
     assert.equal(ownerOf(name), undefined, name)
   }

@@ -5,6 +5,7 @@ import { basename, join } from 'node:path'
 import { deadline, systemClock, type Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { systemRandom } from '../../base/random.ts'
+import { endServersOf } from '../../base/working-folder.ts'
 import { OURS } from '../machine/run-names.ts'
 import { parseLibvirtAgent } from './agent-address.ts'
 import { endJob, findJob, type RunningJob } from './backup-job.ts'
@@ -60,7 +61,8 @@ function busy({ owner }: RunningJob): Fault {
 
 /**
  * Removes files that runs on this machine left in the folders, once no job of libvirt uses them: a
- * host that crashed leaves some. Their paths, and what could not be removed.
+ * host that crashed leaves some; and ends a qemu-nbd that had no client yet. Their paths, and what
+ * could not be removed.
  */
 export async function removeLeftFiles(
   folders: readonly string[], uuid: string,
@@ -73,6 +75,7 @@ export async function removeLeftFiles(
       if (owner?.machine !== uuid.slice(0, 8) || owner.process === 'alive') continue
       const file = join(folder, name)
       try {
+        if (file.endsWith('.nbd')) await endServersOf(file)
         await rm(file, { recursive: true })
         removed.push(`file ${file}`)
       } catch (error) {

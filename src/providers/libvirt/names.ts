@@ -1,6 +1,6 @@
 /** The names of what we create for a machine of libvirt: they tell leftovers, and whose. */
 
-import { MARK, markedProcess, processMark, type MarkedProcess } from '../machine/process-mark.ts'
+import { MARK, markedProcess, processMark, type MarkedProcess } from '../../base/process-mark.ts'
 import { OURS, runNames } from '../machine/run-names.ts'
 
 export interface JobNames {

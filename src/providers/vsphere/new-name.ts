@@ -8,10 +8,11 @@
  */
 
 import { Fault } from '../../base/fault.ts'
+import { markedProcess } from '../../base/process-mark.ts'
 import type { RandomBytes } from '../../base/random.ts'
 import { printable } from '../../base/text.ts'
 import type { VimMachine } from './machine.ts'
-import { descriptionFor, ownerStanding, readMachine, thisOwner } from './snapshots.ts'
+import { descriptionFor, ownerIn, readMachine } from './snapshots.ts'
 import type { VimClient } from './vim/client.ts'
 import { allProperties, type ObjectProperties } from './vim/properties.ts'
 import type { Moref } from './vim/soap.ts'
@@ -39,7 +40,7 @@ function isUnfinished(name: string, of: string): boolean {
 
 /** The notes of a machine that is not complete: they tell a later run whose it was. */
 export function unfinishedNotes(): string {
-  return descriptionFor(thisOwner()).replace(
+  return descriptionFor().replace(
     /^[^.]*\./, 'Being restored by Stillpoint, and not complete.')
 }
 
@@ -59,12 +60,13 @@ export async function takeName(
     all.filter((it) => nameOf(it) === wanted)
   for (const left of all.filter((it) => isUnfinished(nameOf(it), name))) {
     const notes = left.values.get('config.annotation')?.text ?? ''
-    const standing = ownerStanding(notes, thisOwner())
-    if (standing === 'lives') {
+    const owner = ownerIn(notes)
+    const fate = owner === undefined ? 'elsewhere' : markedProcess(owner)
+    if (fate === 'alive') {
       throw new Fault('machine-busy', `another restore of ${printable(name, 100)} is at work`, {
         retry: 'later', advice: 'Wait until it has ended, or choose another name.' })
     }
-    if (standing !== 'dead') throw exists(nameOf(left), '')
+    if (fate !== 'gone') throw exists(nameOf(left), '')
     await destroy(left.ref)
     client.log.warn('vsphere-swept', {
       released: `deleted ${printable(nameOf(left), 100)}, which a run that was killed had left` })

@@ -2,13 +2,14 @@
 
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
+import { processMark, type MarkedProcess } from '../../base/process-mark.ts'
 import { seededRandom } from '../../base/random.ts'
 import type { PreparedSet } from '../../consistency/mod.ts'
 import { commitSet, providerContract } from '../../consistency/testing/mod.ts'
 import { soapAnswer, soapFaultAnswer, type FrontHandler } from '../testing/soap-front.ts'
 import { vcsimMissing } from '../testing/vcsim.ts'
 import { VsphereBench } from '../testing/vsphere-bench.ts'
-import { descriptionFor, markActive, nameFor, standingOf, thisOwner } from './snapshots.ts'
+import { descriptionFor, markActive, nameFor, standingOf } from './snapshots.ts'
 
 const skip = vcsimMissing() ?? false
 const { signal } = new AbortController()
@@ -77,7 +78,7 @@ suite('the provider on vcsim', { skip }, () => {
 
   test('snapshots of users stay, an orphan of ours goes, and only that', async () => {
     await using bench = await started()
-    const dead = { ...thisOwner(), pid: 2 ** 22 + 1, start: '1' }
+    const dead = processMark(2 ** 22 + 1, undefined, () => '1')
     await bench.snapshot('before the update', 'mine')
     await bench.snapshot(nameFor(DEAD_POINT), descriptionFor(dead))
     await bench.snapshot(nameFor(DEAD_POINT), 'a user who likes our names')
@@ -91,7 +92,7 @@ suite('the provider on vcsim', { skip }, () => {
 
   test('a run that lives, and one of another host, are not disturbed', async () => {
     await using bench = await started()
-    await bench.snapshot(nameFor(DEAD_POINT), descriptionFor(thisOwner()))
+    await bench.snapshot(nameFor(DEAD_POINT), descriptionFor())
     using _ = markActive(DEAD_POINT)
     await assert.rejects(withSet(bench, async () => {}), {
       code: 'machine-busy', message: /another backup of DC0_H0_VM0 is at work/ })
@@ -99,22 +100,21 @@ suite('the provider on vcsim', { skip }, () => {
   })
 
   test('whose a snapshot is, by its name and its description', () => {
-    const us = { host: '0123456789abcdef', boot: POINT_ID, pid: 7, start: '70' }
-    const starts: Readonly<Record<number, string>> = { 7: '70', 8: '80' }
-    const standing = (owner: object, name = nameFor(DEAD_POINT)): string => standingOf(
-      { name, description: descriptionFor({ ...us, ...owner }) }, us,
-      { startOfProcess: (pid) => starts[pid] ?? '', isActive: (id) => id === POINT_ID })
-    assert.equal(standing({}, nameFor(POINT_ID)), 'in-use')
-    assert.equal(standing({}), 'orphan')
-    assert.equal(standing({ pid: 8, start: '80' }), 'in-use')
-    assert.equal(standing({ pid: 8, start: '81' }), 'orphan')
-    assert.equal(standing({ pid: 9, start: '' }), 'foreign')
-    assert.equal(standing({ pid: 9, start: '90' }), 'orphan')
-    assert.equal(standing({ pid: 8, start: '80', boot: DEAD_POINT }), 'orphan')
-    assert.equal(standing({ host: 'fedcba9876543210' }), 'of-another-host')
-    assert.equal(standing({}, 'Stillpoint'), 'foreign')
-    assert.equal(standing({}, `${nameFor(DEAD_POINT)} kept`), 'foreign')
-    assert.equal(standingOf({ name: nameFor(DEAD_POINT), description: '' }, us), 'foreign')
+    const other = processMark(process.pid + 1, undefined, () => '1')
+    const standing = (
+      fate: MarkedProcess, owner = other, name = nameFor(DEAD_POINT)): string => standingOf(
+      { name, description: descriptionFor(owner) },
+      { fateOf: () => fate, isActive: (id) => id === POINT_ID })
+    assert.equal(standing('alive'), 'in-use')
+    assert.equal(standing('gone'), 'orphan')
+    assert.equal(standing('elsewhere'), 'elsewhere')
+    // Of this very process what it works at is known.
+    assert.equal(standing('alive', processMark()), 'orphan')
+    assert.equal(standing('alive', processMark(), nameFor(POINT_ID)), 'in-use')
+    assert.equal(standing('gone', other, 'Stillpoint'), 'foreign')
+    assert.equal(standing('gone', other, `${nameFor(DEAD_POINT)} kept`), 'foreign')
+    assert.equal(standing('gone', 'somebody'), 'foreign')
+    assert.equal(standingOf({ name: nameFor(DEAD_POINT), description: '' }), 'foreign')
   })
 
   test('an instant whose snapshot somebody removes is broken', async () => {

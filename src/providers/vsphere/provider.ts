@@ -2,6 +2,7 @@
 
 import { Fault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
+import { sweepWorkingFolders } from '../../base/working-folder.ts'
 import type {
   PreparedSet, PrepareRequest, Provider, ProviderSurvey,
 } from '../../consistency/mod.ts'
@@ -14,7 +15,6 @@ import { missingPrivileges } from './privileges.ts'
 import { bestLevel, remarksOn } from './remarks.ts'
 import { readMachine, sweepSnapshots } from './snapshots.ts'
 import { VsphereTracking } from './tracking.ts'
-import { sweepVddkFolders } from './vddk/vddk-folder.ts'
 import type { VddkOptions } from './vddk/vddk-options.ts'
 import { checkVddk, vddkRemark } from './vddk/vddk-preflight.ts'
 import type { VimClient } from './vim/client.ts'
@@ -70,7 +70,7 @@ export class VsphereProvider implements Provider {
         `${printable(found.name, 100)} is ${printable(found.connection, 40)} in vSphere`, {
           retry: 'later', advice: 'See why its host does not answer.' })
     }
-    const left = this.#vddk === undefined ? [] : await sweepVddkFolders()
+    const left = this.#vddk === undefined ? [] : await sweepWorkingFolders('vddk')
     const swept = await sweepSnapshots(client, found, signal)
     for (const sentence of [...left, ...swept]) {
       client.log.warn('vsphere-swept', { released: sentence })
@@ -103,7 +103,7 @@ export class VsphereProvider implements Provider {
 
   async recover(signal: AbortSignal): Promise<readonly string[]> {
     return [
-      ...this.#vddk === undefined ? [] : await sweepVddkFolders(),
+      ...this.#vddk === undefined ? [] : await sweepWorkingFolders('vddk'),
       ...await sweepSnapshots(this.#client, await this.#find(signal), signal),
     ]
   }

@@ -6,12 +6,9 @@
  * when, the next run on that host knows it for an orphan, also if it was still being made then.
  */
 
-import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { hostname } from 'node:os'
 import { Fault, isFault } from '../../base/fault.ts'
+import { MARK, markedProcess, processMark, type MarkedProcess } from '../../base/process-mark.ts'
 import { printable } from '../../base/text.ts'
-import { processStart } from '../guardian/record.ts'
 import type { VimMachine, VimSnapshot } from './machine.ts'
 import { MACHINE_PATHS, parseMachine } from './machine.ts'
 import type { VimClient } from './vim/client.ts'
@@ -20,17 +17,6 @@ import { propertiesOf } from './vim/properties.ts'
 import { isVimFault, morefOf, textElement, type Moref } from './vim/soap.ts'
 import { taskResult } from './vim/tasks.ts'
 import { childOf, type XmlElement } from '../../base/xml.ts'
-
-/** Who made a snapshot. */
-export interface SnapshotOwner {
-  /** Digits that are the same on this host for ever. */
-  readonly host: string
-  /** Of this start of the host. */
-  readonly boot: string
-  readonly pid: number
-  /** When the process began, in the kernel's words. */
-  readonly start: string
-}
 
 /** vCenter gives a quiesced snapshot a quarter of an hour, and so do VMware Tools. */
 const CREATE_LIMIT_MS = 16 * 60_000
@@ -41,34 +27,20 @@ const RECONFIGURE_LIMIT_MS = 5 * 60_000
 const QUIESCE_MINUTES = 15
 
 const NAME = /^Stillpoint ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/
-const OWNER = new RegExp('stillpoint-owner host=([0-9a-f]{16}) boot=([0-9a-f-]{36}) ' +
-  'pid=(\\d{1,10}) start=(\\d{1,20})$')
-
-/** This process, as its snapshots name it. Linux alone. */
-export function thisOwner(): SnapshotOwner {
-  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
-  return { host: hostDigits(), boot, pid: process.pid, start: processStart(process.pid) }
-}
-
-/** Of the machine's own id, which is told to nobody as it is (machine-id(5)). */
-function hostDigits(): string {
-  let id: string
-  try {
-    id = readFileSync('/etc/machine-id', 'latin1').trim()
-  } catch {
-    id = ''
-  }
-  return createHash('sha256').update(`stillpoint vsphere ${id} ${hostname()}`).digest('hex')
-    .slice(0, 16)
-}
+const OWNER = new RegExp(`stillpoint-owner (${MARK})$`)
 
 export function nameFor(pointId: string): string {
   return `Stillpoint ${pointId}`
 }
 
-export function descriptionFor({ host, boot, pid, start }: SnapshotOwner): string {
-  return 'Made for a backup, which removes it at its end. ' +
-    `stillpoint-owner host=${host} boot=${boot} pid=${pid} start=${start}`
+/** Who made it is told last: a process, by its mark. */
+export function descriptionFor(mark = processMark()): string {
+  return `Made for a backup, which removes it at its end. stillpoint-owner ${mark}`
+}
+
+/** The mark at the end of a description, if one is there. */
+export function ownerIn(description: string): string | undefined {
+  return OWNER.exec(description)?.[1]
 }
 
 /** Points whose runs in this process have not ended. */
@@ -80,29 +52,21 @@ export function markActive(pointId: string): Disposable {
   return { [Symbol.dispose]: () => { active.delete(pointId) } }
 }
 
-/** Of who is named at the end of a description: this process lives too. */
-export function ownerStanding(
-  description: string, us: SnapshotOwner, startOfProcess = processStart,
-): 'unowned' | 'of-another-host' | 'dead' | 'lives' {
-  const [, host, boot, pid, start] = OWNER.exec(description) ?? []
-  if (host === undefined) return 'unowned'
-  if (host !== us.host) return 'of-another-host'
-  return boot === us.boot && startOfProcess(Number(pid)) === start ? 'lives' : 'dead'
-}
-
-export type Standing = 'foreign' | 'orphan' | 'in-use' | 'of-another-host'
+export type Standing = 'foreign' | 'orphan' | 'in-use' | 'elsewhere'
 
 /** Whether a snapshot is one of ours, and whether its run still lives. */
 export function standingOf(
-  { name, description }: Pick<VimSnapshot, 'name' | 'description'>, us: SnapshotOwner,
-  { startOfProcess = processStart, isActive = (pointId: string) => active.has(pointId) } = {},
+  { name, description }: Pick<VimSnapshot, 'name' | 'description'>, {
+    fateOf = (mark: string): MarkedProcess => markedProcess(mark),
+    isActive = (pointId: string): boolean => active.has(pointId) } = {},
 ): Standing {
   const [, pointId] = NAME.exec(name) ?? []
-  const owner = ownerStanding(description, us, startOfProcess)
-  if (pointId === undefined || owner === 'unowned') return 'foreign'
-  if (owner === 'of-another-host') return owner
-  const isOurs = Number(OWNER.exec(description)?.[3]) === us.pid
-  return owner === 'lives' && (!isOurs || isActive(pointId)) ? 'in-use' : 'orphan'
+  const owner = ownerIn(description)
+  if (pointId === undefined || owner === undefined) return 'foreign'
+  const fate = fateOf(owner)
+  if (fate === 'elsewhere') return 'elsewhere'
+  const lives = fate === 'alive' && (owner !== processMark() || isActive(pointId))
+  return lives ? 'in-use' : 'orphan'
 }
 
 export type Quiescing = 'windows' | 'linux' | 'none'
@@ -115,7 +79,7 @@ export async function startSnapshot(
   client: VimClient, machine: Moref, pointId: string, quiescing: Quiescing, signal: AbortSignal,
 ): Promise<Moref> {
   const head = textElement('name', nameFor(pointId)) +
-    textElement('description', descriptionFor(thisOwner())) + textElement('memory', false)
+    textElement('description', descriptionFor()) + textElement('memory', false)
   const start = async (method: string, how: string): Promise<Moref> => morefOf(childOf(
     await client.callRaw(method, machine, head + how, { changes: true }, signal),
     'returnval'), 'the task of the snapshot')
@@ -191,19 +155,18 @@ export async function removeSnapshot(
  */
 export async function sweepSnapshots(
   client: VimClient, machine: VimMachine, signal: AbortSignal): Promise<readonly string[]> {
-  const us = thisOwner()
   const swept: string[] = []
   for (const snapshot of machine.snapshots) {
-    const standing = standingOf(snapshot, us)
+    const standing = standingOf(snapshot)
     if (standing === 'in-use') {
       const name = printable(machine.name, 100)
       throw new Fault('machine-busy', `another backup of ${name} is at work`, {
         retry: 'later', advice: 'Wait until it has ended.' })
     }
-    if (standing === 'of-another-host') {
+    if (standing === 'elsewhere') {
       throw new Fault('machine-busy',
-        `another host's backup of ${printable(machine.name, 100)} has a snapshot there: ` +
-        printable(snapshot.name, 100), {
+        `a backup of ${printable(machine.name, 100)} by another host or container has a ` +
+        `snapshot there: ${printable(snapshot.name, 100)}`, {
           advice: 'If no backup is at work there any more, remove that snapshot in vSphere.' })
     }
     if (standing === 'foreign') continue

@@ -3,11 +3,11 @@
  * be made for a fault in it.
  */
 
-import { chown, mkdtemp, open, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chmod, chown, mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isFault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
+import { workingFolder } from '../../base/working-folder.ts'
 import type { ImageFile } from '../../disk/mod.ts'
 import { canConfine, NOBODY, runConfined } from './confined.ts'
 
@@ -28,8 +28,12 @@ export async function checkIntegrity(
     return notChecked(`it is larger than ${MAX_BYTES >> 20} MiB`)
   }
   if (!canConfine()) return notChecked('only root can confine the program that does')
-  const folder = await mkdtemp(join(tmpdir(), 'stillpoint-sqlite-'))
+  await using own = await workingFolder('sqlite')
   try {
+    // Ours, so that a later run may remove it; in it one of the account that the program has.
+    await chmod(own.path, 0o711)
+    const folder = join(own.path, 'copy')
+    await mkdir(folder, { mode: 0o700 })
     await copy(database, join(folder, 'it.db'))
     if (log !== undefined) await copy(log, join(folder, 'it.db-wal'))
     await chown(folder, NOBODY, NOBODY)
@@ -48,8 +52,6 @@ export async function checkIntegrity(
     const isDamage = /disk image is malformed|file is not a database/.test(error.message)
     return isDamage ? { state: 'damaged', said: printable(error.message, 200) }
       : notChecked(printable(error.message, 200))
-  } finally {
-    await rm(folder, { recursive: true, force: true })
   }
 }
 

@@ -45,13 +45,9 @@ export function nbdkitArguments(
 ): readonly string[] {
   return [
     '--foreground', '--exit-with-parent', '--readonly', `--threads=${THREADS}`,
-    socketArgument(socketPath), `--pidfile=${pidPath}`, 'vddk',
+    `--unix=${socketPath}`, `--pidfile=${pidPath}`, 'vddk',
     `libdir=${libraryDir}`, `server=${host}`, ...port === '' ? [] : [`port=${port}`],
     `user=${user}`, `password=+${passwordFile}`, `thumbprint=${thumbprint}`,
     `vm=moref=${machine.id}`, `snapshot=${snapshot.id}`, `file=${fileName}`,
   ]
-}
-
-export function socketArgument(socketPath: string): string {
-  return `--unix=${socketPath}`
 }

@@ -36,7 +36,8 @@ export async function checkVddk(
         advice: DOWNLOAD })
   }
   const version = await nbdkit(['--version'], limit.signal)
-  const described = await nbdkit(['--dump-plugin', 'vddk', `libdir=${libraryDir}`], limit.signal)
+  const described = await nbdkit([
+    '--exit-with-parent', '--dump-plugin', 'vddk', `libdir=${libraryDir}`], limit.signal)
   return {
     nbdkit: /^nbdkit (\d[\w.]{0,20})/m.exec(version)?.[1] ?? 'of an unknown version',
     library: /^vddk_library_version=([\w.]{1,20})$/m.exec(described)?.[1] ?? '',

@@ -1,13 +1,14 @@
 /** A disk of a snapshot as a block source: VDDK reads it, nbdkit serves it, our own client asks. */
 
 import { spawn, type ChildProcess } from 'node:child_process'
-import { access, rm } from 'node:fs/promises'
+import { access } from 'node:fs/promises'
+import { join } from 'node:path'
 import { deadline, type Clock } from '../../../base/clock.ts'
 import { Fault } from '../../../base/fault.ts'
 import { quietEnvironment } from '../../../base/program.ts'
 import { printable } from '../../../base/text.ts'
+import { socketIn, workingFolder } from '../../../base/working-folder.ts'
 import { connectNbd, type BlockSource } from '../../../disk/mod.ts'
-import { makeVddkFolder } from './vddk-folder.ts'
 import {
   nbdkitArguments, type VddkDisk, type VddkOptions, type VddkServer,
 } from './vddk-options.ts'
@@ -28,17 +29,17 @@ export async function openVddkSource(
 ): Promise<BlockSource> {
   const { options, server, disk, sizeBytes } = request
   await using opened = new AsyncDisposableStack()
-  const folder = await makeVddkFolder()
-  opened.defer(() => rm(folder.path, { recursive: true, force: true }))
-  const program = new Nbdkit(nbdkitArguments(options, server, disk, folder), disk.fileName)
+  const { path: folder } = opened.use(await workingFolder('vddk'))
+  const places = { socketPath: socketIn(folder), pidPath: join(folder, 'pid') }
+  const program = new Nbdkit(nbdkitArguments(options, server, disk, places), disk.fileName)
   opened.defer(() => program.stop(clock))
   using limit = deadline(clock, START_MS, 'opening a disk by VDDK', signal)
   // The file is written when the socket listens.
-  while (!await access(folder.pidPath).then(() => true, () => false)) {
+  while (!await access(places.pidPath).then(() => true, () => false)) {
     await Promise.race([clock.sleep(POLL_MS, limit.signal), program.failure])
   }
   const source = opened.use(await connectNbd(
-    { socketPath: folder.socketPath, exportName: '' }, clock, limit.signal))
+    { socketPath: places.socketPath, exportName: '' }, clock, limit.signal))
   if (source.sizeBytes !== sizeBytes) {
     throw new Fault('disk-unreadable', `${printable(disk.fileName, 200)} has ${
       source.sizeBytes} bytes by VDDK, and ${sizeBytes} by vSphere`)
