@@ -23,6 +23,7 @@ const STUB = fileURLToPath(
   new URL('../../src/providers/testing/hyperv/stub-powershell.ts', import.meta.url))
 export const hypervSkip = missingProgram('qemu-img', 'mkntfs')
 const DISK_MIB = 24
+export const DISK_BYTES = DISK_MIB * 2 ** 20
 
 export interface Ended {
   readonly code: number | null
@@ -44,9 +45,9 @@ export class HypervRound {
     const { folder } = round
     const disk = join(folder, 'disk.vhdx')
     await makeNtfs(join(folder, 'ntfs'), DISK_MIB)
-    await runProgram('qemu-img', ['convert', '-f', 'raw', '-O', 'vhdx', join(folder, 'ntfs'), disk],
-      { signal: t.signal })
-    const state = simulatedState(disk, DISK_MIB * 2 ** 20)
+    await runProgram('qemu-img', ['convert', '-f', 'raw', '-O', 'vhdx', '-o', 'block_size=1M',
+      join(folder, 'ntfs'), disk], { signal: t.signal })
+    const state = simulatedState(disk, DISK_BYTES)
     for (const machine of state.machines) machine.name = 'win1'
     await round.write(state)
     const stub = join(folder, 'powershell')
