@@ -7,6 +7,7 @@
 
 import { SaxesParser, type SaxesAttributeNS } from 'saxes'
 import { Fault, type FaultCode } from './fault.ts'
+import type { Work } from './turns.ts'
 
 export interface XmlElement {
   /** Without its prefix. */
@@ -96,6 +97,11 @@ export class XmlReader {
     else (parent.children ??= []).push(element)
   }
 
+  /** Refuses a document of so many bytes, or more, before it is read. */
+  expect(bytes: number): void {
+    if (bytes > this.#limits.maxBytes) throw this.#tooLong()
+  }
+
   write(bytes: Uint8Array): void {
     this.#count(bytes.length)
     this.#feed(() => this.#parser.write(this.#decoder.decode(bytes, { stream: true })))
@@ -115,8 +121,11 @@ export class XmlReader {
 
   #count(bytes: number): void {
     this.#bytes += bytes
-    const { maxBytes } = this.#limits
-    if (this.#bytes > maxBytes) throw this.#fault(`is longer than the ${maxBytes} bytes allowed`)
+    if (this.#bytes > this.#limits.maxBytes) throw this.#tooLong()
+  }
+
+  #tooLong(): Fault {
+    return this.#fault(`is longer than the ${this.#limits.maxBytes} bytes allowed`)
   }
 
   #feed(step: () => void): void {
@@ -155,6 +164,21 @@ export function parseXml(
   const reader = new XmlReader(what, code, limits)
   if (typeof document === 'string') reader.writeText(document)
   else reader.write(document)
+  return reader.end()
+}
+
+/** UTF-16 units of a document that are one step. */
+const STEP_UNITS = 8 * 1024
+
+/** `parseXml` of a text, in steps. */
+export function* parsingXml(
+  document: string, what: string, code: FaultCode, limits?: XmlLimits): Work<XmlElement> {
+  const reader = new XmlReader(what, code, limits)
+  reader.expect(document.length)
+  for (let at = 0; at < document.length; at += STEP_UNITS) {
+    reader.writeText(document.slice(at, at + STEP_UNITS))
+    yield
+  }
   return reader.end()
 }
 

@@ -68,9 +68,9 @@ export class HostProvider implements Provider {
     const { disks, leftOut } = chosen(volumes, exclude)
     const { because, transport } = this.#ports
     const answers = await askWriters(this.#ports, signal)
-    const expected = expectedOf(
-      answers, wishedSet(disks, volumes, this.#ports, this.#options, CONTEXT.BACKUP), transport,
-      (volume) => idOfDisk(disks, volume))
+    const expected = await expectedOf(
+      answers, wishedSet(disks, volumes, this.#ports, this.#options, CONTEXT.BACKUP), this.#ports,
+      (volume) => idOfDisk(disks, volume), signal)
     return {
       power: 'running', disks: disks.map(plain), leftOut,
       freezing: { by: 'platform', level: expected.claimed, expected },

@@ -7,15 +7,17 @@
 import type { ListedComponent, ListedWriter } from '../../catalog/mod.ts'
 import type { PlatformQuiesce, SurveyRemark } from '../../consistency/mod.ts'
 import { printable } from '../../base/text.ts'
+import { inTurns } from '../../base/turns.ts'
 import { SYSTEM_WRITERS } from './known-writers.ts'
 import {
-  openBackup, readMetadata, Steps, type SessionPorts, type SessionRequest,
+  openBackup, readingMetadata, Steps, type SessionPorts, type SessionRequest,
 } from './session/attempt.ts'
+import type { WriterMetadata } from './session/documents.ts'
 import { describeHresult, S_OK, WRITER_STATES } from './session/hresult.ts'
 import type { ObservedWriter } from './session/observed-writers.ts'
-import { selectComponents } from './session/selection.ts'
+import { selectingComponents } from './session/selection.ts'
 import {
-  CONTEXT, type GatheredWriter, type VssTransport, type WriterStatus,
+  CONTEXT, type GatheredWriter, type SavedDocuments, type WriterStatus,
 } from './session/transport.ts'
 import { stateSession } from './stated-writers.ts'
 
@@ -28,6 +30,8 @@ const FIRST_FAILED = WRITER_STATES.indexOf('FAILED_AT_IDENTIFY')
 export interface WriterAnswers {
   readonly gathered: readonly GatheredWriter[]
   readonly statuses: readonly WriterStatus[]
+  /** Of their documents those that can be read. */
+  readonly metadata: readonly WriterMetadata[]
 }
 
 /** Faults: those of the transport. */
@@ -41,16 +45,28 @@ export async function askWriters(
     backup.gatherWriterMetadata(limit))
   const statuses = await steps.take('GatherWriterStatus', STATUS_MS, (limit) =>
     backup.gatherWriterStatus(limit))
-  return { gathered, statuses }
+  const metadata = await steps.work(readingMetadata(documentsOf(gathered)))
+  return { gathered, statuses, metadata }
 }
 
-export function listWriters({ gathered, statuses }: WriterAnswers): readonly ListedWriter[] {
-  return gathered.map((writer) =>
-    listed(writer, statuses.find(({ instanceId }) => instanceId === writer.instanceId)))
+function documentsOf(gathered: readonly GatheredWriter[]): SavedDocuments['writerMetadata'] {
+  return gathered.flatMap(({ instanceId, document }) =>
+    document === undefined ? [] : { instanceId, document })
 }
 
-function listed(writer: GatheredWriter, status: WriterStatus | undefined): ListedWriter {
-  const { writerId, instanceId, name } = writer
+export function listWriters(
+  { gathered, statuses, metadata }: WriterAnswers): readonly ListedWriter[] {
+  return gathered.map((writer) => {
+    const isOf = (it: { readonly instanceId: string }): boolean =>
+      it.instanceId === writer.instanceId
+    return listed(writer, statuses.find(isOf), metadata.find(isOf))
+  })
+}
+
+function listed(
+  { writerId, instanceId, name }: GatheredWriter, status: WriterStatus | undefined,
+  metadata: WriterMetadata | undefined,
+): ListedWriter {
   const state = status?.state ?? null
   const failure = status?.failure ?? S_OK
   return {
@@ -58,14 +74,12 @@ function listed(writer: GatheredWriter, status: WriterStatus | undefined): Liste
     state, stateName: WRITER_STATES[state ?? 0] ?? 'UNKNOWN',
     failure, failureText: describeHresult(failure),
     isInOrder: state !== null && state > 0 && state < FIRST_FAILED && failure === S_OK,
-    components: componentsOf(writer),
+    components: componentsOf(metadata),
   }
 }
 
 function componentsOf(
-  { instanceId, document }: GatheredWriter): readonly ListedComponent[] | undefined {
-  if (document === undefined) return undefined
-  const [metadata] = readMetadata([{ instanceId, document }])
+  metadata: WriterMetadata | undefined): readonly ListedComponent[] | undefined {
   return metadata?.components.map(({ type, logicalPath, name, caption, selectable, files }) => ({
     type, caption, isSelectable: selectable,
     path: logicalPath === null || logicalPath === '' ? name : `${logicalPath}\\${name}`,
@@ -103,15 +117,13 @@ function componentWords({ components }: ListedWriter): string {
 export type WishedSet = Pick<SessionRequest, 'setup' | 'volumes' | 'volumeOf'>
 
 /** What a backup of these volumes would state if each writer did well; for `doctor`. */
-export function expectedOf(
-  { gathered }: WriterAnswers, wished: WishedSet,
-  { name: transport, statusOf }: VssTransport, diskOf: (volume: string) => string | undefined,
-): PlatformQuiesce {
-  const writerMetadata = gathered.flatMap(({ instanceId, document }) =>
-    document === undefined ? [] : { instanceId, document })
-  const metadata = readMetadata(writerMetadata)
-  const { writers: selected } = selectComponents({
-    ...wished, writers: metadata, promised: new Set(), without: new Set() })
+export async function expectedOf(
+  { gathered, metadata }: WriterAnswers, wished: WishedSet,
+  { transport: { name: transport, statusOf }, clock }: Pick<SessionPorts, 'transport' | 'clock'>,
+  diskOf: (volume: string) => string | undefined, signal: AbortSignal,
+): Promise<PlatformQuiesce> {
+  const { writers: selected } = await inTurns(selectingComponents({
+    ...wished, writers: metadata, promised: new Set(), without: new Set() }), clock, signal)
   const writers = gathered.map(({ writerId, instanceId, name }): ObservedWriter => {
     const found = selected.find((it) => it.metadata.instanceId === instanceId)
     return {
@@ -123,6 +135,6 @@ export function expectedOf(
   })
   return stateSession({
     transport, statusOf, request: wished, snapshots: [], writers, transcript: [],
-    documents: { backupComponents: 'expected', writerMetadata },
+    documents: { backupComponents: 'expected', writerMetadata: documentsOf(gathered) },
   }, diskOf)
 }

@@ -62,6 +62,13 @@ export function sqlWriter(more: Partial<ScriptedWriter> = {}): ScriptedWriter {
   ], more)
 }
 
+/** SQL Server with a document of 2 MB: 200 databases of 100 files each. */
+export function largeWriter(more: Partial<ScriptedWriter> = {}): ScriptedWriter {
+  return sampleWriter(SQL_WRITER, 'SqlServerWriter', Array.from({ length: 200 }, (_, base) => ({
+    type: 'DATABASE' as const, logicalPath: 'HOST1', name: `base ${base}`,
+    paths: Array.from({ length: 100 }, (_, part) => `D:\\sql\\${base}\\part ${part} \u6570`) })), more)
+}
+
 export function systemWriter(more: Partial<ScriptedWriter> = {}): ScriptedWriter {
   return sampleWriter(SYSTEM_WRITER, 'System Writer', [
     { name: 'System Files', selectable: false, paths: ['%SystemRoot%\\System32'] }], more)

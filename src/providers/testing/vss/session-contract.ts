@@ -4,12 +4,13 @@ import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { systemClock, type Clock } from '../../../base/clock.ts'
 import { silentLog } from '../../../base/log.ts'
+import { TurnWatch } from '../../../base/turns.ts'
 import type { SessionRequest } from '../../vss/session/attempt.ts'
 import { isVssFault, VSS_E } from '../../vss/session/hresult.ts'
 import { VssSession } from '../../vss/session/session.ts'
 import { CONTEXT } from '../../vss/session/transport.ts'
 import {
-  DATA_VOLUME, sampleHost, sampleVolumeOf, sqlWriter, SQL_WRITER, SYSTEM_VOLUME, systemWriter,
+  DATA_VOLUME, largeWriter, sampleHost, sampleVolumeOf, sqlWriter, SQL_WRITER, SYSTEM_VOLUME, systemWriter,
 } from './sample-host.ts'
 import type { ScriptedWriter, StepFailure, VssScenario } from './scenario.ts'
 import type { OpenVssBench } from './transport-contract.ts'
@@ -116,6 +117,7 @@ export function vssSessionContract(
       test(it.name, () => play(open, it))
     }
     contractOfEnds(open)
+    contractOfTurns(open)
   })
 }
 
@@ -202,4 +204,29 @@ function contractOfEnds(open: OpenVssBench): void {
     assert.deepEqual(session.writers[0]?.leftOut.map(({ component, reason, detail }) =>
       [component.name, reason, detail]), [['sales', 'volume-not-in-set', DATA_VOLUME]])
   })
+}
+
+/**
+ * Of this thread's processor time: what else a machine has to do makes turns longer for those who
+ * wait, and nobody else can do anything about it.
+ */
+export const MAX_TURN_MS = 50
+
+function contractOfTurns(open: OpenVssBench): void {
+  for (const [size, writer] of [['small', sqlWriter()], ['2 MB', largeWriter()]] as const) {
+    test(`no turn of the event loop takes ${MAX_TURN_MS} ms, documents ${size}`, async (t) => {
+      await using bench = await open(sampleHost({ writers: [writer, systemWriter()] }))
+      using watch = new TurnWatch()
+      {
+        await using session = await VssSession.make(sampleRequest(),
+          { transport: bench.transport, clock: systemClock, log: silentLog }, signal)
+        assert.ok((session.writers[0]?.added.length ?? 0) > 1)
+        await session.complete(signal)
+      }
+      const { cpuMs, wallMs } = watch.longest
+      t.diagnostic(`longest turn: ${cpuMs.toFixed(1)} ms of the processor, ${
+        wallMs.toFixed(1)} ms by the clock`)
+      assert.ok(cpuMs < MAX_TURN_MS, `${cpuMs} ms`)
+    })
+  }
 }

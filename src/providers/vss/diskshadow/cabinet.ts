@@ -2,9 +2,11 @@
 
 import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Clock } from '../../../base/clock.ts'
 import { Fault, isFault } from '../../../base/fault.ts'
 import { runProgram } from '../../../base/program.ts'
-import { DOCUMENT_LIMITS, parseWriterMetadata } from '../session/documents.ts'
+import { inTurns } from '../../../base/turns.ts'
+import { DOCUMENT_LIMITS, parsingWriterMetadata } from '../session/documents.ts'
 import type { SavedDocuments } from '../session/transport.ts'
 import type { Command } from './held-script.ts'
 
@@ -12,7 +14,7 @@ const MAX_FILES = 500
 
 /** Faults: those of the program; `platform-protocol` where there is no components document. */
 export async function readDocuments(
-  cabinet: string, folder: string, { program, args }: Command, signal: AbortSignal,
+  cabinet: string, folder: string, { program, args }: Command, clock: Clock, signal: AbortSignal,
 ): Promise<SavedDocuments> {
   await mkdir(folder, { recursive: true })
   await runProgram(program, [...args, '-F:*', cabinet, folder], { signal })
@@ -27,7 +29,7 @@ export async function readDocuments(
     if (document === undefined) continue
     if (isComponents(document)) backupComponents = document
     else {
-      const instanceId = instanceOf(document)
+      const instanceId = await instanceOf(document, clock, signal)
       if (instanceId !== undefined) writerMetadata.push({ instanceId, document })
     }
   }
@@ -48,11 +50,12 @@ function isComponents(document: string): boolean {
 }
 
 /** Undefined for what is no document of a writer. */
-function instanceOf(document: string): string | undefined {
+async function instanceOf(
+  document: string, clock: Clock, signal: AbortSignal): Promise<string | undefined> {
   try {
-    return parseWriterMetadata(document).instanceId
+    return (await inTurns(parsingWriterMetadata(document), clock, signal)).instanceId
   } catch (error) {
-    if (!isFault(error)) throw error
+    if (signal.aborted || !isFault(error)) throw error
     return undefined
   }
 }

@@ -166,7 +166,7 @@ class DiskshadowBackup implements VssBackup {
 
   saveDocuments(signal: AbortSignal): Promise<SavedDocuments> {
     return readDocuments(this.#cabinet, join(this.#folder, 'documents'), this.#options.expand,
-      signal)
+      this.#clock, signal)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

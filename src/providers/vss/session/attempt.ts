@@ -7,13 +7,15 @@ import { abortable, deadline, throwIfAborted, type Clock } from '../../../base/c
 import { Fault, isFault } from '../../../base/fault.ts'
 import type { Log } from '../../../base/log.ts'
 import { printable } from '../../../base/text.ts'
-import { parseBackupComponents, parseWriterMetadata } from './documents.ts'
-import type { WriterMetadata } from './documents.ts'
+import { inTurns, type Work } from '../../../base/turns.ts'
+import {
+  parsingBackupComponents, parsingWriterMetadata, type WriterMetadata,
+} from './documents.ts'
 import { VssFault, type Hresult } from './hresult.ts'
 import {
   observeWriters, troubleOf, type AddedWriters, type ObservedWriter,
 } from './observed-writers.ts'
-import { selectComponents, type Selection, type VolumeOfPath } from './selection.ts'
+import { selectingComponents, type Selection, type VolumeOfPath } from './selection.ts'
 import type {
   BackupSetup, GatheredWriter, SavedDocuments, SnapshotProperties, VssBackup, VssTransport,
   WriterStatus,
@@ -111,9 +113,9 @@ async function run(
 ): Promise<MadeSet> {
   const gathered = await steps.take('GatherWriterMetadata', STEP_MS, (limit) =>
     backup.gatherWriterMetadata(limit))
-  const before = readMetadata(gathered.flatMap(({ instanceId, document }) =>
-    document === undefined ? [] : { instanceId, document }))
-  const selection = selectComponents({ ...request, writers: before, without })
+  const before = await steps.work(readingMetadata(gathered.flatMap(({ instanceId, document }) =>
+    document === undefined ? [] : { instanceId, document })))
+  const selection = await steps.work(selectingComponents({ ...request, writers: before, without }))
   await chooseWriters(backup, request, selection, gathered, steps)
   for (const { metadata, added: components } of selection.writers) {
     if (components.length > 0) added.set(metadata.instanceId, metadata.writerId)
@@ -133,13 +135,17 @@ async function run(
   }
   const documents = await steps.take('SaveAsXML', SHORT_STEP_MS, (limit) =>
     backup.saveDocuments(limit))
+  const metadata = [...before, ...await steps.work(readingMetadata(
+    documents.writerMetadata.filter(({ instanceId, document }) => !gathered.some((it) =>
+      it.instanceId === instanceId && it.document === document))))]
+  const late = metadata.filter(({ instanceId }) =>
+    !selection.writers.some((it) => it.metadata.instanceId === instanceId))
+  const selectedLate = await steps.work(selectingComponents({
+    ...request, writers: late, without, promised: new Set() }))
   const writers = observeWriters({
-    gathered, statuses,
-    metadata: readMetadata(documents.writerMetadata),
-    selected: selection.writers,
-    components: parseBackupComponents(documents.backupComponents),
-    selectLate: (metadata) => selectComponents({
-      ...request, writers: [metadata], without, promised: new Set() }).writers,
+    gathered, statuses, metadata,
+    selected: [...selection.writers, ...selectedLate.writers],
+    components: await steps.work(parsingBackupComponents(documents.backupComponents)),
   })
   return { backup, selection, writers, snapshots, documents, transcript: steps.transcript }
 }
@@ -180,18 +186,19 @@ async function addVolumes(
 }
 
 /** A document that cannot be read is its writer's loss alone: nothing of it can be added. */
-export function readMetadata(
+export function* readingMetadata(
   documents: readonly { readonly instanceId: string; readonly document: string }[],
-): readonly WriterMetadata[] {
-  return documents.flatMap(({ instanceId, document }) => {
+): Work<readonly WriterMetadata[]> {
+  const read: WriterMetadata[] = []
+  for (const { instanceId, document } of documents) {
     try {
-      const metadata = parseWriterMetadata(document)
-      return metadata.instanceId === instanceId ? metadata : []
+      const metadata = yield* parsingWriterMetadata(document)
+      if (metadata.instanceId === instanceId) read.push(metadata)
     } catch (error) {
       if (!isFault(error)) throw error
-      return []
     }
-  })
+  }
+  return read
 }
 
 /** Before the freeze nothing is lost by stopping here. */
@@ -261,7 +268,14 @@ export class Steps {
     }
   }
 
+  /** What is done here, beside VSS: in turns of the event loop. */
+  work<T>(work: Work<T>): Promise<T> {
+    return inTurns(work, this.#clock, this.#signal ?? NEVER)
+  }
+
   #note(step: string, ended: string): void {
     this.transcript.push({ atMs: this.#clock.monotonicMs(), step, ended })
   }
 }
+
+const NEVER = new AbortController().signal

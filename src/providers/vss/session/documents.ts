@@ -12,7 +12,8 @@
 
 import { Fault } from '../../../base/fault.ts'
 import { printable } from '../../../base/text.ts'
-import { childOf, parseXml, type XmlElement, type XmlLimits } from '../../../base/xml.ts'
+import { atOnce, mapping, type Work } from '../../../base/turns.ts'
+import { childOf, parsingXml, type XmlElement, type XmlLimits } from '../../../base/xml.ts'
 import { parseGuid } from './guid.ts'
 import type { VssComponentType } from './transport.ts'
 
@@ -76,8 +77,12 @@ export interface AddedComponent {
 }
 
 export function parseWriterMetadata(document: string): WriterMetadata {
+  return atOnce(parsingWriterMetadata(document))
+}
+
+export function* parsingWriterMetadata(document: string): Work<WriterMetadata> {
   const what = 'the metadata document of a writer'
-  const root = rootOf(document, 'WRITER_METADATA', what)
+  const root = yield* rootOf(document, 'WRITER_METADATA', what)
   const identity = own(root, 'IDENTIFICATION').at(0)
   if (identity === undefined) throw wrong(what, 'says not whose it is')
   const method = own(root, 'RESTORE_METHOD').at(0)
@@ -87,10 +92,21 @@ export function parseWriterMetadata(document: string): WriterMetadata {
     usage: identity.attributes.get('usage') ?? '',
     dataSource: identity.attributes.get('dataSource') ?? '',
     restoreMethod: method?.attributes.get('method'),
-    excludes: own(root, 'EXCLUDE_FILES').map((element) => fileSet(element, what)),
-    components: own(root, 'BACKUP_LOCATIONS').flatMap((locations) =>
-      locations.children.flatMap((element) => component(element, root.uri, what))),
+    excludes: yield* mapping(own(root, 'EXCLUDE_FILES'), (element) => fileSet(element, what)),
+    components: yield* componentsOf(root, what),
   }
+}
+
+function* componentsOf(root: XmlElement, what: string): Work<readonly WriterComponent[]> {
+  const components: WriterComponent[] = []
+  for (const { children } of own(root, 'BACKUP_LOCATIONS')) {
+    for (const element of children) {
+      const type = element.uri === root.uri ? COMPONENT_ELEMENTS.get(element.name) : undefined
+      if (type !== undefined) components.push(yield* component(element, type, what))
+      yield
+    }
+  }
+  return components
 }
 
 const COMPONENT_ELEMENTS: ReadonlyMap<string, VssComponentType> = new Map([
@@ -99,21 +115,19 @@ const COMPONENT_ELEMENTS: ReadonlyMap<string, VssComponentType> = new Map([
 const FILE_ELEMENTS: ReadonlySet<string> = new Set([
   'FILE_LIST', 'DATABASE_FILES', 'DATABASE_LOGFILES'])
 
-function component(
-  element: XmlElement, uri: string, what: string): readonly WriterComponent[] {
-  const type = COMPONENT_ELEMENTS.get(element.name)
-  if (type === undefined || element.uri !== uri) return []
-  return [{
+function* component(
+  element: XmlElement, type: VssComponentType, what: string): Work<WriterComponent> {
+  const files = element.children.filter(({ uri, name }) =>
+    uri === element.uri && FILE_ELEMENTS.has(name))
+  return {
     type,
     logicalPath: element.attributes.get('logicalPath') ?? null,
     name: textOf(element, 'componentName', what),
     caption: element.attributes.get('caption') ?? '',
     selectable: yes(element, 'selectable', what) ?? true,
     notifyOnBackupComplete: yes(element, 'notifyOnBackupComplete', what) ?? false,
-    files: element.children
-      .filter((child) => child.uri === uri && FILE_ELEMENTS.has(child.name))
-      .map((child) => fileSet(child, what)),
-  }]
+    files: yield* mapping(files, (child) => fileSet(child, what)),
+  }
 }
 
 /** An alternate path is where a writer wants the files to be read at a backup. */
@@ -127,24 +141,30 @@ function fileSet(element: XmlElement, what: string): FileSet {
 }
 
 export function parseBackupComponents(document: string): BackupComponents {
+  return atOnce(parsingBackupComponents(document))
+}
+
+export function* parsingBackupComponents(document: string): Work<BackupComponents> {
   const what = 'the backup components document'
-  const root = rootOf(document, 'BACKUP_COMPONENTS', what)
-  return {
-    backupType: root.attributes.get('backupType') ?? null,
-    writers: own(root, 'WRITER_COMPONENTS').map((writer) => ({
+  const root = yield* rootOf(document, 'BACKUP_COMPONENTS', what)
+  const writers: AddedWriter[] = []
+  for (const writer of own(root, 'WRITER_COMPONENTS')) {
+    writers.push({
       ...identified(writer, what),
-      components: own(writer, 'COMPONENT').map((element): AddedComponent => ({
+      components: yield* mapping(own(writer, 'COMPONENT'), (element): AddedComponent => ({
         logicalPath: element.attributes.get('logicalPath') ?? null,
         name: textOf(element, 'componentName', what),
         backupSucceeded: yes(element, 'backupSucceeded', what),
       })),
-    })),
+    })
+    yield
   }
+  return { backupType: root.attributes.get('backupType') ?? null, writers }
 }
 
-function rootOf(document: string, name: string, what: string): XmlElement {
+function* rootOf(document: string, name: string, what: string): Work<XmlElement> {
   const text = document.replace(/^\ufeff/, '')
-  const root = parseXml(text, what, 'platform-protocol', DOCUMENT_LIMITS)
+  const root = yield* parsingXml(text, what, 'platform-protocol', DOCUMENT_LIMITS)
   if (root.name === name) return root
   throw wrong(what, `begins with ${printable(root.name, 40)} where ${name} should be`)
 }

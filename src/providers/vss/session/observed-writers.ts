@@ -30,18 +30,16 @@ export interface Observed {
   readonly gathered: readonly GatheredWriter[]
   readonly statuses: readonly WriterStatus[]
   readonly metadata: readonly WriterMetadata[]
+  /** Of writers whose documents came behind the instant: what would have been selected. */
   readonly selected: readonly SelectedWriter[]
   readonly components: BackupComponents
-  /** For writers whose documents came behind the instant: what would have been selected. */
-  readonly selectLate: (metadata: WriterMetadata) => readonly SelectedWriter[]
 }
 
 export function observeWriters(observed: Observed): readonly ObservedWriter[] {
   return observed.gathered.map(({ writerId, instanceId, name }) => {
     const metadata = observed.metadata.find((it) => it.instanceId === instanceId)
     const status = observed.statuses.find((it) => it.instanceId === instanceId)
-    const selected = observed.selected.find((it) => it.metadata.instanceId === instanceId) ??
-      (metadata === undefined ? undefined : observed.selectLate(metadata)[0])
+    const selected = observed.selected.find((it) => it.metadata.instanceId === instanceId)
     const added = observed.components.writers
       .filter((it) => it.instanceId === instanceId).flatMap(({ components }) => components)
     return {

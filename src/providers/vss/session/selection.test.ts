@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import {
   DATA_VOLUME, sampleDocument, sampleVolumeOf, sqlWriter, SQL_WRITER, SYSTEM_VOLUME,
 } from '../../testing/mod.ts'
+import { atOnce } from '../../../base/turns.ts'
 import { parseWriterMetadata, type WriterMetadata } from './documents.ts'
 import { volumesOfHost } from './paths.ts'
 import { rootsOf, selectComponents, type SelectionRequest } from './selection.ts'
@@ -29,7 +30,7 @@ test('what has no selectable ancestor is added, and brings what is below it', ()
     { logicalPath: 'group\\fixed', name: 'below', paths: ['C:\\f'] },
   ]
   assert.deepEqual(select(components), ['+server', '+own', '+fixed', '+below'])
-  assert.deepEqual(rootsOf(writer(components).components).map(({ tree }) => tree.length),
+  assert.deepEqual(atOnce(rootsOf(writer(components).components)).map(({ tree }) => tree.length),
     [3, 1, 1, 1])
 })
 

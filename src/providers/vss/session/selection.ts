@@ -8,6 +8,7 @@
  * business: a database with a file outside the set is torn, so it is either whole or not added.
  */
 
+import { atOnce, mapping, type Work } from '../../../base/turns.ts'
 import type { WriterComponent, WriterMetadata } from './documents.ts'
 import type { ComponentReference } from './transport.ts'
 
@@ -51,20 +52,29 @@ export interface LeftOutComponent {
 }
 
 export function selectComponents(request: SelectionRequest): Selection {
+  return atOnce(selectingComponents(request))
+}
+
+export function* selectingComponents(request: SelectionRequest): Work<Selection> {
   const chosen = new Set(request.volumes)
-  const needs = request.writers.map((metadata) => ({
-    metadata,
-    roots: rootsOf(metadata.components).map((root) => needOf(metadata, root, request.volumeOf)),
-  }))
+  const needs: { readonly metadata: WriterMetadata; readonly roots: readonly Need[] }[] = []
+  for (const metadata of request.writers) {
+    const roots: Need[] = []
+    for (const root of yield* rootsOf(metadata.components)) {
+      roots.push(yield* needOf(metadata, root, request.volumeOf))
+      yield
+    }
+    needs.push({ metadata, roots })
+  }
   for (const { metadata, roots } of needs) {
     if (!request.promised.has(metadata.writerId)) continue
     for (const { volumes } of roots) for (const volume of volumes) chosen.add(volume)
   }
-  return {
-    volumes: [...chosen],
-    writers: needs.map(({ metadata, roots }) =>
-      select(metadata, roots, chosen, request.without.has(metadata.writerId))),
+  const writers: SelectedWriter[] = []
+  for (const { metadata, roots } of needs) {
+    writers.push(yield* select(metadata, roots, chosen, request.without.has(metadata.writerId)))
   }
+  return { volumes: [...chosen], writers }
 }
 
 /** A component to be added explicitly, and all that its tree needs. */
@@ -77,17 +87,18 @@ interface Need {
 }
 
 /** Those without a selectable ancestor, in the order of the document. */
-export function rootsOf(components: readonly WriterComponent[]): readonly Root[] {
-  const selectable = new Map(components.filter((it) => it.selectable)
-    .map((it) => [fullPath(it), it]))
+export function* rootsOf(components: readonly WriterComponent[]): Work<readonly Root[]> {
+  const selectable = new Map(yield* mapping(components.filter((it) => it.selectable),
+    (it) => [fullPath(it), it] as const))
+  const tops = yield* mapping(components, (it) => topAncestor(it, selectable))
   const roots = new Map<WriterComponent, WriterComponent[]>()
-  const below: { readonly component: WriterComponent; readonly top: WriterComponent }[] = []
-  for (const component of components) {
-    const top = topAncestor(component, selectable)
-    if (top === undefined) roots.set(component, [component])
-    else below.push({ component, top })
+  for (const [index, component] of components.entries()) {
+    if (tops[index] === undefined) roots.set(component, [component])
   }
-  for (const { component, top } of below) roots.get(top)?.push(component)
+  for (const [index, component] of components.entries()) {
+    const top = tops[index]
+    if (top !== undefined) roots.get(top)?.push(component)
+  }
   return [...roots].map(([component, tree]) => ({ component, tree }))
 }
 
@@ -115,18 +126,23 @@ function topAncestor(
   return path === '' ? undefined : selectable.get(path)
 }
 
-function needOf(
+function* needOf(
   { writerId, instanceId }: WriterMetadata, { component, tree }: Root, volumeOf: VolumeOfPath,
-): Need {
+): Work<Need> {
   const volumes = new Set<string>()
   let elsewhere: string | undefined
   let unknown: string | undefined
-  for (const path of new Set(tree.flatMap(({ files }) => files.map(({ path }) => path)))) {
+  const paths = new Set<string>()
+  for (const { files } of tree) {
+    for (const { path } of files) paths.add(path)
+    yield
+  }
+  yield* mapping(paths, (path) => {
     const found = volumeOf(path)
     if ('volume' in found) volumes.add(found.volume)
     else if ('elsewhere' in found) elsewhere ??= `${path}: ${found.elsewhere}`
     else unknown ??= `${path}: ${found.unknown}`
-  }
+  })
   const { type, logicalPath, name, selectable } = component
   return {
     reference: { writerId, instanceId, type, logicalPath, name },
@@ -134,28 +150,26 @@ function needOf(
   }
 }
 
-function select(
+function* select(
   metadata: WriterMetadata, roots: readonly Need[], chosen: ReadonlySet<string>, vetoed: boolean,
-): SelectedWriter {
-  const whyNot = new Map(roots.map((need) => [need, vetoed
+): Work<SelectedWriter> {
+  const whyNot = new Map(yield* mapping(roots, (need) => [need, vetoed
     ? { reason: 'vetoed', detail: 'its writer made an earlier attempt fail' } as const
-    : lacks(need, chosen)]))
+    : lacks(need, chosen)] as const))
   const lacking = roots.find((need) => !need.selectable && whyNot.get(need) !== undefined)
-  const leftOut = (need: Need): LeftOutComponent | undefined => {
-    const why = whyNot.get(need)
-    const of = { component: need.reference, volumes: [...need.volumes] }
-    if (why !== undefined) return { ...of, ...why }
-    return lacking === undefined ? undefined : {
-      ...of, reason: 'writer-incomplete',
-      detail: `its writer wants ${lacking.reference.name} with it` }
-  }
-  const added = roots.filter((need) => leftOut(need) === undefined)
-  return {
-    metadata,
-    added: added.map(({ reference }) => reference),
-    leftOut: roots.flatMap((need) => leftOut(need) ?? []),
-    volumes: [...new Set(added.flatMap(({ volumes }) => [...volumes]))],
-  }
+  const added: ComponentReference[] = []
+  const leftOut: LeftOutComponent[] = []
+  const volumes = new Set<string>()
+  yield* mapping(roots, (need) => {
+    const why = whyNot.get(need) ?? (lacking === undefined ? undefined : {
+      reason: 'writer-incomplete',
+      detail: `its writer wants ${lacking.reference.name} with it` } as const)
+    if (why === undefined) {
+      added.push(need.reference)
+      for (const volume of need.volumes) volumes.add(volume)
+    } else leftOut.push({ component: need.reference, volumes: [...need.volumes], ...why })
+  })
+  return { metadata, added, leftOut, volumes: [...volumes] }
 }
 
 function lacks(
