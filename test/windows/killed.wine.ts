@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { systemClock as clock } from '../../src/base/clock.ts'
 import {
-  sampleHost, sqlWriter, SQL_WRITER, systemWriter, SYSTEM_WRITER,
+  largeWriter, sampleHost, sqlWriter, SQL_WRITER, systemWriter, SYSTEM_WRITER,
 } from '../../src/providers/testing/mod.ts'
 import { KoffiTransport } from '../../src/providers/vss/native/koffi-transport.ts'
 import { startRequestor } from '../../src/providers/vss/native/requestor-process.ts'
@@ -96,4 +96,21 @@ test('a backup killed with a shadow copy made takes its requestor with it', asyn
   // At once, and not when the step had ended and nobody heard of it.
   assert.ok(!(await host.journal()).some(([, word, name, code]) =>
     word === 'finished' && name === 'DoSnapshotSet' && code === '0004230a'))
+})
+
+test('a requestor whose backup does not read hears that it has gone all the same', async () => {
+  await using host = await startTestHost(sampleHost({ writers: [largeWriter()] }))
+  const child = startRequestor()
+  const exited = once(child, 'exit')
+  const requests = [
+    { step: 'open', context: 0, backupType: 5, isBootable: false },
+    { step: 'gatherWriterMetadata' }, { step: 'writerDocument', index: 0 }]
+  for (const [index, request] of requests.entries()) {
+    child.stdin?.write(`${JSON.stringify({ id: index + 1, ...request })}\n`)
+  }
+  await host.until(([, word, name]) => word === 'answered' && name === 'GetWriterMetadata')
+  child.stdin?.end()
+  await exited
+  await host.until(([, word]) => word === 'end')
+  assert.deepEqual((await host.journal()).at(-1)?.[4], '0 shadow copies left')
 })

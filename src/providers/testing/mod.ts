@@ -32,10 +32,12 @@ export { SimulatedVss } from './vss/simulator.ts'
 export { vssTransportContract, type OpenVssBench, type VssBench } from './vss/transport-contract.ts'
 export type { ScriptedWriter, VssEvent, VssScenario } from './vss/scenario.ts'
 export {
-  DATA_VOLUME, NTDS_WRITER, ntdsWriter, sampleDocument, sampleHost, sampleVolumeOf, sampleWriter,
-  SQL_WRITER, sqlWriter, SYSTEM_VOLUME, SYSTEM_WRITER, systemWriter,
+  DATA_VOLUME, largeWriter, NTDS_WRITER, ntdsWriter, sampleDocument, sampleHost, sampleVolumeOf,
+  sampleWriter, SQL_WRITER, sqlWriter, SYSTEM_VOLUME, SYSTEM_WRITER, systemWriter,
 } from './vss/sample-host.ts'
-export { ImpatientClock, sampleRequest, vssSessionContract } from './vss/session-contract.ts'
+export {
+  ImpatientClock, MAX_TURN_MS, sampleRequest, vssSessionContract,
+} from './vss/session-contract.ts'
 export { parseBackupComponents, parseWriterMetadata } from '../vss/session/documents.ts'
 export { selectComponents } from '../vss/session/selection.ts'
 export { openDiskshadowBench } from './vss/diskshadow-bench.ts'

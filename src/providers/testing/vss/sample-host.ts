@@ -66,7 +66,8 @@ export function sqlWriter(more: Partial<ScriptedWriter> = {}): ScriptedWriter {
 export function largeWriter(more: Partial<ScriptedWriter> = {}): ScriptedWriter {
   return sampleWriter(SQL_WRITER, 'SqlServerWriter', Array.from({ length: 200 }, (_, base) => ({
     type: 'DATABASE' as const, logicalPath: 'HOST1', name: `base ${base}`,
-    paths: Array.from({ length: 100 }, (_, part) => `D:\\sql\\${base}\\part ${part} \u6570`) })), more)
+    paths: Array.from({ length: 100 }, (_, part) => `D:\\sql\\${base}\\part ${part} \u6570`),
+  })), more)
 }
 
 export function systemWriter(more: Partial<ScriptedWriter> = {}): ScriptedWriter {

@@ -10,7 +10,8 @@ import { isVssFault, VSS_E } from '../../vss/session/hresult.ts'
 import { VssSession } from '../../vss/session/session.ts'
 import { CONTEXT } from '../../vss/session/transport.ts'
 import {
-  DATA_VOLUME, largeWriter, sampleHost, sampleVolumeOf, sqlWriter, SQL_WRITER, SYSTEM_VOLUME, systemWriter,
+  DATA_VOLUME, largeWriter, sampleHost, sampleVolumeOf, sqlWriter, SQL_WRITER, SYSTEM_VOLUME,
+  systemWriter,
 } from './sample-host.ts'
 import type { ScriptedWriter, StepFailure, VssScenario } from './scenario.ts'
 import type { OpenVssBench } from './transport-contract.ts'

@@ -15,6 +15,7 @@ import {
   type Address, type Kind, type Method, type SnapshotRecord, type Vss,
 } from './com.ts'
 import { emptyGuid, formatGuid, guidFields, NO_GUID } from './guid-fields.ts'
+import { PART_UNITS } from './protocol.ts'
 
 const method = (name: string, slot: number, ...takes: readonly Kind[]): Method =>
   ({ name, slot, takes })
@@ -72,12 +73,14 @@ export interface ComponentKeys {
   readonly name: string
 }
 
-export interface WriterDocument {
+export interface WriterIdentity {
   readonly writerId: string
   readonly instanceId: string
   readonly name: string
-  readonly document: string
 }
+
+/** Takes a document part by part; resolves when it is ready for the next. */
+export type TakePart = (part: string) => Promise<void>
 
 /** How long a thread stays in IVssAsync::Wait, so that the end of the process need not wait. */
 const WAIT_MS = 200
@@ -157,19 +160,20 @@ export class BackupComponents {
   }
 
   /** GetWriterMetadata, and its GetIdentity and SaveAsXML. */
-  async writerDocument(index: number): Promise<WriterDocument> {
+  async writerDocument(index: number, take: TakePart): Promise<WriterIdentity> {
     const instance = emptyGuid()
     const metadata = await objectFrom(this.#self, BACKUP.GetWriterMetadata, index, instance)
     try {
       const [id, writer] = [emptyGuid(), emptyGuid()]
       const name: (Address | null)[] = [null]
       await invoke(metadata, METADATA.GetIdentity, id, writer, name, [0], [0])
-      return {
+      const identity = {
         instanceId: formatGuid(instance),
         writerId: formatGuid(writer),
         name: this.#vss.takeText(name[0] ?? null),
-        document: this.#vss.takeText(await addressFrom(metadata, METADATA.SaveAsXML)),
       }
+      await this.#takeParts(await addressFrom(metadata, METADATA.SaveAsXML), take)
+      return identity
     } finally {
       await release(metadata)
     }
@@ -238,8 +242,12 @@ export class BackupComponents {
     }
   }
 
-  async componentsDocument(): Promise<string> {
-    return this.#vss.takeText(await addressFrom(this.#self, BACKUP.SaveAsXML))
+  async componentsDocument(take: TakePart): Promise<void> {
+    await this.#takeParts(await addressFrom(this.#self, BACKUP.SaveAsXML), take)
+  }
+
+  async #takeParts(bstr: Address | null, take: TakePart): Promise<void> {
+    for (const part of this.#vss.takeParts(bstr, PART_UNITS)) await take(part)
   }
 
   abortBackup(): Promise<void> {

@@ -12,6 +12,7 @@ import * as koffi from 'koffi'
 import { Fault } from '../../../base/fault.ts'
 import { VssFault } from '../session/hresult.ts'
 import type { GuidFields } from './guid-fields.ts'
+import { MAX_TEXT_UNITS } from './protocol.ts'
 
 /** An address in this process. */
 export type Address = bigint
@@ -66,8 +67,9 @@ const RELEASE_SLOT = 2
 const ADDRESS_BYTES = 8
 /** What koffi gives a call by default, 128 KiB, is little for one that ends in RPC and MSXML. */
 const CALL_STACK_BYTES = 1024 * 1024
-/** Documents of the largest writers take some MB. */
-const MAX_TEXT_UNITS = 16 * 1024 * 1024
+const UNIT_BYTES = 2
+/** Of a name, and of what says what went wrong; only the head of a longer one is taken. */
+const MAX_NAME_UNITS = 4096
 
 koffi.config({ async_stack_size: CALL_STACK_BYTES })
 
@@ -121,8 +123,10 @@ export async function objectFrom(
 export interface Vss {
   /** CreateVssBackupComponents: an IVssBackupComponents. */
   create(): Promise<Address>
-  /** The text of a BSTR, which is freed. */
+  /** The text of a BSTR, which is freed; no more than its head where it is long. */
   takeText(bstr: Address | null): string
+  /** The whole text of a BSTR in parts of at most `units`; it is freed behind the last. */
+  takeParts(bstr: Address | null, units: number): Generator<string, void>
   /** What is used of a VSS_SNAPSHOT_PROP, whose texts are freed. */
   takeSnapshot(record: SnapshotRecord): { readonly device: string; readonly volume: string }
 }
@@ -149,8 +153,6 @@ export function loadVss(systemFolder: string): Vss {
   check('CoInitializeEx', enter(null, MULTITHREADED))
   check('CoInitializeSecurity',
     secure(null, -1, null, null, PKT_PRIVACY, IMPERSONATE, null, STATIC_CLOAKING, null))
-  const length = oleaut32.func('__stdcall', 'SysStringLen', 'uint32', ['void*']) as Called
-  const free = oleaut32.func('__stdcall', 'SysFreeString', 'void', ['void*']) as Called
   const vssapi = koffi.load(`${systemFolder}\\vssapi.dll`)
   // The documented names are inline functions and decorated ones; these are what they call.
   const create = vssapi.func('__stdcall', 'CreateVssBackupComponentsInternal', 'int32', [
@@ -173,19 +175,41 @@ export function loadVss(systemFolder: string): Vss {
       }
       return made
     },
-    takeText: (bstr) => {
-      if (bstr === null) return ''
-      try {
-        return textAt(bstr, length(bstr))
-      } finally {
-        free(bstr)
-      }
-    },
+    ...textsOf(oleaut32),
     takeSnapshot: (record) => {
       try {
         return { device: textAt(record.device), volume: textAt(record.originalVolume) }
       } finally {
         freeSnapshot(record)
+      }
+    },
+  }
+}
+
+function textsOf(oleaut32: koffi.LibraryHandle): Pick<Vss, 'takeText' | 'takeParts'> {
+  const length = oleaut32.func('__stdcall', 'SysStringLen', 'uint32', ['void*']) as Called
+  const free = oleaut32.func('__stdcall', 'SysFreeString', 'void', ['void*']) as Called
+  return {
+    takeText: (bstr) => {
+      if (bstr === null) return ''
+      try {
+        return textAt(bstr, Math.min(length(bstr), MAX_NAME_UNITS))
+      } finally {
+        free(bstr)
+      }
+    },
+    *takeParts(bstr, units) {
+      if (bstr === null) return
+      try {
+        const end = length(bstr)
+        if (end > MAX_TEXT_UNITS) {
+          throw new Fault('platform-protocol', `VSS handed over a text of ${end} characters`)
+        }
+        for (let at = 0; at < end; at += units) {
+          yield textAt(bstr + BigInt(at * UNIT_BYTES), Math.min(units, end - at))
+        }
+      } finally {
+        free(bstr)
       }
     },
   }
@@ -198,8 +222,5 @@ function check(name: string, result: number): void {
 /** UTF-16 at an address; without a length up to its zero. */
 function textAt(address: Address | null, units = -1): string {
   if (address === null || units === 0) return ''
-  if (units > MAX_TEXT_UNITS) {
-    throw new Fault('platform-protocol', `VSS handed over a text of ${units} characters`)
-  }
   return koffi.decode.string16(address, units)
 }

@@ -1,14 +1,19 @@
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { test } from 'node:test'
 import { systemClock, type Clock } from '../../../base/clock.ts'
+import { TurnWatch } from '../../../base/turns.ts'
+import { MAX_TURN_MS } from '../../testing/vss/session-contract.ts'
 import type { StubAnswers } from '../../testing/vss/stub-requestor.ts'
 import { isVssFault, VSS_E } from '../session/hresult.ts'
 import { CONTEXT, type BackupSetup } from '../session/transport.ts'
 import { KoffiTransport } from './koffi-transport.ts'
-import { MAX_LINE_BYTES, MAX_TEXT_UNITS, PART_UNITS } from './protocol.ts'
+import {
+  MAX_LINE_BYTES, MAX_TEXT_UNITS, MESSAGES_FD, PART_UNITS, REQUESTOR_STDIO,
+} from './protocol.ts'
 import { startRequestor } from './requestor-process.ts'
 
 const STUB = fileURLToPath(new URL('../../testing/vss/stub-requestor.ts', import.meta.url))
@@ -26,7 +31,7 @@ function stub(answers: StubAnswers, clock: Clock = systemClock): Stub {
   const children: ChildProcess[] = []
   const start = (): ChildProcess => {
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', STUB,
-      JSON.stringify({ open: [{ value: null }], ...answers })], { stdio: ['pipe', 'pipe', 'pipe'] })
+      JSON.stringify({ open: [{ value: null }], ...answers })], { stdio: [...REQUESTOR_STDIO] })
     children.push(child)
     return child
   }
@@ -109,6 +114,18 @@ test('a document without an end is a fault, and the end of its process', async (
   await gone(it)
 })
 
+test('documents as long as they may be are taken in short turns', async (t) => {
+  const { transport } = stub({
+    componentsDocument: [{ parts: MAX_TEXT_UNITS / PART_UNITS }, { value: null }] })
+  await using backup = await transport.open(COPY, signal)
+  using watch = new TurnWatch()
+  const { backupComponents } = await backup.saveDocuments(signal)
+  const { cpuMs } = watch.longest
+  t.diagnostic(`longest turn: ${cpuMs.toFixed(1)} ms of the processor`)
+  assert.equal(backupComponents.length, MAX_TEXT_UNITS)
+  assert.ok(cpuMs < MAX_TURN_MS, `${cpuMs} ms`)
+})
+
 test('a process that does not release VSS in time is killed', async () => {
   const impatient: Clock = { ...systemClock, after: (ms, fn) => systemClock.after(ms / 100, fn) }
   const it = stub({ release: [] }, impatient)
@@ -131,8 +148,9 @@ test('a requestor ends with whoever started it, and says what it lacks', async (
   const child = startRequestor()
   const exited = once(child, 'exit')
   child.stdin?.write('{"id":1,"step":"open","context":0,"backupType":5,"isBootable":false}\n')
-  assert.ok(child.stdout !== null)
-  const [line] = await once(child.stdout, 'data') as [Buffer]
+  const messages = child.stdio[MESSAGES_FD]
+  assert.ok(messages instanceof Readable)
+  const [line] = await once(messages, 'data') as [Buffer]
   assert.match(line.toString(), /"id":1,"fault":\{"code":"platform-unreachable"/)
   child.stdin?.end()
   const [, killedBy] = await exited as [number | null, string | null]

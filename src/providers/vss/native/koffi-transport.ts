@@ -5,6 +5,7 @@
 
 import { deadline, type Clock } from '../../../base/clock.ts'
 import { Fault } from '../../../base/fault.ts'
+import type { LongestTurn } from '../../../base/turns.ts'
 import {
   BACKUP_TYPE, COMPONENT_TYPE, type BackupSetup, type ComponentReference, type GatheredWriter,
   type SavedDocuments, type SnapshotProperties, type VssBackup, type VssTransport,
@@ -19,8 +20,8 @@ export interface KoffiTransportOptions {
   readonly platform?: string
   readonly arch?: string
   readonly start?: StartRequestor
-  /** Told behind each release: the longest turn of the requestor's event loop in ms. */
-  readonly onReleased?: (longestTurnMs: number | undefined) => void
+  /** Told behind each release: the longest turn of the requestor's event loop. */
+  readonly onReleased?: (longestTurn: LongestTurn | undefined) => void
 }
 
 /** VSS refuses a process of 32 bits on Windows of 64, and Node has no 32 bits any more. */
@@ -163,8 +164,8 @@ class KoffiBackup implements VssBackup {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isReleased) return
     this.#isReleased = true
-    const longestTurnMs = await this.#requestor.release()
-    this.#onReleased?.(longestTurnMs)
+    const longestTurn = await this.#requestor.release()
+    this.#onReleased?.(longestTurn)
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * What a requestor's process and the one that started it say to one another: JSON lines over the
- * former's standard input and output, one request at a time; `abortBackup` and `release` may come
- * into the middle of a step, which is then cancelled.
+ * former's standard input and a pipe of its own, one request at a time; `abortBackup` and `release`
+ * may come into the middle of a step, which is then cancelled.
  *
  * Both ends are ours; what passes through them are texts of writers, which are foreign. Documents
  * come in parts, so that no line and no event-loop turn is long.
@@ -9,6 +9,13 @@
 
 import * as z from 'zod'
 import { FAULT_CODES, type FaultCode } from '../../../base/fault-codes.ts'
+
+/**
+ * Messages do not go through standard output: on Windows, Node waits there in the middle of a turn
+ * until what was written is read (net.Socket makes 1 and 2 blocking).
+ */
+export const MESSAGES_FD = 3
+export const REQUESTOR_STDIO = ['pipe', 'ignore', 'pipe', 'pipe'] as const
 
 /** UTF-16 units of a document in one line. */
 export const PART_UNITS = 64 * 1024
@@ -74,7 +81,7 @@ export const VALUES = {
   componentsDocument: z.null(),
   abortBackup: z.null(),
   /** The longest turn of the event loop since `open`: how long nobody could have been heard. */
-  release: z.object({ longestTurnMs: z.number() }),
+  release: z.object({ wallMs: z.number(), cpuMs: z.number() }),
 } as const satisfies Record<Step, z.ZodType>
 export type Value<S extends Step> = z.infer<(typeof VALUES)[S]>
 

@@ -5,14 +5,16 @@
  * life for each backup. When its standard input ends, whoever began the backup is gone.
  */
 
+import { Socket } from 'node:net'
 import { systemClock } from '../../../base/clock.ts'
 import { parseJson } from '../../../base/json.ts'
 import { LineSplitter } from '../../../base/lines.ts'
-import { MAX_LINE_BYTES, parseRequest, type Message } from './protocol.ts'
+import { MAX_LINE_BYTES, MESSAGES_FD, parseRequest, type Message } from './protocol.ts'
 import { Requestor } from './requestor.ts'
 
 const FROM = { from: 'the backup', code: 'platform-protocol' } as const
 const splitter = new LineSplitter({ maxBytes: MAX_LINE_BYTES, ...FROM })
+const messages = new Socket({ fd: MESSAGES_FD, readable: false, writable: true })
 const requestor = new Requestor({
   clock: systemClock, systemFolder: process.argv[2] ?? 'C:\\Windows\\System32', send })
 
@@ -24,7 +26,7 @@ function end(): never {
 
 function send(message: Message): Promise<void> {
   return new Promise((resolve, reject) => {
-    process.stdout.write(`${JSON.stringify(message)}\n`, (error) => {
+    messages.write(`${JSON.stringify(message)}\n`, (error) => {
       if (error === undefined || error === null) resolve()
       else reject(error)
     })
@@ -41,4 +43,4 @@ process.stdin.on('data', (chunk: Buffer) => {
 })
 process.stdin.on('close', end)
 process.stdin.on('error', end)
-process.stdout.on('error', end)
+messages.on('error', end)

@@ -1,20 +1,23 @@
 /** The backup's end of a requestor's process: starts it, asks it, and notices when it dies. */
 
 import { spawn, type ChildProcess } from 'node:child_process'
+import { Readable } from 'node:stream'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { abortable, deadline, throwIfAborted, type Clock } from '../../../base/clock.ts'
 import { Fault } from '../../../base/fault.ts'
 import { parseJson } from '../../../base/json.ts'
 import { LineSplitter } from '../../../base/lines.ts'
 import { quietEnvironment } from '../../../base/program.ts'
 import { printable } from '../../../base/text.ts'
+import type { LongestTurn } from '../../../base/turns.ts'
 import { siblingModule } from '../../../base/worker.ts'
 import { VssFault } from '../session/hresult.ts'
 import {
-  MAX_LINE_BYTES, MAX_TEXT_UNITS, parseMessage, VALUES, type Message, type Request, type Step,
-  type Value,
+  MAX_LINE_BYTES, MAX_TEXT_UNITS, MESSAGES_FD, parseMessage, REQUESTOR_STDIO, VALUES,
+  type Message, type Request, type Step, type Value,
 } from './protocol.ts'
 
-/** What starts the process; its standard input, output and error are pipes. */
+/** What starts the process; `REQUESTOR_STDIO` are its pipes. */
 export type StartRequestor = () => ChildProcess
 
 export interface Answer<S extends Step> {
@@ -45,7 +48,7 @@ export const startRequestor: StartRequestor = () => {
   return spawn(process.execPath, [
     '--disable-warning=ExperimentalWarning', siblingModule('./requestor-main', import.meta),
     systemFolder,
-  ], { stdio: ['pipe', 'pipe', 'pipe'], env, windowsHide: true })
+  ], { stdio: [...REQUESTOR_STDIO], env, windowsHide: true })
 }
 
 export class RequestorProcess implements AsyncDisposable {
@@ -56,22 +59,14 @@ export class RequestorProcess implements AsyncDisposable {
   #stderr = ''
   #nextId = 1
   #dead: Fault | undefined
-  #released: Promise<number | undefined> | undefined
+  #released: Promise<LongestTurn | undefined> | undefined
 
   constructor(clock: Clock, start: StartRequestor) {
     this.#clock = clock
     const child = start()
     this.#child = child
-    const splitter = new LineSplitter({
-      maxBytes: MAX_LINE_BYTES, from: 'the requestor', code: 'platform-protocol' })
-    child.stdout?.on('data', (chunk: Buffer) => {
-      try {
-        for (const line of splitter.push(chunk)) this.#receive(line)
-      } catch (error) {
-        this.#end(error instanceof Fault ? error : misspoken(error))
-        this.kill()
-      }
-    })
+    const messages = child.stdio[MESSAGES_FD]
+    void this.#listen(messages instanceof Readable ? messages : undefined)
     child.stderr?.on('data', (chunk: Buffer) => {
       this.#stderr = (this.#stderr + chunk.toString('utf8')).slice(-STDERR_UNITS)
     })
@@ -117,18 +112,18 @@ export class RequestorProcess implements AsyncDisposable {
 
   /**
    * Releases VSS and ends the process, by force where it does not within its limit. The longest
-   * turn of its event loop in ms, undefined where it was killed or had died.
+   * turn of its event loop; undefined where it was killed or had died.
    */
-  release(): Promise<number | undefined> {
+  release(): Promise<LongestTurn | undefined> {
     this.#released ??= this.#release()
     return this.#released
   }
 
-  async #release(): Promise<number | undefined> {
-    let longestTurnMs: number | undefined
+  async #release(): Promise<LongestTurn | undefined> {
+    let longestTurn: LongestTurn | undefined
     using limit = deadline(this.#clock, RELEASE_MS, 'the release of VSS')
     try {
-      longestTurnMs = (await this.ask({ step: 'release' }, limit.signal)).value.longestTurnMs
+      longestTurn = (await this.ask({ step: 'release' }, limit.signal)).value
       this.#child.stdin?.end()
       using exit = deadline(this.#clock, EXIT_MS, 'the end of the requestor')
       await abortable(this.#exited.promise, exit.signal)
@@ -137,11 +132,26 @@ export class RequestorProcess implements AsyncDisposable {
       using exit = deadline(this.#clock, EXIT_MS, 'the end of the requestor')
       await abortable(this.#exited.promise, exit.signal).catch(() => {})
     }
-    return longestTurnMs
+    return longestTurn
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.release()
+  }
+
+  /** What arrives at once is not taken at once: a turn is some parts of a document at most. */
+  async #listen(messages: AsyncIterable<Buffer> | undefined): Promise<void> {
+    const splitter = new LineSplitter({
+      maxBytes: MAX_LINE_BYTES, from: 'the requestor', code: 'platform-protocol' })
+    try {
+      for await (const chunk of messages ?? []) {
+        for (const line of splitter.push(chunk)) this.#receive(line)
+        await nextTurn()
+      }
+    } catch (error) {
+      if (error instanceof Fault) this.#end(error) // else the stream broke: the exit says why
+      this.kill()
+    }
   }
 
   #receive(line: Buffer): void {

@@ -1,16 +1,14 @@
 /** A requestor: the steps of the protocol, taken one after another with VSS itself. */
 
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock } from '../../../base/clock.ts'
 import { Fault } from '../../../base/fault.ts'
 import { printable } from '../../../base/text.ts'
+import { TurnWatch, type LongestTurn } from '../../../base/turns.ts'
 import { S_ASYNC_CANCELLED, VSS_E, VssFault } from '../session/hresult.ts'
-import type { BackupComponents } from './backup-components.ts'
+import type { BackupComponents, TakePart } from './backup-components.ts'
 import type { Vss } from './com.ts'
-import {
-  MAX_TEXT_UNITS, PART_UNITS, type Message, type NumberedRequest, type Request,
-} from './protocol.ts'
+import type { Message, NumberedRequest, Request } from './protocol.ts'
 
 export interface RequestorPorts {
   readonly clock: Clock
@@ -20,12 +18,9 @@ export interface RequestorPorts {
   readonly send: (message: Message) => Promise<void>
 }
 
-const LOOP_RESOLUTION_MS = 10
-const NANOSECONDS_A_MS = 1e6
-
 export class Requestor {
   readonly #ports: RequestorPorts
-  readonly #turns = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS })
+  #turns: TurnWatch | undefined
   #backup: BackupComponents | undefined
   #tail: Promise<void> = Promise.resolve()
   /** Requests with lower numbers are not begun any more. */
@@ -66,11 +61,8 @@ export class Requestor {
       case 'gatherWriterMetadata':
         await backup.step('GatherWriterMetadata')
         return { count: await backup.writerCount() }
-      case 'writerDocument': {
-        const { document, ...identity } = await backup.writerDocument(request.index)
-        await this.#sendText(request.id, document)
-        return identity
-      }
+      case 'writerDocument':
+        return backup.writerDocument(request.index, this.#sending(request.id))
       case 'freeWriterMetadata': return nothing(backup.freeWriterMetadata())
       case 'addComponent': return nothing(backup.addComponent(request.component))
       case 'startSnapshotSet': return backup.startSnapshotSet()
@@ -86,7 +78,7 @@ export class Requestor {
         return nothing(backup.setBackupSucceeded(request.component, request.succeeded))
       case 'backupComplete': return nothing(backup.step('BackupComplete'))
       case 'componentsDocument':
-        return nothing(this.#sendComponents(request.id, backup))
+        return nothing(backup.componentsDocument(this.#sending(request.id)))
       case 'abortBackup': return nothing(backup.abortBackup())
       default: return request satisfies never
     }
@@ -96,30 +88,25 @@ export class Requestor {
     if (this.#backup !== undefined) throw new VssFault('open', VSS_E.BAD_STATE)
     const { com, components } = await loadLibraries()
     const vss = loadVss(com, this.#ports.systemFolder)
-    this.#turns.enable()
+    // Loading is behind us, and no session has begun: from here on nothing may take long.
+    await nextTurn()
+    this.#turns = new TurnWatch()
     const backup = await components.BackupComponents.create(vss, this.#ports.clock)
     this.#backup = backup
     await backup.initialize(request.context, request.backupType, request.isBootable)
     return null
   }
 
-  async #release(): Promise<{ readonly longestTurnMs: number }> {
+  async #release(): Promise<LongestTurn> {
     await this.#backup?.release()
     this.#backup = undefined
-    this.#turns.disable()
-    return { longestTurnMs: this.#turns.max / NANOSECONDS_A_MS }
+    using turns = this.#turns
+    return turns?.longest ?? { wallMs: 0, cpuMs: 0 }
   }
 
-  async #sendComponents(id: number, backup: BackupComponents): Promise<void> {
-    await this.#sendText(id, await backup.componentsDocument())
-  }
-
-  async #sendText(id: number, text: string): Promise<void> {
-    if (text.length > MAX_TEXT_UNITS) {
-      throw new Fault('platform-protocol', `a document of VSS has ${text.length} characters`)
-    }
-    for (let at = 0; at < text.length; at += PART_UNITS) {
-      await this.#ports.send({ id, part: text.slice(at, at + PART_UNITS) })
+  #sending(id: number): TakePart {
+    return async (part) => {
+      await this.#ports.send({ id, part })
       await nextTurn() // a reader that is fast would make one turn of them all
     }
   }
