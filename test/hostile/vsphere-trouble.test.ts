@@ -112,11 +112,11 @@ suite('a vSphere in trouble', { skip }, () => {
       return true
     })
     const { error, told } = await live(bench)
-    assert.deepEqual([error, told], [undefined, ['vsphere-snapshot-left']])
+    assert.deepEqual([error, told], [undefined, ['vsphere.snapshot-left']])
     assert.equal((await left(bench)).length, 1)
     assert.ok((bench.front?.countOf('RemoveSnapshot_Task') ?? 0) <= 4)
     works = true
-    assert.deepEqual((await live(bench)).told, ['vsphere-swept'])
+    assert.deepEqual((await live(bench)).told, ['vsphere.swept'])
     assert.deepEqual(await left(bench), [])
   })
 
@@ -136,7 +136,7 @@ suite('a vSphere in trouble', { skip }, () => {
       })
       const { error, told } = await live(bench)
       assert.ok(isFault(error, 'platform-refused'), String(error))
-      assert.deepEqual(told, ['vsphere-snapshot-left'])
+      assert.deepEqual(told, ['vsphere.snapshot-left'])
       assert.equal(bench.front?.countOf('Login'), 2)
     })
 

@@ -168,7 +168,7 @@ suite('backups of a machine on vcsim', { skip }, () => {
     assert.ok((await bench.names()).some((name) => name.startsWith('old (unfinished ')))
     const again = await restores.as('old', '--replace')
     assert.equal(again.code, 0, again.stderr)
-    assert.match(again.stderr, /deleted old \(unfinished \w{8}\), .*vsphere-swept/)
+    assert.match(again.stderr, /deleted old \(unfinished \w{8}\), .*vsphere.swept/)
     assert.deepEqual((await bench.names()).filter((name) => name.startsWith('old')), ['old'])
     assert.ok(Buffer.compare(await bench.diskOf('old'), round.image) === 0)
     // Interrupted, it is removed, and what was to be replaced is what it was.

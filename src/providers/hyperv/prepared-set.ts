@@ -8,7 +8,9 @@ import type {
   DiskLeftOut, PlatformHeldSet, PowerState, QuiescedSet, QuiesceLevel, QuiesceWish, SetDisk,
   SetTracking,
 } from '../../consistency/mod.ts'
-import { withChanges, type BlockSource, type Range } from '../../disk/mod.ts'
+import { withChanges, type BlockSource } from '../../disk/mod.ts'
+import { hotChanges } from '../machine/hot-changes.ts'
+import { giveBack, UNTRACKED } from '../machine/platform-set.ts'
 import {
   destroyCheckpoint, makeCheckpoint, nameFor, REMOVE_LIMIT_MS, surveyOne,
 } from './checkpoints.ts'
@@ -23,7 +25,6 @@ import type { TrackedPoint } from './tracking-record.ts'
 
 /** For everything that a release does. */
 const RELEASE_LIMIT_MS = REMOVE_LIMIT_MS + 15 * 60_000
-const RELEASE_PAUSES_MS: readonly number[] = [1_000, 5_000, 15_000]
 /** Between looks at whether what was written meanwhile is merged. */
 const MERGE_PAUSE_MS = 5_000
 const MERGE_LIMIT_MS = 10 * 60_000
@@ -77,8 +78,7 @@ export class HypervSet implements PlatformHeldSet {
     this.#checkpoint = id
     const { machine: after } = await surveyOne(host, machine.id, signal)
     const files = this.#filesOf(after)
-    const { changes, lostBases } = await tracking?.take(files, signal) ??
-      { changes: new Map<string, readonly Range[]>(), lostBases: new Map<string, never>() }
+    const { changes, lostBases } = await tracking?.take(files, signal) ?? UNTRACKED
     return {
       method: 'hyperv-checkpoint', oneInstant: true, lostBases,
       quiesce: assessQuiesce({ level, why, before: machine, after, previous: tracking?.base }),
@@ -179,17 +179,8 @@ export class HypervSet implements PlatformHeldSet {
   async recheck(signal: AbortSignal): Promise<readonly DiskLeftOut[]> {
     const { host, machine } = this.#parts
     const { machine: now } = await surveyOne(host, machine.id, signal)
-    const idsOf = (it: HypervMachine): ReadonlySet<string> => {
-      const { disks, leftOut } = disksOf(it, [])
-      return new Set([...disks, ...leftOut].map(({ id }) => id))
-    }
-    const [had, has] = [idsOf(machine), idsOf(now)]
-    return [
-      ...[...has].filter((id) => !had.has(id)).map((id): DiskLeftOut => (
-        { id, reason: 'hot-added', detail: 'it was added while the checkpoint was made' })),
-      ...[...had].filter((id) => !has.has(id)).map((id): DiskLeftOut => (
-        { id, reason: 'hot-removed', detail: 'it was removed while the checkpoint was made' })),
-    ]
+    const { disks, leftOut } = disksOf(now, [])
+    return hotChanges(this.#parts, { disks: [...disks, ...leftOut], leftOut: [] })
   }
 
   async powerNow(signal: AbortSignal): Promise<PowerState> {
@@ -203,33 +194,19 @@ export class HypervSet implements PlatformHeldSet {
   }
 
   async #release(): Promise<void> {
-    const { host, lock } = this.#parts
+    const { host, machine, log, pointId, lock } = this.#parts
     using limit = deadline(host.clock, RELEASE_LIMIT_MS, 'the release of the checkpoint')
-    if (this.#mayExist) await this.#giveBack(limit.signal)
-    await lock[Symbol.asyncDispose]()
-  }
-
-  /** Never throws: what stays is said, and goes at the next run. */
-  async #giveBack(signal: AbortSignal): Promise<void> {
-    const { host, machine, log, pointId } = this.#parts
-    for (let attempt = 0; ; attempt++) {
-      try {
+    if (this.#mayExist) {
+      await giveBack({
+        clock: host.clock, log, gone: 'machine-not-found', left: 'hyperv.checkpoint-left',
+        fields: { machine: machine.name, checkpoint: nameFor(pointId) },
+      }, async (signal) => {
         await this.#convert(signal)
         await this.#removeAll(signal)
-        return await this.#waitForMerge(signal)
-      } catch (error) {
-        const pauseMs = RELEASE_PAUSES_MS[attempt]
-        if (isFault(error, 'machine-not-found')) return
-        if (pauseMs === undefined || signal.aborted) {
-          log.error('hyperv.checkpoint-left', {
-            machine: machine.name, checkpoint: nameFor(pointId),
-            message: error instanceof Error ? error.message : String(error),
-            advice: 'The next backup on this host removes it.' })
-          return
-        }
-        await host.clock.sleep(pauseMs, signal).catch(() => {})
-      }
+        await this.#waitForMerge(signal)
+      }, limit.signal)
     }
+    await lock[Symbol.asyncDispose]()
   }
 
   /** Of a sealed point: its checkpoint becomes what the next increment starts from. */

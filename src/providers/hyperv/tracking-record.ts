@@ -4,7 +4,6 @@
  */
 
 import { z } from 'zod'
-import { keepRecord, keptRecordFile, readKeptRecord } from '../machine/kept-record.ts'
 
 export interface TrackedPoint {
   readonly pointId: string
@@ -24,7 +23,7 @@ export interface TrackedDisk {
 
 const text = z.string().max(2048)
 
-const recordSchema = z.strictObject({
+export const recordSchema = z.strictObject({
   version: z.literal(1),
   point: z.strictObject({
     pointId: text, referencePoint: text, consistencyLevel: z.int(),
@@ -33,16 +32,4 @@ const recordSchema = z.strictObject({
   }),
 })
 
-export function recordFile(stateDir: string, machineId: string, repositoryId: string): string {
-  return keptRecordFile(stateDir, 'hyperv', [machineId, repositoryId])
-}
-
-/** Undefined where there is no such file or it is not one. */
-export async function readTracked(file: string): Promise<TrackedPoint | undefined> {
-  return (await readKeptRecord(file, recordSchema))?.point
-}
-
-/** Throws what the file system says. */
-export async function writeTracked(file: string, point: TrackedPoint): Promise<void> {
-  await keepRecord(file, { version: 1, point })
-}
+export type TrackingRecord = z.infer<typeof recordSchema>

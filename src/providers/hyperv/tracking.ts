@@ -3,14 +3,16 @@
 import { throwIfAborted } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
 import type { Log } from '../../base/log.ts'
-import type {
-  DiskBase, FullReason, SetTracking, TrackingRequest,
-} from '../../consistency/mod.ts'
+import type { DiskBase, SetTracking, TrackingRequest } from '../../consistency/mod.ts'
 import { normalise, type Range } from '../../disk/mod.ts'
+import { KeptRecord } from '../machine/kept-record.ts'
+import { changesOfEach, type TrackedInstant } from '../machine/platform-set.ts'
 import { changesSchema, eventsSchema, type HypervMachine } from './host-answers.ts'
 import type { HypervDisk } from './machine.ts'
 import type { HypervHost } from './powershell.ts'
-import { readTracked, recordFile, writeTracked, type TrackedPoint } from './tracking-record.ts'
+import {
+  recordSchema, type TrackedDisk, type TrackedPoint, type TrackingRecord,
+} from './tracking-record.ts'
 
 export interface TrackingParts {
   readonly host: HypervHost
@@ -19,12 +21,6 @@ export interface TrackingParts {
   readonly disks: readonly HypervDisk[]
   readonly request: TrackingRequest
   readonly stateDir: string
-}
-
-export interface TrackedInstant {
-  /** By disk id, of those whose base holds. */
-  readonly changes: ReadonlyMap<string, readonly Range[]>
-  readonly lostBases: ReadonlyMap<string, FullReason>
 }
 
 /** Of one disk; more are read in full. */
@@ -36,23 +32,25 @@ const RESETS: ReadonlySet<number> = new Set([8, 9, 10])
 export class HypervTracking implements SetTracking {
   readonly bases: ReadonlyMap<string, DiskBase>
   readonly #parts: TrackingParts
-  readonly #file: string
+  readonly #record: KeptRecord<TrackingRecord>
   readonly #base: TrackedPoint | undefined
   #isSealed = false
 
-  private constructor(parts: TrackingParts, file: string, known: TrackedPoint | undefined) {
+  private constructor(
+    parts: TrackingParts, record: KeptRecord<TrackingRecord>, known: TrackedPoint | undefined) {
     const isThere = known !== undefined && parts.request.sealed.includes(known.pointId)
     this.#parts = parts
-    this.#file = file
+    this.#record = record
     this.#base = known
     this.bases = new Map(parts.disks.map((disk) =>
       [disk.id, baseOf(disk, parts.machine, known, isThere)]))
   }
 
   static async begin(parts: TrackingParts): Promise<HypervTracking> {
-    const { machine, request, stateDir } = parts
-    const file = recordFile(stateDir, machine.id, request.repositoryId)
-    return new HypervTracking(parts, file, await readTracked(file))
+    const { machine, request, stateDir, log } = parts
+    const record = new KeptRecord(
+      { stateDir, platform: 'hyperv', log }, [machine.id, request.repositoryId], recordSchema)
+    return new HypervTracking(parts, record, (await record.read())?.point)
   }
 
   /** The reference point that this repository's newest point is known by. */
@@ -69,30 +67,23 @@ export class HypervTracking implements SetTracking {
   }
 
   /** What has changed up to the checkpoint, of each disk with a base; `files` by disk id. */
-  async take(files: ReadonlyMap<string, string>, signal: AbortSignal): Promise<TrackedInstant> {
-    const changes = new Map<string, readonly Range[]>()
-    const lostBases = new Map<string, FullReason>()
-    for (const disk of this.#parts.disks) {
-      const before = this.#base?.disks[disk.id]
-      const file = files.get(disk.id)
-      if (before === undefined || file === undefined) continue
-      if (!('since' in (this.bases.get(disk.id) ?? {}))) continue
+  take(files: ReadonlyMap<string, string>, signal: AbortSignal): Promise<TrackedInstant> {
+    const asked = { bases: this.bases, captured: files, before: this.#base?.disks ?? {} }
+    return changesOfEach(asked, async (disk, file, was) => {
       try {
-        changes.set(disk.id, await this.#changesOf(disk, file, before.trackingId, signal))
+        return await this.#changesSince(was, file, signal)
       } catch (error) {
         throwIfAborted(signal)
         if (!isFault(error)) throw error
         const reason = await this.#wasReset(signal) ? 'tracking-reset' : 'changes-refused'
-        this.#parts.log.warn('hyperv.not-incremental', { disk: disk.id, reason,
-          message: error.message })
-        lostBases.set(disk.id, reason)
+        this.#parts.log.warn('hyperv.not-incremental', { disk, reason, message: error.message })
+        return reason
       }
-    }
-    return { changes, lostBases }
+    })
   }
 
-  async #changesOf(
-    { sizeBytes }: HypervDisk, path: string, trackingId: string, signal: AbortSignal,
+  async #changesSince(
+    { sizeBytes, trackingId }: TrackedDisk, path: string, signal: AbortSignal,
   ): Promise<readonly Range[]> {
     const found: Range[] = []
     let offset = 0
@@ -131,18 +122,9 @@ export class HypervTracking implements SetTracking {
     }
   }
 
-  /**
-   * Keeps the reference point that the run's checkpoint became. Without the file the next run
-   * reads in full, which is no fault.
-   */
-  async keep(point: TrackedPoint): Promise<void> {
-    try {
-      await writeTracked(this.#file, point)
-    } catch (error) {
-      this.#parts.log.warn('hyperv.not-tracked', {
-        file: this.#file, reason: error instanceof Error ? error.message : String(error),
-        advice: 'Name a folder that can be written (stateDir).' })
-    }
+  /** Keeps the reference point that the run's checkpoint became. */
+  keep(point: TrackedPoint): Promise<void> {
+    return this.#record.keep({ version: 1, point })
   }
 }
 

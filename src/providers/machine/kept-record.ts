@@ -8,38 +8,60 @@ import { mkdir, open, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { z } from 'zod'
 import { parseJson } from '../../base/json.ts'
+import type { Log } from '../../base/log.ts'
 
 const MAX_BYTES = 1024 * 1024
 
-/** The file of `platform` for what `key` names, the machine and the repository among it. */
-export function keptRecordFile(
-  stateDir: string, platform: string, key: readonly string[]): string {
-  const digest = createHash('sha256').update(JSON.stringify(key)).digest('hex')
-  return join(stateDir, `${platform}-${digest.slice(0, 32)}.json`)
-}
+export class KeptRecord<Kept extends object> {
+  readonly file: string
+  readonly #platform: string
+  readonly #shape: z.ZodType<Kept>
+  readonly #log: Log
 
-/** Undefined where there is no such file, or it is not of this shape. */
-export async function readKeptRecord<T>(
-  file: string, shape: z.ZodType<T>): Promise<T | undefined> {
-  try {
-    await using handle = await open(file, 'r')
-    const bytes = new Uint8Array(MAX_BYTES + 1)
-    const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0)
-    const limits = { maxBytes: MAX_BYTES, maxDepth: 8 }
-    return shape.parse(parseJson(bytes.subarray(0, bytesRead), file, 'io-error', limits))
-  } catch {
-    return undefined
+  /** `key` names what it is of: the machine and the repository among it. */
+  constructor(
+    place: { readonly stateDir: string; readonly platform: string; readonly log: Log },
+    key: readonly string[], shape: z.ZodType<Kept>) {
+    const digest = createHash('sha256').update(JSON.stringify(key)).digest('hex')
+    this.file = join(place.stateDir, `${place.platform}-${digest.slice(0, 32)}.json`)
+    this.#platform = place.platform
+    this.#log = place.log
+    this.#shape = shape
   }
-}
 
-/** Replaces the file, durably. Throws what the file system says. */
-export async function keepRecord(file: string, record: object): Promise<void> {
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 })
-  const part = `${file}.part`
-  {
-    await using handle = await open(part, 'w', 0o600)
-    await handle.writeFile(JSON.stringify(record))
-    await handle.sync()
+  /** Undefined where there is no such file, or it is not of this shape. */
+  async read(): Promise<Kept | undefined> {
+    try {
+      await using handle = await open(this.file, 'r')
+      const bytes = new Uint8Array(MAX_BYTES + 1)
+      const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0)
+      const limits = { maxBytes: MAX_BYTES, maxDepth: 8 }
+      return this.#shape.parse(
+        parseJson(bytes.subarray(0, bytesRead), this.file, 'io-error', limits))
+    } catch {
+      return undefined
+    }
   }
-  await rename(part, file)
+
+  /** Replaces the file, durably. Where that cannot be done it is said, and is no fault. */
+  async keep(record: Kept): Promise<void> {
+    try {
+      await this.#replace(JSON.stringify(record))
+    } catch (error) {
+      this.#log.warn(`${this.#platform}.not-tracked`, {
+        file: this.file, reason: error instanceof Error ? error.message : String(error),
+        advice: 'Name a folder that can be written (stateDir).' })
+    }
+  }
+
+  async #replace(text: string): Promise<void> {
+    await mkdir(dirname(this.file), { recursive: true, mode: 0o700 })
+    const part = `${this.file}.part`
+    {
+      await using handle = await open(part, 'w', 0o600)
+      await handle.writeFile(text)
+      await handle.sync()
+    }
+    await rename(part, this.file)
+  }
 }

@@ -168,7 +168,7 @@ class VsphereMachineInMaking implements MachineInMaking {
   }
 
   #left(machine: string, error: unknown, advice: string): void {
-    this.#client.log.error('vsphere-machine-left', {
+    this.#client.log.error('vsphere.machine-left', {
       machine, message: error instanceof Error ? error.message : String(error), advice })
   }
 }

@@ -68,7 +68,7 @@ export async function takeName(
     }
     if (fate !== 'gone') throw exists(nameOf(left), '')
     await destroy(left.ref)
-    client.log.warn('vsphere-swept', {
+    client.log.warn('vsphere.swept', {
       released: `deleted ${printable(nameOf(left), 100)}, which a run that was killed had left` })
   }
   const [old, ...others] = called(name)

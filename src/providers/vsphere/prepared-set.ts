@@ -7,7 +7,9 @@ import type {
   DiskLeftOut, PlatformHeldSet, PowerState, QuiescedSet, QuiesceLevel, QuiesceWish, SetDisk,
   SetTracking,
 } from '../../consistency/mod.ts'
-import { withChanges, type BlockSource, type Range } from '../../disk/mod.ts'
+import { withChanges, type BlockSource } from '../../disk/mod.ts'
+import { hotChanges } from '../machine/hot-changes.ts'
+import { giveBack, UNTRACKED } from '../machine/platform-set.ts'
 import { DatastoreReader, fileIn, parseDatastorePath } from './datastore.ts'
 import { parseDevices, type VimDisk } from './devices.ts'
 import { flatFileOf, whyNotReadable } from './flat-disk.ts'
@@ -27,7 +29,6 @@ import type { Moref } from './vim/soap.ts'
 
 /** For the release; what is still at work at the server then goes on there. */
 const RELEASE_LIMIT_MS = 35 * 60_000
-const RELEASE_PAUSES_MS: readonly number[] = [1_000, 5_000, 15_000]
 /** A server that did not answer may still be about to begin what it was asked for. */
 const UNKNOWN_PAUSE_MS = 10_000
 /** Documents of all writers of a large server. */
@@ -86,8 +87,8 @@ export class VsphereSet implements PlatformHeldSet {
     const asked = wish === 'never' ? 'none' : this.#quiescing()
     const { snapshot, failure } = await this.#take(asked, wish, signal)
     const files = await this.#filesOf(snapshot, signal)
-    const { changes, lostBases } = await this.#parts.tracking?.take(snapshot, files, signal) ??
-      { changes: new Map<string, readonly Range[]>(), lostBases: new Map<string, never>() }
+    const { changes, lostBases } =
+      await this.#parts.tracking?.take(snapshot, files, signal) ?? UNTRACKED
     const after = await readMachine(client, machine.ref, signal)
     const taken = after.snapshots.find(({ ref }) => ref.id === snapshot.id)
     const quiesce = assessQuiesce({
@@ -123,7 +124,7 @@ export class VsphereSet implements PlatformHeldSet {
       throwIfAborted(signal)
       if (asked === 'none' || wish === 'or-fail' || !isFault(error, 'freeze-failed')) throw error
       const why = error.cause instanceof Error ? error.cause.message : error.message
-      client.log.warn('vsphere-quiesce-failed', { reason: printable(why, 400) })
+      client.log.warn('vsphere.quiesce-failed', { reason: printable(why, 400) })
       await this.#removeAll(signal)
       return { snapshot: await this.#make('none', signal), failure: why }
     }
@@ -205,14 +206,7 @@ export class VsphereSet implements PlatformHeldSet {
   async recheck(signal: AbortSignal): Promise<readonly DiskLeftOut[]> {
     const { client, machine } = this.#parts
     const now = await readMachine(client, machine.ref, signal)
-    const had = new Set(machine.disks.map(({ key }) => key))
-    const has = new Set(now.disks.map(({ key }) => key))
-    return [
-      ...now.disks.filter(({ key }) => !had.has(key)).map(({ id }): DiskLeftOut => (
-        { id, reason: 'hot-added', detail: 'it was added while the snapshot was taken' })),
-      ...machine.disks.filter(({ key }) => !has.has(key)).map(({ id }): DiskLeftOut => (
-        { id, reason: 'hot-removed', detail: 'it was removed while the snapshot was taken' })),
-    ]
+    return hotChanges(this.#parts, { disks: now.disks, leftOut: [] })
   }
 
   async powerNow(signal: AbortSignal): Promise<PowerState> {
@@ -227,7 +221,7 @@ export class VsphereSet implements PlatformHeldSet {
     if (this.#making !== undefined) {
       await finishSnapshot(client, this.#making, signal).catch((error: unknown) => {
         throwIfAborted(signal)
-        client.log.debug('vsphere-snapshot-not-made', { reason: String(error) })
+        client.log.debug('vsphere.snapshot-not-made', { reason: String(error) })
       })
       this.#making = undefined
     }
@@ -251,7 +245,7 @@ export class VsphereSet implements PlatformHeldSet {
     } catch (error) {
       throwIfAborted(signal)
       if (!isFault(error)) throw error
-      client.log.warn('vsphere-not-tracked', { reason: error.message })
+      client.log.warn('vsphere.not-tracked', { reason: error.message })
     }
   }
 
@@ -264,24 +258,12 @@ export class VsphereSet implements PlatformHeldSet {
   async #release(): Promise<void> {
     const { client, machine, pointId } = this.#parts
     using limit = deadline(client.clock, RELEASE_LIMIT_MS, 'the release of the snapshot')
-    for (let attempt = 0; ; attempt++) {
-      try {
-        await this.#removeAll(limit.signal)
-        this.#mayExist = false
-        break
-      } catch (error) {
-        const pauseMs = RELEASE_PAUSES_MS[attempt]
-        if (isFault(error, 'machine-lost')) return
-        if (pauseMs === undefined || limit.signal.aborted) {
-          client.log.error('vsphere-snapshot-left', {
-            machine: machine.name, snapshot: nameFor(pointId),
-            message: error instanceof Error ? error.message : String(error),
-            advice: 'The next backup on this host removes it.' })
-          return
-        }
-        await client.clock.sleep(pauseMs, limit.signal).catch(() => {})
-      }
-    }
+    const fate = await giveBack({
+      clock: client.clock, log: client.log, gone: 'machine-lost', left: 'vsphere.snapshot-left',
+      fields: { machine: machine.name, snapshot: nameFor(pointId) },
+    }, (signal) => this.#removeAll(signal), limit.signal)
+    if (fate !== 'removed') return
+    this.#mayExist = false
     await this.#warnOfLeftFiles(limit.signal)
   }
 
@@ -289,7 +271,7 @@ export class VsphereSet implements PlatformHeldSet {
     const { client, machine } = this.#parts
     const now = await readMachine(client, machine.ref, signal).catch(() => undefined)
     if (now?.needsConsolidation !== true) return
-    client.log.warn('vsphere-consolidation-needed', {
+    client.log.warn('vsphere.consolidation-needed', {
       machine: machine.name, advice: 'Consolidate its disks (vSphere Client, Snapshots).' })
   }
 }

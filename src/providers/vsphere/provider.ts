@@ -73,7 +73,7 @@ export class VsphereProvider implements Provider {
     const left = this.#vddk === undefined ? [] : await sweepWorkingFolders('vddk')
     const swept = await sweepSnapshots(client, found, signal)
     for (const sentence of [...left, ...swept]) {
-      client.log.warn('vsphere-swept', { released: sentence })
+      client.log.warn('vsphere.swept', { released: sentence })
     }
     const machine = swept.length === 0 ? found : await readMachine(client, found.ref, signal)
     const { disks, leftOut } = chooseDisks(machine.disks, request.exclude)

@@ -7,7 +7,6 @@
  */
 
 import { z } from 'zod'
-import { keepRecord, keptRecordFile, readKeptRecord } from '../machine/kept-record.ts'
 
 export interface TrackedDisk {
   readonly key: number
@@ -26,7 +25,8 @@ export interface TrackedPoint {
 
 const text = z.string().max(2048)
 
-const recordSchema = z.strictObject({
+/** Points: the oldest first. */
+export const recordSchema = z.strictObject({
   version: z.literal(1),
   points: z.array(z.strictObject({
     pointId: text,
@@ -36,18 +36,4 @@ const recordSchema = z.strictObject({
   })).max(2),
 })
 
-/** `server` and `machine` as vSphere has them. */
-export function recordFile(
-  stateDir: string, server: string, machine: string, repositoryId: string): string {
-  return keptRecordFile(stateDir, 'vsphere', [server, machine, repositoryId])
-}
-
-/** Oldest first; none where there is no such file or it is not one. */
-export async function readTracked(file: string): Promise<readonly TrackedPoint[]> {
-  return (await readKeptRecord(file, recordSchema))?.points ?? []
-}
-
-/** Throws what the file system says. */
-export async function writeTracked(file: string, points: readonly TrackedPoint[]): Promise<void> {
-  await keepRecord(file, { version: 1, points })
-}
+export type TrackingRecord = z.infer<typeof recordSchema>

@@ -9,11 +9,13 @@ import type {
   DiskBase, FullReason, SetTracking, TrackingRequest,
 } from '../../consistency/mod.ts'
 import type { Range } from '../../disk/mod.ts'
+import { KeptRecord } from '../machine/kept-record.ts'
+import { changesOfEach, type TrackedInstant } from '../machine/platform-set.ts'
 import { changedAreas } from './changed-areas.ts'
 import type { VimDisk } from './devices.ts'
 import type { VimMachine } from './machine.ts'
 import {
-  readTracked, recordFile, writeTracked, type TrackedDisk, type TrackedPoint,
+  recordSchema, type TrackedDisk, type TrackedPoint, type TrackingRecord,
 } from './tracking-record.ts'
 import { isTrackingFlawed, type HostBuild } from './tracking-flaws.ts'
 import type { VimClient } from './vim/client.ts'
@@ -30,28 +32,21 @@ export interface TrackingParts {
   readonly stateDir: string
 }
 
-/** What the instant showed of the bases. */
-export interface TrackedInstant {
-  /** By disk id, of those whose base holds. */
-  readonly changes: ReadonlyMap<string, readonly Range[]>
-  readonly lostBases: ReadonlyMap<string, FullReason>
-}
-
 export class VsphereTracking implements SetTracking {
   readonly bases: ReadonlyMap<string, DiskBase>
   readonly #parts: TrackingParts
-  readonly #file: string
+  readonly #record: KeptRecord<TrackingRecord>
   readonly #base: TrackedPoint | undefined
   readonly #host: HostBuild | undefined
   #next: TrackedPoint | undefined
   #isSealed = false
 
   private constructor(
-    parts: TrackingParts, file: string, known: readonly TrackedPoint[],
+    parts: TrackingParts, record: KeptRecord<TrackingRecord>, known: readonly TrackedPoint[],
     host: HostBuild | undefined) {
     this.#parts = parts
     this.#host = host
-    this.#file = file
+    this.#record = record
     this.#base = known.findLast(({ pointId }) => parts.request.sealed.includes(pointId))
     this.bases = new Map(parts.disks.map((disk) =>
       [disk.id, this.#isFlawed(disk) ? { full: 'tracking-flawed' as const }
@@ -65,10 +60,10 @@ export class VsphereTracking implements SetTracking {
 
   static async begin(parts: TrackingParts, signal: AbortSignal): Promise<VsphereTracking> {
     const { client, machine, request, stateDir } = parts
-    const file = recordFile(
-      stateDir, client.port.http.url.host, machine.ref.id, request.repositoryId)
-    return new VsphereTracking(
-      parts, file, await readTracked(file), await hostBuild(client, machine.host, signal))
+    const record = new KeptRecord({ stateDir, platform: 'vsphere', log: client.log },
+      [client.port.http.url.host, machine.ref.id, request.repositoryId], recordSchema)
+    const known = (await record.read())?.points ?? []
+    return new VsphereTracking(parts, record, known, await hostBuild(client, machine.host, signal))
   }
 
   /**
@@ -78,19 +73,14 @@ export class VsphereTracking implements SetTracking {
   async take(
     snapshot: Moref, captured: ReadonlyMap<string, VimDisk>, signal: AbortSignal,
   ): Promise<TrackedInstant> {
-    const changes = new Map<string, readonly Range[]>()
-    const lostBases = new Map<string, FullReason>()
-    for (const [id, disk] of captured) {
-      const base = this.#base?.disks[id]
-      if (base === undefined || !('since' in (this.bases.get(id) ?? {}))) continue
-      const found = await this.#changesOf(disk, base, snapshot, signal)
-      if (typeof found === 'string') lostBases.set(id, found)
-      else changes.set(id, found)
-    }
+    const taken = await changesOfEach(
+      { bases: this.bases, captured, before: this.#base?.disks ?? {} },
+      (_, disk, before) => this.#changesOf(disk, before, snapshot, signal))
     this.#next = pointOf(this.#parts.pointId,
       new Map([...captured].filter(([, disk]) => !this.#isFlawed(disk))))
-    await this.#write([...this.#base === undefined ? [] : [this.#base], this.#next])
-    return { changes, lostBases }
+    await this.#record.keep({
+      version: 1, points: [...this.#base === undefined ? [] : [this.#base], this.#next] })
+    return taken
   }
 
   async #changesOf(
@@ -105,7 +95,7 @@ export class VsphereTracking implements SetTracking {
     } catch (error) {
       throwIfAborted(signal)
       if (!isFault(error)) throw error
-      client.log.warn('vsphere-changes-refused', {
+      client.log.warn('vsphere.changes-refused', {
         disk: disk.id, reason: error.message,
         cause: error.cause instanceof Error ? error.cause.message : '' })
       return 'changes-refused'
@@ -120,18 +110,7 @@ export class VsphereTracking implements SetTracking {
   async settle(): Promise<void> {
     if (this.#next === undefined) return
     const counts = this.#isSealed ? this.#next : this.#base
-    await this.#write(counts === undefined ? [] : [counts])
-  }
-
-  /** Without the file the next run reads in full, which is no fault. */
-  async #write(points: readonly TrackedPoint[]): Promise<void> {
-    try {
-      await writeTracked(this.#file, points)
-    } catch (error) {
-      this.#parts.client.log.warn('vsphere-not-tracked', {
-        file: this.#file, reason: error instanceof Error ? error.message : String(error),
-        advice: 'Name a folder that can be written (stateDir).' })
-    }
+    await this.#record.keep({ version: 1, points: counts === undefined ? [] : [counts] })
   }
 }
 

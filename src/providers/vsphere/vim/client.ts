@@ -141,7 +141,7 @@ export class VimClient implements AsyncDisposable {
     if (this.#logins !== session) return
     // A few wrong passwords lock an account: vCenter's default is five in three minutes.
     if (this.#refusal !== undefined) throw this.#refusal
-    this.log.info('vsphere-session-lost', { server: this.port.http.url.host })
+    this.log.info('vsphere.session-lost', { server: this.port.http.url.host })
     this.#login ??= this.#logIn(signal).finally(() => { this.#login = undefined })
     await this.#login
   }
@@ -171,7 +171,7 @@ export class VimClient implements AsyncDisposable {
     const { signal } = this.#closed
     this.#keepAlive = this.clock.after(KEEP_ALIVE_MS, () => {
       void this.port.send('CurrentTime', SERVICE_INSTANCE, '', {}, signal)
-        .catch((error: unknown) => { this.#missed('vsphere-keep-alive-failed', error) })
+        .catch((error: unknown) => { this.#missed('vsphere.keep-alive-failed', error) })
         .finally(() => { if (!signal.aborted) this.#scheduleKeepAlive() })
     })
   }
@@ -189,7 +189,7 @@ export class VimClient implements AsyncDisposable {
     using limit = deadline(this.clock, LOGOUT_LIMIT_MS, 'the logout')
     await this.port.send(
       'Logout', this.services.sessionManager, '', { changes: true }, limit.signal)
-      .catch((error: unknown) => { this.#missed('vsphere-logout-failed', error) })
+      .catch((error: unknown) => { this.#missed('vsphere.logout-failed', error) })
     this.port.forgetSession()
   }
 }
