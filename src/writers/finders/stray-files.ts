@@ -4,19 +4,19 @@
  * Whoever wrote the files may be hostile: nothing is opened but the first bytes of plain files.
  */
 
-import { constants } from 'node:fs'
-import { open, readlink } from 'node:fs/promises'
-import { dirname, basename, join } from 'node:path'
-import { abortable, deadline, type Clock } from '../../base/clock.ts'
+import { readlink } from 'node:fs/promises'
+import { dirname, basename } from 'node:path'
+import type { Clock } from '../../base/clock.ts'
 import { isFault } from '../../base/fault.ts'
-import { printable } from '../../base/text.ts'
 import type { DiscoveredApplication } from '../../consistency/mod.ts'
 import { readMounts, type Mount } from '../mounts.ts'
 import { openFiles } from '../open-files.ts'
 import { locatePlaces } from '../places.ts'
 import type { ApplicationFinder } from '../writer-set.ts'
-import { DATA_KINDS, isTelling, type DataKind } from './data-kinds.ts'
-import { isLocal, localRoots, Look, type Listing, type LookLimits } from './local-folders.ts'
+import { DATA_KINDS, isTelling } from './data-kinds.ts'
+import { byKind, FoundFiles } from './found-files.ts'
+import { isLocal, localFolders, localRoots } from './local-folders.ts'
+import { Look, type LookLimits } from './look.ts'
 
 export interface StrayFilesOptions {
   readonly clock: Clock
@@ -32,15 +32,7 @@ const DEFAULT_LIMITS: LookLimits = {
   entries: 300_000, // some seconds on a disk that turns
   depth: 16,
 }
-/** Beyond the limit of a look, until a request to a file system counts as one that never ends. */
-const HUNG_MS = 5000
-/** Shown by themselves; more of a kind are one entry, which has the places of at most so many. */
-const SHOWN_OF_A_KIND = 5
-const MAX_PLACES_OF_MORE = 256
 const MAX_FOLDERS_OF_HANDLES = 2000
-
-/** By path. */
-type Found = ReadonlyMap<string, DataKind>
 
 export function strayFiles(options: StrayFilesOptions): ApplicationFinder {
   const { clock, procRoot = '/proc' } = options
@@ -49,22 +41,16 @@ export function strayFiles(options: StrayFilesOptions): ApplicationFinder {
     name: 'stray files',
     async discover(signal) {
       const mounts = await readMounts(procRoot)
-      const look = new Look(mounts, limits, clock, signal)
-      const found = new Map<string, DataKind>()
+      const look = new Look(localFolders(mounts), limits, clock, signal)
+      const found = new FoundFiles(DATA_KINDS)
       const handles = await foldersOfHandles(procRoot, mounts, signal)
       for (const [path, names] of handles.folders) {
         const listing = await look.list(path)
-        if (listing !== undefined) await note(listing, names, found)
+        if (listing !== undefined) await found.note(listing, names)
       }
-      using limit = deadline(clock, limits.lookMs + HUNG_MS, 'looking through the disks', signal)
-      const isWhole = await abortable(look.walk(options.roots ?? localRoots(mounts),
-        (listing) => note(listing, new Set(), found)), limit.signal)
-        .then(() => true, (error: unknown) => {
-          if (isFault(error, 'timed-out')) return false
-          throw error
-        })
-      const isCut = !isWhole || look.isCut || handles.isCut
-      return [...await describe(withoutParts(found), procRoot), ...isCut ? [NOT_ALL] : []]
+      await look.walk(options.roots ?? localRoots(mounts), (listing) => found.note(listing))
+      const isCut = look.isCut || handles.isCut
+      return [...await describe(found, procRoot), ...isCut ? [NOT_ALL] : []]
     },
   }
 }
@@ -101,68 +87,14 @@ async function foldersOfHandles(
   }
 }
 
-/** True if all in the folder is one thing. */
-async function note(
-  listing: Listing, open: ReadonlySet<string>, found: Map<string, DataKind>): Promise<boolean> {
-  for (const kind of DATA_KINDS) {
-    const names = kind.find({ ...listing, open })
-    for (const name of names) {
-      const path = join(listing.path, name)
-      if (found.has(path)) continue
-      if (kind.sign === undefined || await hasSign(path, kind.sign)) found.set(path, kind)
-    }
-    if (names.includes('.')) return true
-  }
-  return false
-}
-
-async function hasSign(
-  path: string, { suffixes, begins }: NonNullable<DataKind['sign']>): Promise<boolean> {
-  for (const suffix of suffixes) {
-    const first = await firstBytes(path + suffix).catch(() => '')
-    if (begins.includes(first)) return true
-  }
-  return false
-}
-
-/** Four, in hexadecimal. Its folder said that it is a plain file; it may be another by now. */
-async function firstBytes(path: string): Promise<string> {
-  const { O_RDONLY, O_NONBLOCK, O_NOFOLLOW, O_NOCTTY } = constants
-  await using file = await open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY)
-  if (!(await file.stat()).isFile()) return ''
-  const buffer = Buffer.alloc(4)
-  const { bytesRead } = await file.read(buffer, 0, buffer.length, 0)
-  return buffer.toString('hex', 0, bytesRead)
-}
-
-/** Without what lies in the folder of another. */
-function withoutParts(found: Found): Found {
-  return new Map([...found].filter(([path]) => {
-    for (let above = dirname(path); above !== dirname(above); above = dirname(above)) {
-      if (found.has(above)) return false
-    }
-    return true
-  }))
-}
-
 async function describe(
-  found: Found, procRoot: string): Promise<readonly DiscoveredApplication[]> {
+  found: FoundFiles, procRoot: string): Promise<readonly DiscoveredApplication[]> {
   const applications: DiscoveredApplication[] = []
-  for (const kind of DATA_KINDS) {
-    const paths = [...found].flatMap(([path, it]) => it === kind ? path : []).toSorted()
-    const { title, recovery, advice } = kind
-    const common = { kind: 'incidental', recovery, advice } as const
-    for (const path of paths.slice(0, SHOWN_OF_A_KIND)) {
-      applications.push({
-        ...common, name: `${title} ${printable(path, 200)}`,
-        data: await locatePlaces([path], 'self', procRoot) })
-    }
-    const more = paths.slice(SHOWN_OF_A_KIND)
-    if (more.length > 0) {
-      applications.push({
-        ...common, name: `${title}: ${more.length} more`,
-        data: await locatePlaces(more.slice(0, MAX_PLACES_OF_MORE), 'self', procRoot) })
-    }
+  for (const { kind, name, paths } of byKind(found.paths(), DATA_KINDS)) {
+    const { recovery, advice } = kind
+    applications.push({
+      kind: 'incidental', recovery, advice, name,
+      data: await locatePlaces(paths, 'self', procRoot) })
   }
   return applications
 }
