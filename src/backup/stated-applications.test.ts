@@ -23,7 +23,7 @@ function evidenceOf(
     hold: { by: 'platform', claimed: 'application', documents: ['w.xml', 'bcd.xml'].map((name) => (
       { name, text: '<x/>', shows: 'application' })) },
     coverage: { ...sample.coverage, leftOut },
-    applications: withStated(NOBODY, writers, { disks, leftOut }),
+    applications: withStated(NOBODY, { writers }, { disks, leftOut }),
   }
 }
 
@@ -62,6 +62,6 @@ test('disks that were left out could hold its data, media without any could not'
 test('what an agent found counts, whatever the platform states', () => {
   const found: ApplicationsEvidence = {
     declaredNone: false, discovery: { state: 'done', by: 'the agent', applications: [] } }
-  assert.equal(withStated(found, [SQL], { disks: [], leftOut: [] }), found)
-  assert.equal(withStated(NOBODY, [], { disks: [], leftOut: [] }), NOBODY)
+  assert.equal(withStated(found, { writers: [SQL] }, { disks: [], leftOut: [] }), found)
+  assert.equal(withStated(NOBODY, {}, { disks: [], leftOut: [] }), NOBODY)
 })

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { hostname } from 'node:os'
 import { suite, test } from 'node:test'
+import type { FoundData, PlacesToLookAt } from '../consistency/mod.ts'
 import { ntfsImage } from '../disk/testing/mod.ts'
 import {
   HostBench, SQL_WRITER, sqlWriter, systemWriter, type VssScenario,
@@ -126,6 +127,66 @@ test('what doctor foretells is lowered by a volume that is left out, as a backup
   const { stdout } = await createBench({ host }).run('doctor', '--on', 'host:')
   assert.match(stdout, /^ {2}SqlServerWriter: NOT IN THIS POINT/m)
   assert.match(stdout, /^a backup now would be: filesystem /m)
+})
+
+suite('what has no writer on a host', () => {
+  const access: FoundData = {
+    name: 'Access database, open now, D:\\shop\\orders.accdb', kind: 'incidental',
+    recovery: 'none', paths: ['D:\\shop\\orders.accdb'], advice: 'Close it.' }
+  const postgres: FoundData = {
+    name: 'PostgreSQL (service pg)', kind: 'protected', recovery: 'self', paths: ['D:\\pg'],
+    advice: 'Dump it.' }
+
+  function hostWith(...found: readonly FoundData[]): ReturnType<typeof onHost> {
+    const bench = onHost()
+    bench.host.volumes = bench.host.volumes.slice(0, 2)
+    bench.host.findData = () => Promise.resolve(found)
+    return bench
+  }
+
+  test('is named by doctor, by the backup and in its point', async () => {
+    const bench = hostWith(access)
+    const { stdout } = await bench.run('doctor', '--on', 'host:')
+    assert.match(stdout, /^applications, as found by .* and a look through its disks$/m)
+    assert.ok(stdout.includes(`\
+  ${access.name}: filesystem; no writer, so its files are as after a crash, does not recover by \
+itself (no service; it counts for no grade)
+    what can be done: "Close it."
+`), stdout)
+    assert.match(stdout, /^a backup now would be: application /m)
+    await bench.run('init')
+    const backup = await bench.run('backup', '--on', 'host:')
+    assert.match(backup.stdout, /orders\.accdb +filesystem; no writer/)
+    assert.match(backup.stdout, /^grade: application\./m)
+    const { lines } = await bench.runJson('show', 'latest')
+    assert.match(JSON.stringify(lines), /orders\.accdb/)
+  })
+
+  test('lowers the host where it is a server, and is not covered where its volume is left out',
+    async () => {
+      const bench = hostWith(postgres)
+      await bench.run('init')
+      const { stdout } = await bench.run('backup', '--on', 'host:')
+      assert.match(stdout, /^grade: filesystem\. .* No writer can tell PostgreSQL \(service pg\)/m)
+      bench.host.volumes = bench.host.volumes.map((it) =>
+        it.mounts[0] === 'D:\\' ? { ...it, fileSystem: 'exFAT' } : it)
+      const doctor = await bench.run('doctor', '--on', 'host:')
+      assert.match(doctor.stdout, /^ {2}PostgreSQL \(service pg\): NOT IN THIS POINT/m)
+    })
+
+  test('is looked for on every volume, with the services that run, or the reason why not',
+    async () => {
+      const bench = hostWith()
+      const asked: PlacesToLookAt[] = []
+      bench.host.findData = async (places) => {
+        asked.push(places)
+        return []
+      }
+      bench.host.services = [{ name: 'pg', command: 'pg_ctl.exe' }]
+      await bench.run('doctor', '--on', 'host:')
+      assert.deepEqual(asked, [{
+        roots: ['C:\\', 'D:\\'], systemFolder: 'C:\\Windows', services: bench.host.services }])
+    })
 })
 
 test('a host needs no agent', async () => {

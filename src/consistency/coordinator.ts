@@ -20,7 +20,7 @@ import type { FileSystemFreezer, FreezeLimits, ThawOutcome } from './freezer.ts'
 import { freezeFault, HoldStep, type HoldEvent, type Note } from './hold-step.ts'
 import { observedDocuments, observedFault, observedList, observedText } from './observed.ts'
 import type {
-  CommittedSet, PlatformHeldSet, PowerState, PreparedSet, RequestorHeldSet, StatedWriter,
+  CommittedSet, PlatformHeldSet, PowerState, PreparedSet, RequestorHeldSet, StatedApplications,
 } from './provider.ts'
 import type { PreparedWriter } from './writer.ts'
 import { WriterStep } from './writer-step.ts'
@@ -51,8 +51,8 @@ export interface HoldOutcome {
   readonly lists: { readonly before: FileSystemList; readonly after: FileSystemList }
   /** What each writer did, by the name of its application. */
   readonly writers: ReadonlyMap<string, WriterEvidence>
-  /** The applications that a platform held instead. */
-  readonly stated: readonly StatedWriter[]
+  /** The applications that a platform held instead, and those beside them. */
+  readonly stated: StatedApplications
 }
 
 /** For the agent's list of file systems, outside the hold: it answers in milliseconds or never. */
@@ -94,7 +94,7 @@ async function commitUnheld(
 ): Promise<HoldOutcome> {
   const { committed, instant } = await commit(request, () => set.commit(signal))
   return {
-    committed, instant, hold, lists: noLists(hold.detail), writers: untried(request), stated: [],
+    committed, instant, hold, lists: noLists(hold.detail), writers: untried(request), stated: {},
   }
 }
 
@@ -134,7 +134,7 @@ async function commitHeld(
     },
     lists: { before, after },
     writers: held,
-    stated: [],
+    stated: {},
   }
 }
 
@@ -144,7 +144,7 @@ async function commitQuiesced(
   const wish = nobody !== undefined ? 'never'
     : request.whenFreezeFails === 'fail' ? 'or-fail' : 'if-possible'
   const { committed, instant } = await commit(request, () => set.commitQuiesced(wish, signal))
-  const { claimed, documents, session, writers = [] } = committed.quiesce
+  const { claimed, documents, session, writers = [], unheld = [] } = committed.quiesce
   return {
     committed, instant,
     hold: nobody ?? {
@@ -153,7 +153,7 @@ async function commitQuiesced(
     },
     lists: noLists('the platform holds this machine'),
     writers: untried(request),
-    stated: nobody === undefined ? writers : [],
+    stated: nobody === undefined ? { writers, unheld } : { unheld },
   }
 }
 

@@ -64,7 +64,7 @@ export function applicationReasons(
     return [reason(declaredNone ? 'applications-declared-none' : 'no-applications-known')]
   }
   const remarks = known.some(({ writer }) => writer.contract === 'platform-stated')
-    ? [reason('applications-by-platform', 'others are not known')] : []
+    ? [reason('applications-by-platform', `${discovery.by}; others are not known`)] : []
   return [
     ...known.flatMap((application) => unfulfilled(application, { hold, instant }, atRest) ?? []),
     ...remarks,

@@ -20,6 +20,9 @@ export type {
   ReadingEvidence, RequestorHold, StepFault, ThawEvidence, VolumeSign, WriterEvidence,
   WriterFreezeEvidence, WriterHold, WriterThawEvidence,
 } from './evidence.ts'
+export type {
+  FindData, FoundData, PlacesToLookAt, RunningService, UnheldApplication,
+} from './found-data.ts'
 export {
   hookedEvidence, type FreezeHooks, type HookedApplication, type HookReport,
 } from './freeze-hooks.ts'
@@ -47,7 +50,7 @@ export type { VssSessionFacts, VssWriterFacts, VssWriterState } from './vss-fact
 export type {
   CommittedSet, FreezerMissing, Freezing, PlatformHeldSet, PlatformQuiesce, PowerState,
   PreparedSet, PrepareRequest, Provider, ProviderSurvey, QuiescedSet, QuiesceDocument,
-  QuiesceLevel, QuiesceWish, RequestorHeldSet, StatedWriter,
+  QuiesceLevel, QuiesceWish, RequestorHeldSet, StatedApplications, StatedWriter,
   SetDisk, SurveyRemark,
 } from './provider.ts'
 export { probeSet, type SetProbe } from './probe-set.ts'

@@ -9,6 +9,7 @@ import type { BlockSource } from '../disk/mod.ts'
 import type { FullReason, SetTracking, TrackingRequest } from './change-tracking.ts'
 import type { DiskLeftOut } from './coverage.ts'
 import type { ApplicationData, FileSystemList } from './evidence.ts'
+import type { UnheldApplication } from './found-data.ts'
 import type { FileSystemFreezer } from './freezer.ts'
 import type { ToldApplication } from './signed/statement.ts'
 import type { VssSessionFacts, VssWriterFacts } from './vss-facts.ts'
@@ -178,7 +179,12 @@ export interface PlatformQuiesce {
   readonly session?: VssSessionFacts
   /** The applications that took part, as the documents show them; left out: they show none. */
   readonly writers?: readonly StatedWriter[]
+  /** Data beside them that nobody holds, found by looking for it; left out: nobody looked. */
+  readonly unheld?: readonly UnheldApplication[]
 }
+
+/** What a platform says of the applications. */
+export type StatedApplications = Pick<PlatformQuiesce, 'writers' | 'unheld'>
 
 /** An application that the platform held: names are unique, documents are those of the quiesce. */
 export interface StatedWriter {

@@ -200,7 +200,7 @@ export const REASONS = {
   'applications-declared-none': means('application',
     'The operator declared that no application needs to hold still.'),
   'applications-by-platform': means('application',
-    'The applications are those that took part in the quiescing of the platform: {}.'),
+    'The applications are those found by {}.'),
   'boot-not-frozen': means('application', '{} cannot be frozen; it is written at updates only.'),
   'contents-hidden': means('application',
     'What {} holds was not looked at: it rests on the word of the guest or the platform.'),

@@ -68,6 +68,16 @@ machines:
   }
 })
 
+test('a host may say how far its volumes are looked through', () => {
+  const { platforms } = parseConfig(
+    'platforms: { here: { type: host, files: { limits: { lookMs: 60000 } } } }', FILE)
+  assert.deepEqual(platforms.get('here'),
+    { type: 'host', files: { limits: { lookMs: 60_000 } } })
+  assert.throws(() => parseConfig(
+    'platforms: { here: { type: host, files: { limits: { entries: 0 } } } }', FILE),
+  { code: 'config-invalid' })
+})
+
 test('an empty file is a configuration that says nothing', () => {
   const config = parseConfig('# nothing yet\n', FILE)
   assert.deepEqual({ ...config, file: undefined }, { ...NO_CONFIG })

@@ -119,7 +119,16 @@ const hypervSchema = z.strictObject({
 })
 
 /** The Windows that this runs on. */
-const hostSchema = z.strictObject({ type: z.literal('host') })
+const hostSchema = z.strictObject({
+  type: z.literal('host'),
+  files: z.strictObject({
+    limits: z.strictObject({
+      lookMs: z.int().min(1).max(600_000).exactOptional(),
+      entries: z.int().min(1).max(50_000_000).exactOptional(),
+      depth: z.int().min(0).max(64).exactOptional(),
+    }),
+  }).exactOptional(),
+})
 
 const platformSchema = z.discriminatedUnion(
   'type', [qemuSchema, libvirtSchema, vsphereSchema, hypervSchema, hostSchema], {

@@ -55,7 +55,7 @@ export async function diagnoseMachine(
   const applications = withStated(
     round.prospect('fileSystems' in freezing ? freezing.fileSystems
       : { state: 'unavailable', reason: 'the mounts of the machine are not known' }),
-    'expected' in freezing ? freezing.expected?.writers ?? [] : [], survey)
+    'expected' in freezing ? freezing.expected ?? {} : {}, survey)
   const predicted = predictGrade({ ...survey, excludes, applications })
   const policy = resolvePolicy({
     require: request.require ?? settings?.require, onWeaker: settings?.onWeaker,

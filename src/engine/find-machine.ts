@@ -178,9 +178,10 @@ function placeOf(
     }
   }
   if (platform.type === 'host') {
+    const { type, ...options } = platform
     return {
       platformName: key, machineName: machine, settings,
-      target: { type: 'host', options: { environment } },
+      target: { type, options: { ...options, environment } },
     }
   }
   if (platform.type === 'vsphere') {

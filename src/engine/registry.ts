@@ -13,6 +13,7 @@ import {
   type QemuOptions, type VsphereOptions,
 } from '../providers/mod.ts'
 import { openLocalStorage, type Storage } from '../storage/mod.ts'
+import { windowsData, type WindowsDataOptions } from '../writers/mod.ts'
 import { openKeyFile, type KeyFile } from './key-file.ts'
 import { openApplications } from './open-applications.ts'
 
@@ -40,7 +41,9 @@ export type PlatformTarget =
   | { readonly type: 'libvirt'; readonly options: LibvirtOptions }
   | { readonly type: 'vsphere'; readonly options: VsphereOptions }
   | { readonly type: 'hyperv'; readonly options: HypervOptions }
-  | { readonly type: 'host'; readonly options: HostOptions }
+  | { readonly type: 'host'; readonly options: HostOptions & {
+      /** How far its volumes are looked through for data without a writer. */
+      readonly files?: Omit<WindowsDataOptions, 'clock'> } }
 
 export const systemRegistry: Registry = {
   openPlatform: async (target, context, signal) => {
@@ -49,7 +52,11 @@ export const systemRegistry: Registry = {
       case 'libvirt': return openLibvirtPlatform(target.options, context, signal)
       case 'vsphere': return openVspherePlatform(target.options, context, signal)
       case 'hyperv': return openHypervPlatform(target.options, context)
-      case 'host': return openHostPlatform(target.options, context)
+      case 'host': {
+        const { files, ...options } = target.options
+        return openHostPlatform(
+          options, windowsData({ clock: context.clock, ...files }), context)
+      }
       default: return unreachable(target)
     }
   },

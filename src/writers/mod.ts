@@ -1,6 +1,7 @@
 export { accountId } from './account-name.ts'
 export { otherServers } from './finders/other-servers.ts'
 export { strayFiles, type StrayFilesOptions } from './finders/stray-files.ts'
+export { windowsData, type WindowsDataOptions } from './finders/windows-data.ts'
 export { mariadbWriter, type MariadbLimits, type MariadbOptions } from './mariadb/writer.ts'
 export { postgresWriter, type PostgresLimits, type PostgresOptions } from './postgres/writer.ts'
 export type { RedisAccount } from './redis/session.ts'

@@ -12,11 +12,13 @@ import { suite, test } from 'node:test'
 import { systemClock as clock } from '../../src/base/clock.ts'
 import { silentLog as log } from '../../src/base/log.ts'
 import {
-  DiskshadowTransport, HostProvider, KoffiTransport, openShadowDevice, readHostVolumes,
-  type VssTransport,
+  DiskshadowTransport, HostProvider, KoffiTransport, openShadowDevice, readHostServices,
+  readHostVolumes, type VssTransport,
 } from '../../src/providers/testing/mod.ts'
+import { windowsData } from '../../src/writers/mod.ts'
 
 const signal = new AbortController().signal
+const POWERSHELL = { program: 'powershell.exe', args: [] }
 const environment = new Map(Object.entries(process.env).flatMap(([name, value]) =>
   value === undefined ? [] : [[name, value] as const]))
 
@@ -25,17 +27,20 @@ async function copySystemVolume(
   transport: VssTransport, tell: (line: string) => void): Promise<void> {
   const provider = new HostProvider({
     transport, environment, clock, log, openDevice: openShadowDevice,
-    volumes: (running) => readHostVolumes({ program: 'powershell.exe', args: [] }, clock, running),
+    volumes: (running) => readHostVolumes(POWERSHELL, clock, running),
+    services: (running) => readHostServices(POWERSHELL, clock, running),
+    findData: windowsData({ clock }),
   }, { backupType: 'copy' })
   const { disks } = await provider.survey([], signal)
   const others = disks.map(({ id }) => id).filter((id) => id !== 'c')
   await using set = await provider.prepare({ pointId: 'real', exclude: others }, signal)
   const committed = await set.commitQuiesced('or-fail', signal)
-  const { writers = [], session, claimed } = committed.quiesce
+  const { writers = [], unheld = [], session, claimed } = committed.quiesce
   tell(`claimed ${claimed}, attributes 0x${session?.attributes.toString(16)}`)
   for (const { name, kind, state, statement } of writers) {
     tell(`${kind} ${name}: ${state}; ${statement}`)
   }
+  for (const { name, kind, data } of unheld) tell(`no writer: ${kind} ${name}: ${data.state}`)
   {
     await using source = await committed.open('c', signal)
     const boot = await source.read(0, 512, signal)

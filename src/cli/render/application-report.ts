@@ -27,7 +27,7 @@ export function applicationHead(
   const advice = adviceFor(evidence)
   return [
     text(`${grade.name}: ${applicationWords(grade)}${incidentalNote(grade)}`),
-    ...grade.reason === undefined ? []
+    ...grade.reason === undefined || (grade.reason.code === 'no-writer' && advice !== '') ? []
       : advice === '' ? reasonLines(grade.reason) : [text(grade.reason.sentence, 1)],
     ...advice === '' ? [] : [quote('what can be done', words(advice), 1)],
   ]

@@ -66,12 +66,11 @@ test('what nobody can hold is named with what can be done about it', () => {
       found('Access database a.mdb', 'incidental', '')] } } }
   const shown = renderPoint({ point: samplePoint(changes), verdict: undefined }, 0)
   assert.ok(shown.includes(`\
-  MongoDB: filesystem; not asked, does not recover by itself
-    No writer can tell MongoDB to hold still.
+  MongoDB: filesystem; no writer, so its files are as after a crash, does not recover by itself
     what can be done: "Hold it by \\x1b[2J a script."
     its data lies on vdb
-  Access database a.mdb: filesystem; not asked, does not recover by itself (no service; it counts \
-for no grade)
+  Access database a.mdb: filesystem; no writer, so its files are as after a crash, does not \
+recover by itself (no service; it counts for no grade)
     No writer can tell Access database a.mdb to hold still.
       to raise it: Stop it for the backup, or rely on its own recovery.
 `), shown)

@@ -65,9 +65,11 @@ const CONTRACT_WORDS: Readonly<Record<ApplicationGrade['contract'], string>> = {
 }
 
 /** `crash; not asked, recovers by itself`. */
-export function applicationWords({ grade, contract, recovery }: ApplicationGrade): string {
+export function applicationWords({ grade, contract, recovery, reason }: ApplicationGrade): string {
   const shown = grade === 'not-covered' ? 'NOT IN THIS POINT' : grade
-  return `${shown}; ${CONTRACT_WORDS[contract]}, ${RECOVERY_WORDS[recovery]}`
+  const how = reason?.code === 'no-writer' ? 'no writer, so its files are as after a crash'
+    : CONTRACT_WORDS[contract]
+  return `${shown}; ${how}, ${RECOVERY_WORDS[recovery]}`
 }
 
 export function incidentalNote({ kind }: ApplicationGrade): string {

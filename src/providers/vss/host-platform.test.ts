@@ -6,6 +6,7 @@ import { silentLog } from '../../base/log.ts'
 import { systemRandom } from '../../base/random.ts'
 import { HostBench } from '../testing/mod.ts'
 import { hostPlatform, openHostPlatform } from './host-platform.ts'
+import { parseHostServices } from './host-services.ts'
 import { parseHostVolumes, readHostVolumes } from './host-volumes.ts'
 
 const signal = new AbortController().signal
@@ -36,6 +37,17 @@ test('what is no list of volumes is a fault', () => {
   }
 })
 
+test('services are read as they are, and what is no list of them is a fault', () => {
+  const bytes = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value))
+  const services = [{ name: 'pg', command: '"C:\\pg_ctl.exe" runservice' }]
+  assert.deepEqual(parseHostServices(bytes({ ok: true, services })), services)
+  assert.throws(() => parseHostServices(bytes({ ok: false, message: 'denied' })),
+    { code: 'platform-refused', message: /denied/ })
+  for (const value of [{}, 'x', { ok: true }, { ok: true, services: [{ name: 1 }] }]) {
+    assert.throws(() => parseHostServices(bytes(value)), { code: 'platform-protocol' })
+  }
+})
+
 test('the list comes from a program that is asked once', async () => {
   const stub = { program: process.execPath, args: ['--input-type=module', '-e',
     `console.log(${JSON.stringify(Buffer.from(answer(volume())).toString())})`, '--'] }
@@ -56,6 +68,7 @@ test('the host is one machine, and its volumes are its disks', async () => {
 })
 
 test('there is none but on Windows', { skip: process.platform === 'win32' }, async () => {
-  await assert.rejects(openHostPlatform({}, { clock, random: systemRandom, log: silentLog }),
+  const context = { clock, random: systemRandom, log: silentLog }
+  await assert.rejects(openHostPlatform({}, async () => [], context),
     { code: 'unsupported', message: /^host: backs up a Windows /, advice: /libvirt.*restic/ })
 })

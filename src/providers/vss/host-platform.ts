@@ -4,11 +4,12 @@ import { cpus, hostname, totalmem } from 'node:os'
 import { Fault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
 import type { MachineSummary, Platform, WriterList } from '../../catalog/mod.ts'
-import type { Provider } from '../../consistency/mod.ts'
+import type { FindData, Provider } from '../../consistency/mod.ts'
 import type { ProviderContext } from '../machine/context.ts'
 import { chooseTransport } from './choose-transport.ts'
 import type { Command } from './diskshadow/held-script.ts'
 import { HostProvider, type HostPorts } from './host-provider.ts'
+import { readHostServices } from './host-services.ts'
 import { readHostVolumes } from './host-volumes.ts'
 import type { VssBackupType } from './session/transport.ts'
 import { openShadowDevice } from './shadow-device.ts'
@@ -24,9 +25,12 @@ export interface HostOptions {
 
 const POWERSHELL: Command = { program: 'powershell.exe', args: [] }
 
-/** Asks nobody yet. Faults: `unsupported` anywhere but on Windows, `program-missing`. */
+/**
+ * Asks nobody yet; `findData` looks through its volumes. Faults: `unsupported` anywhere but on
+ * Windows, `program-missing`.
+ */
 export async function openHostPlatform(
-  options: HostOptions, context: ProviderContext): Promise<Platform> {
+  options: HostOptions, findData: FindData, context: ProviderContext): Promise<Platform> {
   if (process.platform !== 'win32') {
     throw new Fault('unsupported', `host: backs up a Windows by its own shadow copies; this is ${
       process.platform}`, {
@@ -41,7 +45,8 @@ export async function openHostPlatform(
   return hostPlatform(options, {
     ...context, transport, because, environment,
     volumes: (signal) => readHostVolumes(POWERSHELL, context.clock, signal),
-    openDevice: openShadowDevice,
+    services: (signal) => readHostServices(POWERSHELL, context.clock, signal),
+    findData, openDevice: openShadowDevice,
   })
 }
 

@@ -1,18 +1,16 @@
 /** The volumes of this Windows, asked of PowerShell by one script (scripts/volumes.ps1). */
 
-import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { checked } from '../../base/checked.ts'
-import { deadline, type Clock } from '../../base/clock.ts'
+import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { parseJson } from '../../base/json.ts'
-import { quietEnvironment, runProgram } from '../../base/program.ts'
 import { printable } from '../../base/text.ts'
 import type { Command } from './diskshadow/held-script.ts'
-import type { HostVolume } from './host-provider.ts'
+import type { HostVolume } from './host-disks.ts'
+import { runHostScript } from './host-script.ts'
 
-/** PowerShell starts in seconds; a host with many disks answers in half a minute. */
-const SCRIPT_MS = 120_000
+const WHAT = 'the list of volumes'
 const LIMITS = { maxBytes: 1024 * 1024, maxDepth: 8 }
 
 const bytes = z.int().min(0)
@@ -31,23 +29,11 @@ const answerSchema = z.discriminatedUnion('ok', [
  */
 export async function readHostVolumes(
   powershell: Command, clock: Clock, signal: AbortSignal): Promise<readonly HostVolume[]> {
-  using limit = deadline(clock, SCRIPT_MS, 'the list of volumes', signal)
-  const script = fileURLToPath(new URL('./scripts/volumes.ps1', import.meta.url))
-  const { stdout } = await runProgram(powershell.program, [
-    ...powershell.args, '-NoProfile', '-NonInteractive', '-ExecutionPolicy', 'Bypass',
-    '-File', script,
-  ], {
-    signal: limit.signal,
-    env: quietEnvironment(['SystemRoot', 'SystemDrive', 'ProgramFiles', 'PSModulePath', 'TEMP',
-      'TMP', 'PATHEXT', 'windir', 'USERPROFILE']),
-  })
-  return parseHostVolumes(stdout)
+  return parseHostVolumes(await runHostScript('volumes', WHAT, powershell, clock, signal))
 }
 
 export function parseHostVolumes(stdout: Uint8Array): readonly HostVolume[] {
-  const what = 'the list of volumes'
-  const plain = stdout[0] === 0xef && stdout[1] === 0xbb ? stdout.subarray(3) : stdout
-  const answer = checked(answerSchema, parseJson(plain, what, 'platform-protocol', LIMITS), what,
+  const answer = checked(answerSchema, parseJson(stdout, WHAT, 'platform-protocol', LIMITS), WHAT,
     'platform-protocol')
   if (!answer.ok) {
     throw new Fault('platform-refused', `Windows lists no volumes: ${

@@ -116,12 +116,17 @@ function componentWords({ components }: ListedWriter): string {
 /** What is asked of a set that nobody has made yet. */
 export type WishedSet = Pick<SessionRequest, 'setup' | 'volumes' | 'volumeOf'>
 
+export interface Foretold {
+  readonly quiesce: PlatformQuiesce
+  readonly writers: readonly ObservedWriter[]
+}
+
 /** What a backup of these volumes would state if each writer did well; for `doctor`. */
 export async function expectedOf(
   { gathered, metadata }: WriterAnswers, wished: WishedSet,
   { transport: { name: transport, statusOf }, clock }: Pick<SessionPorts, 'transport' | 'clock'>,
   diskOf: (volume: string) => string | undefined, signal: AbortSignal,
-): Promise<PlatformQuiesce> {
+): Promise<Foretold> {
   const { writers: selected } = await inTurns(selectingComponents({
     ...wished, writers: metadata, promised: new Set(), without: new Set() }), clock, signal)
   const writers = gathered.map(({ writerId, instanceId, name }): ObservedWriter => {
@@ -133,8 +138,8 @@ export async function expectedOf(
       afterSnapshot: { state: WRITER_STATES.indexOf('WAITING_FOR_BACKUP_COMPLETE'), failure: S_OK },
     }
   })
-  return stateSession({
+  return { writers, quiesce: stateSession({
     transport, statusOf, request: wished, snapshots: [], writers, transcript: [],
     documents: { backupComponents: 'expected', writerMetadata: documentsOf(gathered) },
-  }, diskOf)
+  }, diskOf) }
 }

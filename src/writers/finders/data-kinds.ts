@@ -28,7 +28,7 @@ const folder = (is: (names: FolderNames) => boolean): DataKind['find'] =>
   (names) => is(names) ? ['.'] : []
 
 /** Files with a `NAME.lock` beside `NAME.ext`; case does not count. */
-function locked(files: FolderNames['files'], file: RegExp, lock: string): readonly string[] {
+export function locked(files: FolderNames['files'], file: RegExp, lock: string): readonly string[] {
   const candidates = [...files].filter((name) => file.test(name))
   if (candidates.length === 0) return []
   const lower = new Set([...files].map((name) => name.toLowerCase()))
@@ -38,7 +38,7 @@ function locked(files: FolderNames['files'], file: RegExp, lock: string): readon
 const open = (file: RegExp): DataKind['find'] =>
   ({ open: names }) => [...names].filter((name) => file.test(name))
 
-const any = (names: ReadonlySet<string>, pattern: RegExp): boolean =>
+export const any = (names: ReadonlySet<string>, pattern: RegExp): boolean =>
   [...names].some((name) => pattern.test(name))
 
 /** What is found within another's folder is part of it: the first of a folder counts. */

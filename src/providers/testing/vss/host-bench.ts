@@ -8,7 +8,9 @@ import { systemClock } from '../../../base/clock.ts'
 import { silentLog } from '../../../base/log.ts'
 import { seededRandom } from '../../../base/random.ts'
 import type { ReadableFile } from '../../../disk/mod.ts'
-import { HostProvider, type HostPorts, type HostVolume } from '../../vss/host-provider.ts'
+import type { FindData, RunningService } from '../../../consistency/mod.ts'
+import type { HostVolume } from '../../vss/host-disks.ts'
+import { HostProvider, type HostPorts } from '../../vss/host-provider.ts'
 import type { VssBackupType } from '../../vss/session/transport.ts'
 import { shadowSource } from '../../vss/shadow-device.ts'
 import { DATA_VOLUME, sampleHost, SYSTEM_VOLUME } from './sample-host.ts'
@@ -24,6 +26,9 @@ export class HostBench {
   readonly vss: SimulatedVss
   readonly ports: HostPorts
   volumes: readonly HostVolume[]
+  services: readonly RunningService[] = []
+  /** What a look through the volumes finds; default nothing. */
+  findData: FindData = () => Promise.resolve([])
   readonly #copies = new Map<string, Uint8Array>()
 
   constructor(
@@ -42,6 +47,8 @@ export class HostBench {
       transport: this.vss, clock: { ...systemClock, sleep: () => Promise.resolve() },
       log: silentLog, environment: new Map([['SystemRoot', 'C:\\Windows']]),
       volumes: () => Promise.resolve(this.volumes),
+      services: () => Promise.resolve(this.services),
+      findData: (places, signal) => this.findData(places, signal),
       openDevice: (device, sizeBytes) => Promise.resolve(
         shadowSource(device, sizeBytes, this.#device(device))),
     }

@@ -17,30 +17,33 @@ const MAX_EXPANSIONS = 8
 
 /** Answers for one host; a path that cannot be told is `unknown`, never guessed. */
 export function volumesOfHost({ mounts, environment }: HostPaths): VolumeOfPath {
-  const places = [...mounts].map(([at, volume]) => ({ at: normal(at), volume }))
+  const places = [...mounts].map(([at, volume]) => ({ at: normalPath(at), volume }))
     .toSorted((a, b) => b.at.length - a.at.length)
   const variables = new Map([...environment].map(([name, value]) => [name.toLowerCase(), value]))
   return (path) => {
-    const expanded = expand(path, variables)
+    const expanded = expandPath(path, variables)
     if (expanded === undefined) return { unknown: 'a variable in it is not known' }
-    const place = normal(expanded)
+    const place = normalPath(expanded)
     if (place.split('\\').includes('..')) return { unknown: 'it leads upwards' }
     const found = places.find(({ at, volume }) =>
-      place.startsWith(at) || place.startsWith(normal(volume)))
+      place.startsWith(at) || place.startsWith(normalPath(volume)))
     if (found !== undefined) return { volume: found.volume }
     if (/^\\\\[^?.\\]/.test(place)) return { elsewhere: 'it is a share of a network' }
     return { unknown: 'no volume of this host is mounted there' }
   }
 }
 
-/** Lower case, backslashes, one at the end; the prefix of long paths is taken off. */
-function normal(path: string): string {
+/** Lower case, single backslashes, one at the end; the prefix of long paths is taken off. */
+export function normalPath(path: string): string {
   const plain = path.replaceAll('/', '\\').toLowerCase()
     .replace(/^\\\\[?.]\\unc\\/, '\\\\').replace(/^\\\\[?.]\\(?=[a-z]:)/, '')
+    .replace(/(?<=[^\\])\\{2,}/g, '\\')
   return plain.endsWith('\\') ? plain : `${plain}\\`
 }
 
-function expand(path: string, variables: ReadonlyMap<string, string>): string | undefined {
+/** `variables`: by their names in lower case. Undefined where one in it is not known. */
+export function expandPath(
+  path: string, variables: ReadonlyMap<string, string>): string | undefined {
   let text = path
   for (let round = 0; round < MAX_EXPANSIONS; round++) {
     if (!text.includes('%')) return text
