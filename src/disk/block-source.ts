@@ -15,10 +15,14 @@ export interface BlockSource extends AsyncDisposable {
 
   /**
    * Exactly `length` bytes from `offset`, in a buffer of its own that belongs to the caller
-   * (its ArrayBuffer holds nothing else, so it can be transferred to a worker).
+   * (its ArrayBuffer holds nothing else, so it can be transferred to a worker). `memory` of just
+   * that length may hold anything: a source that can fills it and hands it back, instead of memory
+   * that the kernel has to find first. Where the call fails the source may still write to it.
    * Faults: `out-of-range`, `disk-unreadable`, `disk-lost`, `nbd-protocol`, `snapshot-broken`.
    */
-  read(offset: number, length: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>>
+  read(
+    offset: number, length: number, signal: AbortSignal, memory?: ArrayBuffer,
+  ): Promise<Uint8Array<ArrayBuffer>>
 
   /**
    * What `range` holds: `zero` runs certainly read as zeros, `data` runs must be read. Ordered,
@@ -64,4 +68,9 @@ export function checkInside(
     'out-of-range',
     `${length} bytes at ${offset} lie outside ${disk.name}, which has ${disk.sizeBytes} bytes`,
   )
+}
+
+/** Where a source reads `length` bytes to: `memory` if it fits, which may hold anything. */
+export function bufferFor(length: number, memory: ArrayBuffer | undefined): Uint8Array<ArrayBuffer> {
+  return memory?.byteLength === length ? new Uint8Array(memory) : new Uint8Array(length)
 }

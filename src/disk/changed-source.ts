@@ -14,7 +14,7 @@ export function withChanges(
   const extents = source.extents?.bind(source)
   return {
     name, sizeBytes,
-    read: (offset, length, signal) => source.read(offset, length, signal),
+    read: (...args) => source.read(...args),
     ...extents === undefined ? {} : { extents },
     changes: async function* (range) { yield* clip(changed, range) },
     [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),

@@ -1,4 +1,4 @@
-export { checkInside, type BlockSink, type BlockSource } from './block-source.ts'
+export { bufferFor, checkInside, type BlockSink, type BlockSource } from './block-source.ts'
 export { withChanges } from './changed-source.ts'
 export {
   alignRangesOutward, complementRanges, dataRanges, intersectRanges, mergeExtents, mergeRanges,

@@ -4,7 +4,7 @@ import { open, readFile, type FileHandle } from 'node:fs/promises'
 import { throwIfAborted } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
-import { checkInside, type BlockSource } from './block-source.ts'
+import { bufferFor, checkInside, type BlockSource } from './block-source.ts'
 
 /**
  * Opens a raw image file or block device for reading. It has no `extents`: Node offers neither
@@ -71,10 +71,11 @@ class FileSource implements BlockSource {
   }
 
   async read(
-    offset: number, length: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    offset: number, length: number, signal: AbortSignal, memory?: ArrayBuffer,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     checkInside(this, offset, length)
     throwIfAborted(signal)
-    const bytes = new Uint8Array(length)
+    const bytes = bufferFor(length, memory)
     for (let at = 0; at < length;) {
       const count = await this.#readOnce(bytes, at, offset + at)
       throwIfAborted(signal)

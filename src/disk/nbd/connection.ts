@@ -29,7 +29,7 @@ interface Pending {
 }
 
 export interface RequestOptions {
-  /** A read's destination: `length` bytes, zeros. */
+  /** A read's destination: `length` bytes, which may hold anything. */
   readonly into?: Uint8Array
   /** A write's bytes, not to be changed until the request has settled. */
   readonly payload?: Uint8Array
@@ -195,8 +195,10 @@ export class NbdConnection implements AsyncDisposable {
           throw protocolFault('a bad NBD_REPLY_TYPE_OFFSET_HOLE')
         }
         const payload = await this.#payload(12)
-        // The destination is zeros already.
-        return reply.received.add(readSafeInteger(payload, 0, 'an offset'), payload.readUInt32BE(8))
+        const [offset, count] = [readSafeInteger(payload, 0, 'an offset'), payload.readUInt32BE(8)]
+        reply.received.add(offset, count)
+        reply.into.fill(0, offset - reply.offset, offset - reply.offset + count)
+        return
       }
       case NBD_REPLY_TYPE_BLOCK_STATUS:
         return this.#receiveStatus(length, reply)

@@ -3,7 +3,7 @@
 import { abortable, throwIfAborted, type Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
-import { checkInside, type BlockSource } from '../block-source.ts'
+import { bufferFor, checkInside, type BlockSource } from '../block-source.ts'
 import { mergeExtents, mergeRanges } from '../extent-stream.ts'
 import { alignedOutward, between, endOf, type Extent, type Range } from '../extents.ts'
 import { largestRequest } from './codec.ts'
@@ -97,12 +97,13 @@ class NbdReader implements NbdSource {
   }
 
   async read(
-    offset: number, length: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    offset: number, length: number, signal: AbortSignal, memory?: ArrayBuffer,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     checkInside(this, offset, length)
     throwIfAborted(signal)
     if (length === 0) return new Uint8Array(0)
     const aligned = alignedOutward({ offset, length }, this.#minimum, this.sizeBytes)
-    const bytes = new Uint8Array(aligned.length)
+    const bytes = bufferFor(aligned.length, memory)
     await abortable(this.#readInto(bytes, aligned.offset, signal), signal)
     if (aligned.length === length) return bytes
     return bytes.slice(offset - aligned.offset, offset - aligned.offset + length)

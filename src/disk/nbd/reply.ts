@@ -18,7 +18,7 @@ export interface Reply {
   readonly command: Command
   readonly offset: number
   readonly length: number
-  /** A read's destination, of `length` bytes, zeros before. */
+  /** A read's destination, of `length` bytes, which may hold anything. */
   readonly into: Uint8Array
   readonly received: Coverage
   /** Context id → descriptors. */

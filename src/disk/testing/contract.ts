@@ -74,6 +74,18 @@ export function testBlockSource(
     assert.equal(b.length, 512)
   })
 
+  contract('fills memory that is given to it, whatever is in it, or takes its own',
+    async (source, signal) => {
+      for (const [offset, length] of [[3 * MIB - 700, MIB], [8 * MIB, MIB], [0, 100]] as const) {
+        for (const given of [length, length - 1, 0]) {
+          const memory = new Uint8Array(given).fill(0xaa).buffer
+          const bytes = await source.read(offset, length, signal, memory)
+          assert.equal(bytes.buffer.byteLength, length)
+          assert.equal(Buffer.compare(bytes, content.subarray(offset, offset + length)), 0)
+        }
+      }
+    })
+
   contract('refuses ranges outside the disk', async (source, signal) => {
     const size = source.sizeBytes
     for (const [offset, length] of [

@@ -41,7 +41,7 @@ export async function openCapturedDisk(
   const disk: BlockSource = {
     name: `disk ${options.id} as captured`,
     sizeBytes: source.sizeBytes,
-    read: (offset, length, signal) => explained(source.read(offset, length, signal)),
+    read: (...args) => explained(source.read(...args)),
     ...(bitmap === undefined ? {} : {
       changes: (range, signal) =>
         eachExplained(source.dirtyExtents(context, range, signal), explained),

@@ -79,11 +79,12 @@ export class DatastoreReader {
    */
   async range(
     file: DatastorePath, offset: number, length: number, signal: AbortSignal,
+    memory?: ArrayBuffer,
   ): Promise<RangeAnswer> {
     const { port, clock, session } = this.client
     using limit = deadline(clock, CALL_LIMIT_MS, `reading ${printable(file.path, 100)}`, signal)
     const ask = (): Promise<RangeAnswer> => this.#ranges.read({
-      path: this.#urlOf(file), headers: port.cookieHeader, offset, length }, limit.signal)
+      path: this.#urlOf(file), headers: port.cookieHeader, offset, length, memory }, limit.signal)
     try {
       let answer = await ask()
       if (answer.status === 401 || answer.status === 403) {

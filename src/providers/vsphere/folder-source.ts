@@ -42,14 +42,15 @@ class FolderSource implements BlockSource {
   }
 
   async read(
-    offset: number, length: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    offset: number, length: number, signal: AbortSignal, memory?: ArrayBuffer,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     checkInside(this, offset, length)
     if (length === 0) return new Uint8Array(0)
     for (let attempt = 0; ; attempt++) {
       throwIfAborted(signal)
       if (this.#isClosed) throw new Fault('disk-lost', `${this.name} was closed`)
       try {
-        return await this.#readOnce(offset, length, signal)
+        return await this.#readOnce(offset, length, signal, memory)
       } catch (error) {
         const pauseMs = PAUSES_MS[attempt]
         if (pauseMs === undefined || !mayPass(error)) throw error
@@ -59,11 +60,12 @@ class FolderSource implements BlockSource {
   }
 
   async #readOnce(
-    offset: number, length: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    offset: number, length: number, signal: AbortSignal, memory: ArrayBuffer | undefined,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     const last = offset + length - 1
     if (this.#isPlain) {
       const { status, headers, bytes } = await this.#reader.range(
-        this.#file, offset, length, signal)
+        this.#file, offset, length, signal, memory)
       this.#checkRange(status, headers.get('content-range'), offset, last)
       if (bytes !== undefined) return bytes
       this.#isPlain = false

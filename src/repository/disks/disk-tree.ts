@@ -13,6 +13,7 @@ import {
 import type { BlobId } from '../format/id.ts'
 import { dirNode, fileNode, type DirNode } from '../format/node.ts'
 import type { Repository } from '../repository.ts'
+import { RunMemory } from './run-memory.ts'
 import type { WriteSession } from '../write/write-session.ts'
 
 export interface StoreDiskOptions {
@@ -93,6 +94,7 @@ class DiskStore {
   readonly #layout: DiskLayout
   readonly #base: BaseDisk | undefined
   readonly #baseTree: DiskTree | undefined
+  readonly #memory = new RunMemory()
   /** By length: that of all chunks, and perhaps that of the disk's last one. */
   readonly #zeroChunkIds = new Map<number, BlobId>()
   /** The tree of a full segment of zeros, once there was one. */
@@ -181,14 +183,17 @@ class DiskStore {
   async #store(piece: Piece, signal: AbortSignal): Promise<StoredPiece> {
     switch (piece.kind) {
       case 'read': {
-        const bytes = await this.#source.read(piece.offset, piece.length, signal)
+        const memory = this.#memory.take(piece.length)
+        const bytes = await this.#source.read(piece.offset, piece.length, signal, memory)
+        if (memory !== undefined && memory !== bytes.buffer) this.#memory.giveBack(memory)
         if (bytes.length !== piece.length) {
           throw new Fault('disk-unreadable',
             `${this.#source.name} gave ${bytes.length} bytes instead of ${piece.length}`)
         }
         // A store that does not answer holds runs back: an abort need not wait for it.
         const storing = this.#session.addRun(bytes, this.#layout.chunkBytes)
-        const { ids } = await abortable(storing, signal)
+        const { ids, memory: used } = await abortable(storing, signal)
+        this.#memory.giveBack(used)
         return { piece, ids }
       }
       case 'zero':

@@ -48,22 +48,27 @@ export interface BlobToOpen {
 export function openBlob(
   key: MasterKey, blob: BlobToOpen, sealed: Uint8Array): Uint8Array<ArrayBuffer> {
   const what = `${blob.kind} blob ${blob.id}`
-  if (blob.uncompressedLength > MAX_BLOB_BYTES) {
-    throw new Fault('repository-damaged', `${what} claims ${blob.uncompressedLength} bytes`)
-  }
-  const opened = key.open(sealed, what)
-  const plaintext = blob.uncompressedLength === 0
-    ? opened
-    : zstdDecompress(opened, blob.uncompressedLength, what, blob.uncompressedLength)
-  if (plaintext !== opened) release(opened)
-  // Readers work out from the lengths which blob holds an offset, before they have read any.
-  if (blob.uncompressedLength !== 0 && plaintext.length !== blob.uncompressedLength) {
-    throw new Fault('repository-damaged', `${what} has another length than is said of it`)
-  }
+  const plaintext = openUnnamed(key, what, blob.uncompressedLength, sealed)
   if (blobIdOf(plaintext) !== blob.id) {
     throw new Fault('repository-damaged', `${what} has other content than its id says`)
   }
   return plaintext
+}
+
+/** As `openBlob`, but for the SHA-256, which the caller has to see to; `what` is for faults. */
+export function openUnnamed(
+  key: MasterKey, what: string, uncompressedLength: number, sealed: Uint8Array,
+): Uint8Array<ArrayBuffer> {
+  if (uncompressedLength > MAX_BLOB_BYTES) {
+    throw new Fault('repository-damaged', `${what} claims ${uncompressedLength} bytes`)
+  }
+  const opened = key.open(sealed, what)
+  if (uncompressedLength === 0) return opened
+  const plaintext = zstdDecompress(opened, uncompressedLength, what, uncompressedLength)
+  release(opened)
+  // Readers work out from the lengths which blob holds an offset, before they have read any.
+  if (plaintext.length === uncompressedLength) return plaintext
+  throw new Fault('repository-damaged', `${what} has another length than is said of it`)
 }
 
 /** Bytes of plaintext of a blob stored as `length` sealed bytes. */

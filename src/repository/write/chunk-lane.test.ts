@@ -3,7 +3,9 @@ import { test } from 'node:test'
 import { seededRandom, systemRandom } from '../../base/random.ts'
 import { ChunkLane } from './chunk-lane.ts'
 import type { FromChunkWorker } from './chunk-messages.ts'
-import { KEY_BYTES } from '../format/crypto.ts'
+import { openBlob } from '../format/blob.ts'
+import { KEY_BYTES, MasterKey } from '../format/crypto.ts'
+import { blobIdOf } from '../format/id.ts'
 
 const MIB = 1024 * 1024
 const settings = { key: seededRandom(1)(KEY_BYTES), zstdLevel: 3, verify: false }
@@ -54,6 +56,34 @@ test('without a buffer it waits within a run, and goes on when one comes back', 
   const tail = sent.at(-1)
   assert.ok(tail?.type === 'tail')
   assert.equal(tail.tail.blobs.length, 1)
+})
+
+test('a lane that reads back seals ahead while all is new, and stores what is wanted', () => {
+  const sent: FromChunkWorker[] = []
+  const lane = new ChunkLane(
+    { ...settings, verify: true }, systemRandom, (message) => sent.push(message))
+  const zeros = new Uint8Array(4096)
+  for (let n = 1; n <= 30; n++) {
+    // Four new chunks and one of zeros, which is wanted once; two in the last run are known.
+    const bytes = new Uint8Array([...seededRandom(n)(4 * 4096), ...zeros])
+    lane.receive({ type: 'run', run: n, chunkBytes: 4096, bytes })
+    const positions = n === 1 ? [0, 1, 2, 3, 4] : n < 30 ? [0, 1, 2, 3] : [1, 3]
+    lane.receive({ type: 'wanted', run: n, positions })
+  }
+  lane.receive({ type: 'tail' })
+  const tail = sent.at(-1)
+  assert.ok(tail?.type === 'tail')
+  const key = new MasterKey(settings.key)
+  const ids = tail.tail.blobs.map((blob) => {
+    const sealed = tail.tail.bytes.subarray(blob.offset, blob.offset + blob.length)
+    return blobIdOf(openBlob(key, blob, sealed))
+  })
+  assert.deepEqual(ids, tail.tail.blobs.map(({ id }) => id))
+  assert.equal(ids.length, 29 * 4 + 1 + 2)
+  const runs = sent.filter((message) => message.type === 'ids')
+  assert.deepEqual(ids.slice(-2), [runs.at(-1)?.ids[1], runs.at(-1)?.ids[3]])
+  const used = sent.filter((message) => message.type === 'done').map(({ memory }) => memory)
+  assert.equal(new Set(used).size, 30)
 })
 
 test('a tail that leaves with its buffer is replaced', () => {

@@ -7,10 +7,11 @@ import assert from 'node:assert/strict'
 import { isFault } from '../../base/fault.ts'
 import type { RandomBytes } from '../../base/random.ts'
 import type { ChunkWorkerSettings, FromChunkWorker, ToChunkWorker } from './chunk-messages.ts'
-import { ChunkHasher, ChunkSealer, cutRun, PACK_BUFFER_BYTES } from './chunk-sealer.ts'
+import { ChunkHasher, cutRun } from './chunk-hasher.ts'
+import { ChunkSealer, PACK_BUFFER_BYTES } from './chunk-sealer.ts'
 import { MasterKey } from '../format/crypto.ts'
 import type { BlobId } from '../format/id.ts'
-import { release } from '../release.ts'
+import { SealAhead, type SealedAhead } from './seal-ahead.ts'
 
 /**
  * Pack buffers of one worker: one is being filled while others are on their way to the store. The
@@ -18,9 +19,14 @@ import { release } from '../release.ts'
  */
 const PACK_BUFFERS = 3
 
-interface HashedChunks {
+interface NamedChunks {
+  /** What the chunks lie in. */
+  readonly memory: ArrayBuffer
   readonly chunks: readonly Uint8Array<ArrayBuffer>[]
   readonly ids: readonly BlobId[]
+  readonly zeroChunks: number
+  /** If they were sealed without waiting for the answer. */
+  readonly ahead: SealedAhead | undefined
 }
 
 type Job =
@@ -31,8 +37,10 @@ export class ChunkLane {
   readonly #send: (message: FromChunkWorker, transfer: readonly ArrayBuffer[]) => void
   readonly #hasher = new ChunkHasher()
   readonly #sealer: ChunkSealer
-  /** Hashed runs whose answer is not here or whose turn has not come. */
-  readonly #runs = new Map<number, HashedChunks>()
+  /** Undefined where nothing is read back: then it would save nothing. */
+  readonly #ahead: SealAhead | undefined
+  /** Named runs whose answer is not here or whose turn has not come. */
+  readonly #runs = new Map<number, NamedChunks>()
   readonly #jobs: Job[] = []
   readonly #freeBuffers: ArrayBuffer[] = []
   #buffersMade = 0
@@ -45,7 +53,10 @@ export class ChunkLane {
     random: RandomBytes,
     send: (message: FromChunkWorker, transfer: readonly ArrayBuffer[]) => void,
   ) {
-    this.#sealer = new ChunkSealer(new MasterKey(settings.key), random, settings)
+    const { key, zstdLevel, verify } = settings
+    const tools = { key: new MasterKey(key), random, zstdLevel }
+    this.#sealer = new ChunkSealer(tools, { verify })
+    this.#ahead = verify ? new SealAhead(tools) : undefined
     this.#send = send
   }
 
@@ -63,10 +74,12 @@ export class ChunkLane {
   #handle(message: ToChunkWorker): void {
     switch (message.type) {
       case 'run': {
-        const chunks = cutRun(message.bytes, message.chunkBytes)
-        const { ids, zeroChunks } = this.#hasher.hash(chunks, message.chunkBytes)
-        this.#runs.set(message.run, { chunks, ids })
-        return this.#send({ type: 'ids', run: message.run, ids, zeroChunks }, [])
+        const { run, bytes, chunkBytes } = message
+        const chunks = cutRun(bytes, chunkBytes)
+        const ahead = this.#ahead?.begin(bytes.length, chunks.length)
+        const { ids, zeroChunks } = this.#hasher.hash(chunks, chunkBytes, ahead?.nameOf)
+        this.#runs.set(run, { memory: bytes.buffer, chunks, ids, zeroChunks, ahead })
+        return this.#send({ type: 'ids', run, ids, zeroChunks }, [])
       }
       case 'wanted':
         this.#jobs.push({ type: 'seal', run: message.run, positions: message.positions })
@@ -94,20 +107,22 @@ export class ChunkLane {
 
   /** False if it had to stop for want of a buffer. */
   #seal(run: number, positions: readonly number[]): boolean {
-    const hashed = this.#runs.get(run)
-    assert(hashed !== undefined)
+    const named = this.#runs.get(run)
+    assert(named !== undefined)
     for (; this.#next < positions.length; this.#next++) {
       const position = positions[this.#next] ?? -1
-      const [id, chunk] = [hashed.ids[position], hashed.chunks[position]]
+      const [id, chunk] = [named.ids[position], named.chunks[position]]
       assert(id !== undefined && chunk !== undefined)
-      const pack = this.#sealer.takeFull(chunk.length)
+      const sealed = named.ahead?.sealed[position]
+      const pack = this.#sealer.takeFull(sealed?.sealed.length ?? chunk.length)
       if (pack !== undefined) this.#send({ type: 'pack', pack }, buffersOf(pack.parts.slice(0, 1)))
       if (this.#sealer.needsBuffer && !this.#takeBuffer()) return false
-      this.#sealer.add(id, chunk)
+      if (sealed === undefined) this.#sealer.add(id, chunk)
+      else this.#sealer.addSealed(id, sealed)
     }
     this.#runs.delete(run)
-    if (hashed.chunks[0] !== undefined) release(hashed.chunks[0])
-    this.#send({ type: 'done', run }, [])
+    this.#ahead?.end(named.ahead, named.ids.length - named.zeroChunks, positions.length)
+    this.#send({ type: 'done', run, memory: named.memory }, [named.memory])
     return true
   }
 

@@ -27,8 +27,8 @@ export type FromChunkWorker =
   /** The ids of a run's chunks, in order; how many of them are all zeros. */
   | { readonly type: 'ids'; readonly run: number; readonly ids: readonly BlobId[]
       readonly zeroChunks: number }
-  /** The wanted chunks of the run are in packs. */
-  | { readonly type: 'done'; readonly run: number }
+  /** The wanted chunks of the run are in packs; its buffer goes back. */
+  | { readonly type: 'done'; readonly run: number; readonly memory: ArrayBuffer }
   /** The buffer of `parts[0]` travels and is to come back. */
   | { readonly type: 'pack'; readonly pack: FinishedPack }
   | { readonly type: 'tail'; readonly tail: PackTail }

@@ -6,7 +6,7 @@ import { startWorker } from '../../base/worker.ts'
 import type {
   ChunkWorkerSettings, FromChunkWorker, PackTail, ToChunkWorker,
 } from './chunk-messages.ts'
-import type { HashedRun } from './chunk-sealer.ts'
+import type { HashedRun } from './chunk-hasher.ts'
 import type { BlobId } from '../format/id.ts'
 import type { FinishedPack } from '../format/pack.ts'
 
@@ -28,7 +28,13 @@ interface Lane {
   tail: PromiseWithResolvers<PackTail> | undefined
 }
 
-interface PendingRun extends PromiseWithResolvers<HashedRun> {
+/** A run whose new chunks are in packs. */
+export interface AddedRun extends HashedRun {
+  /** What the run lay in, for the next one. */
+  readonly memory: ArrayBuffer
+}
+
+interface PendingRun extends PromiseWithResolvers<AddedRun> {
   hashed: HashedRun | undefined
 }
 
@@ -52,13 +58,13 @@ export class ChunkPool implements AsyncDisposable {
 
   /**
    * Cuts `bytes` into chunks of `chunkBytes` and stores the new ones. Takes the buffer away from
-   * the caller. Resolves when all of them are in packs, which are durable after `finish` only.
+   * the caller, who finds it in the result. Resolves when all of them are in packs, which are durable after `finish` only.
    */
-  add(bytes: Uint8Array<ArrayBuffer>, chunkBytes: number): Promise<HashedRun> {
+  add(bytes: Uint8Array<ArrayBuffer>, chunkBytes: number): Promise<AddedRun> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure.error)
     const lane = this.#chooseLane()
     const run = ++this.#lastRun
-    const pending: PendingRun = { ...Promise.withResolvers<HashedRun>(), hashed: undefined }
+    const pending: PendingRun = { ...Promise.withResolvers<AddedRun>(), hashed: undefined }
     lane.runs.set(run, pending)
     post(lane, { type: 'run', run, chunkBytes, bytes }, [bytes.buffer])
     return pending.promise
@@ -133,7 +139,8 @@ export class ChunkPool implements AsyncDisposable {
       case 'done': {
         const pending = lane.runs.get(message.run)
         lane.runs.delete(message.run)
-        if (pending?.hashed !== undefined) pending.resolve(pending.hashed)
+        const { memory } = message
+        if (pending?.hashed !== undefined) pending.resolve({ ...pending.hashed, memory })
         return
       }
       case 'pack':

@@ -1,9 +1,8 @@
 import { strict as assert } from 'node:assert'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { seededRandom, systemRandom } from '../../base/random.ts'
 import { openBlob } from '../format/blob.ts'
-import { ChunkHasher, ChunkSealer, cutRun, PACK_BUFFER_BYTES } from './chunk-sealer.ts'
+import { ChunkSealer, PACK_BUFFER_BYTES } from './chunk-sealer.ts'
 import { KEY_BYTES, MasterKey } from '../format/crypto.ts'
 import { blobIdOf } from '../format/id.ts'
 import {
@@ -12,29 +11,8 @@ import {
 
 const key = new MasterKey(seededRandom(1)(KEY_BYTES))
 const MIB = 1024 * 1024
-const options = { zstdLevel: 3, verify: true }
-
-test('a run is cut into whole chunks and a rest, without copies', () => {
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 100 }), fc.integer({ min: 1, max: 40 }),
-    (bytes, chunkBytes) => {
-      const chunks = cutRun(bytes, chunkBytes)
-      assert.deepEqual(Buffer.concat(chunks), Buffer.from(bytes))
-      assert.ok(chunks.slice(0, -1).every((chunk) => chunk.length === chunkBytes))
-      assert.ok(chunks.every((chunk) => chunk.length > 0 && chunk.buffer === bytes.buffer))
-    }))
-})
-
-test('chunks are named by their SHA-256, and zeros are counted, short ones too', () => {
-  const hasher = new ChunkHasher()
-  for (const chunkBytes of [4096, 512, 4096]) {
-    const run = new Uint8Array(4 * chunkBytes - 100)
-    run[chunkBytes] = 1
-    run[2 * chunkBytes - 1] = 1
-    const { ids, zeroChunks } = hasher.hash(cutRun(run, chunkBytes), chunkBytes)
-    assert.deepEqual(ids, cutRun(run, chunkBytes).map(blobIdOf))
-    assert.equal(zeroChunks, 3)
-  }
-})
+const tools = { key, random: systemRandom, zstdLevel: 3 }
+const options = { verify: true }
 
 /** Seals until a pack is full. */
 function fillPack(sealer: ChunkSealer, chunks: readonly Uint8Array[]): FinishedPack | undefined {
@@ -48,7 +26,7 @@ function fillPack(sealer: ChunkSealer, chunks: readonly Uint8Array[]): FinishedP
 }
 
 test('a full pack is what its header says, and its blobs open', () => {
-  const sealer = new ChunkSealer(key, systemRandom, options)
+  const sealer = new ChunkSealer(tools, options)
   const chunks = Array.from({ length: 20 }, (_, n) =>
     n % 3 === 0 ? new Uint8Array(MIB).fill(n + 1) : seededRandom(n)(2 * MIB))
   const pack = fillPack(sealer, chunks)
@@ -67,7 +45,7 @@ test('a full pack is what its header says, and its blobs open', () => {
 })
 
 test('a pack of chunks that compress to nothing is full before its bytes are many', () => {
-  const sealer = new ChunkSealer(key, systemRandom, options)
+  const sealer = new ChunkSealer(tools, options)
   const numbers = new Uint32Array(64)
   const chunks = Array.from({ length: MAX_BLOBS_PER_PACK + 1 }, (_, n) => {
     numbers[0] = n
@@ -79,7 +57,7 @@ test('a pack of chunks that compress to nothing is full before its bytes are man
 })
 
 test('a tail holds what filled no pack, once', () => {
-  const sealer = new ChunkSealer(key, systemRandom, options)
+  const sealer = new ChunkSealer(tools, options)
   assert.equal(sealer.takeTail(), undefined)
   const chunk = seededRandom(5)(1000)
   assert.equal(fillPack(sealer, [chunk, chunk]), undefined)
@@ -103,16 +81,16 @@ class FlippingKey extends MasterKey {
 }
 
 test('a chunk that cannot be read back is never stored, unless nobody looks', () => {
-  const flipping = new FlippingKey(seededRandom(1)(KEY_BYTES))
+  const flipping = { ...tools, key: new FlippingKey(seededRandom(1)(KEY_BYTES)) }
   const chunk = seededRandom(5)(1000)
-  const careful = new ChunkSealer(flipping, systemRandom, options)
+  const careful = new ChunkSealer(flipping, options)
   assert.throws(() => fillPack(careful, [chunk]), { code: 'worker-failed' })
-  const careless = new ChunkSealer(flipping, systemRandom, { ...options, verify: false })
+  const careless = new ChunkSealer(flipping, { verify: false })
   assert.equal(fillPack(careless, [chunk]), undefined)
 })
 
 test('a chunk that does not fit its id is found when it is read back', () => {
-  const sealer = new ChunkSealer(key, systemRandom, options)
+  const sealer = new ChunkSealer(tools, options)
   sealer.useBuffer(new ArrayBuffer(PACK_BUFFER_BYTES))
   const other = blobIdOf(Buffer.from('other'))
   assert.throws(() => sealer.add(other, Buffer.from('chunk')), { code: 'worker-failed' })

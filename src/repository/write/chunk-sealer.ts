@@ -1,17 +1,13 @@
-/** The CPU work on chunks: hash, find zeros, compress, seal, read back, gather into packs. */
+/** Gathers chunks into packs: seals them one after the other into a buffer. */
 
 import assert from 'node:assert/strict'
-import { Fault } from '../../base/fault.ts'
-import type { RandomBytes } from '../../base/random.ts'
-import { openBlob, type BlobKind } from '../format/blob.ts'
 import type { PackTail } from './chunk-messages.ts'
-import { SEAL_OVERHEAD_BYTES, type MasterKey } from '../format/crypto.ts'
-import { blobIdOf, type BlobId } from '../format/id.ts'
+import { SEAL_OVERHEAD_BYTES } from '../format/crypto.ts'
+import type { BlobId } from '../format/id.ts'
 import {
   PackBuilder, TARGET_PACK_BYTES, type FinishedPack,
 } from '../format/pack.ts'
-import { release } from '../release.ts'
-import { zstdCompress } from '../format/zstd.ts'
+import { sealChunk, verifySealed, type SealedChunk, type SealTools } from './seal-chunk.ts'
 
 /** The longest chunk a sealer takes. */
 export const MAX_CHUNK_BYTES = 8 * 1024 * 1024
@@ -19,61 +15,17 @@ export const MAX_CHUNK_BYTES = 8 * 1024 * 1024
 /** Room for a pack's blobs, of which there is always one at least. */
 export const PACK_BUFFER_BYTES = TARGET_PACK_BYTES
 
-export interface HashedRun {
-  readonly ids: readonly BlobId[]
-  readonly zeroChunks: number
-}
-
-/** The chunks of `bytes`: `chunkBytes` each, the last one what is left. Views, not copies. */
-export function cutRun<T extends ArrayBufferLike>(
-  bytes: Uint8Array<T>, chunkBytes: number): readonly Uint8Array<T>[] {
-  const count = Math.ceil(bytes.length / chunkBytes)
-  return Array.from({ length: count }, (_, n) =>
-    bytes.subarray(n * chunkBytes, Math.min(bytes.length, (n + 1) * chunkBytes)))
-}
-
-/** Names chunks. Whole chunks of zeros are compared, not hashed: their id is worked out once. */
-export class ChunkHasher {
-  #zeros: Uint8Array = new Uint8Array(0)
-  #zeroId: BlobId | undefined
-
-  hash(chunks: readonly Uint8Array[], chunkBytes: number): HashedRun {
-    if (this.#zeros.length !== chunkBytes) {
-      this.#zeros = new Uint8Array(chunkBytes)
-      this.#zeroId = undefined
-    }
-    let zeroChunks = 0
-    const ids = chunks.map((chunk) => {
-      if (Buffer.compare(chunk, this.#zeros.subarray(0, chunk.length)) !== 0) {
-        return blobIdOf(chunk)
-      }
-      zeroChunks++
-      return chunk.length === chunkBytes
-        ? (this.#zeroId ??= blobIdOf(this.#zeros))
-        : blobIdOf(chunk)
-    })
-    return { ids, zeroChunks }
-  }
-}
-
 /** Seals chunks one after the other into a buffer, until that makes a pack. */
 export class ChunkSealer {
-  readonly #key: MasterKey
-  readonly #random: RandomBytes
-  readonly #zstdLevel: number
+  readonly #tools: SealTools
   readonly #verify: boolean
   #bytes: Uint8Array<ArrayBuffer> | undefined
   #pack: PackBuilder
 
-  constructor(
-    key: MasterKey, random: RandomBytes,
-    options: { readonly zstdLevel: number; readonly verify: boolean },
-  ) {
-    this.#key = key
-    this.#random = random
-    this.#zstdLevel = options.zstdLevel
+  constructor(tools: SealTools, options: { readonly verify: boolean }) {
+    this.#tools = tools
     this.#verify = options.verify
-    this.#pack = new PackBuilder('data', key, random)
+    this.#pack = this.#newPack()
   }
 
   /** True while there is no buffer to seal into. */
@@ -98,20 +50,19 @@ export class ChunkSealer {
     return hasRoom && !this.#pack.isFull ? undefined : this.#finish(bytes)
   }
 
-  /** Compresses where that helps, and seals. There is a buffer, and room in it (`takeFull`). */
+  /** Seals a chunk. There is a buffer, and room in it (`takeFull`). */
   add(id: BlobId, chunk: Uint8Array): void {
-    const bytes = this.#bytes
-    assert(bytes !== undefined && chunk.length <= MAX_CHUNK_BYTES)
-    const compressed = zstdCompress(chunk, this.#zstdLevel)
-    const isSmaller = compressed.length < chunk.length
-    const payload = isSmaller ? compressed : chunk
-    const uncompressedLength = isSmaller ? chunk.length : 0
-    const at = this.#pack.blobBytes
-    const sealed = bytes.subarray(at, at + payload.length + SEAL_OVERHEAD_BYTES)
-    this.#key.sealInto(sealed, payload, this.#random)
-    release(compressed)
-    if (this.#verify) verifySealed(this.#key, 'data', id, sealed, uncompressedLength)
-    this.#pack.add(id, sealed, uncompressedLength)
+    assert(chunk.length <= MAX_CHUNK_BYTES)
+    const one = sealChunk(this.#tools, chunk, this.#room())
+    if (this.#verify) verifySealed(this.#tools.key, 'data', id, one)
+    this.#pack.add(id, one.sealed, one.uncompressedLength)
+  }
+
+  /** Takes a copy of one that is sealed and read back. */
+  addSealed(id: BlobId, { sealed, uncompressedLength }: SealedChunk): void {
+    const copy = this.#room().subarray(0, sealed.length)
+    copy.set(sealed)
+    this.#pack.add(id, copy, uncompressedLength)
   }
 
   /** What fills no pack; undefined if that is nothing. The buffer is given away with it. */
@@ -132,23 +83,17 @@ export class ChunkSealer {
     return { ...pack, parts: [bytes.subarray(0, blobBytes), header] }
   }
 
+  #room(): Uint8Array<ArrayBuffer> {
+    assert(this.#bytes !== undefined)
+    return this.#bytes.subarray(this.#pack.blobBytes)
+  }
+
   #startPack(): void {
     this.#bytes = undefined
-    this.#pack = new PackBuilder('data', this.#key, this.#random)
+    this.#pack = this.#newPack()
   }
-}
 
-/**
- * A bit that flips between hashing and sealing would be found at a restore: find it now. Fault:
- * `worker-failed`.
- */
-export function verifySealed(
-  key: MasterKey, kind: BlobKind, id: BlobId, sealed: Uint8Array, uncompressedLength: number,
-): void {
-  try {
-    release(openBlob(key, { kind, id, uncompressedLength }, sealed))
-  } catch (cause) {
-    throw new Fault('worker-failed', 'a blob could not be read back just after it was sealed', {
-      cause, advice: 'Test the memory of this host; nothing of it was stored.' })
+  #newPack(): PackBuilder {
+    return new PackBuilder('data', this.#tools.key, this.#tools.random)
   }
 }

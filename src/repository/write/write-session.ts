@@ -5,14 +5,15 @@ import { availableParallelism } from 'node:os'
 import { abortable, reasonOf } from '../../base/clock.ts'
 import { plaintextLength, sealBlob, type BlobKind } from '../format/blob.ts'
 import type { PackTail } from './chunk-messages.ts'
-import { ChunkPool } from './chunk-pool.ts'
-import { ChunkHasher, cutRun, verifySealed, type HashedRun } from './chunk-sealer.ts'
+import { ChunkHasher, cutRun } from './chunk-hasher.ts'
+import { ChunkPool, type AddedRun } from './chunk-pool.ts'
 import { writeConfirmed } from './confirmed-write.ts'
 import { blobIdOf, type BlobId, type FileId } from '../format/id.ts'
 import type { IndexedPack } from '../format/index-file.ts'
 import type { RepositoryLock } from '../lock.ts'
 import { PackBuilder, type FinishedPack } from '../format/pack.ts'
 import { PackSink } from './pack-sink.ts'
+import { verifySealed } from './seal-chunk.ts'
 import type { Repository } from '../repository.ts'
 import { encodeSnapshotFile, type SnapshotFile } from '../format/snapshot-file.ts'
 import { encodeTree, type Tree } from '../format/tree.ts'
@@ -148,10 +149,10 @@ export class WriteSession implements AsyncDisposable {
 
   /**
    * Cuts `bytes` into chunks of `chunkBytes` (the last one shorter) and stores the new ones, on the
-   * threads. Takes the buffer away. Calls may overlap, but each holds its bytes until it resolves:
+   * threads. Takes the buffer away until it resolves. Calls may overlap, but each holds its bytes until it resolves:
    * the caller bounds them.
    */
-  async addRun(bytes: Uint8Array<ArrayBuffer>, chunkBytes: number): Promise<HashedRun> {
+  async addRun(bytes: Uint8Array<ArrayBuffer>, chunkBytes: number): Promise<AddedRun> {
     this.#beginChange()
     const length = bytes.length
     const run = this.workers === 0 ? await this.#addRunHere(bytes, chunkBytes)
@@ -217,7 +218,8 @@ export class WriteSession implements AsyncDisposable {
     })
   }
 
-  async #addRunHere(bytes: Uint8Array, chunkBytes: number): Promise<HashedRun> {
+  async #addRunHere(
+    bytes: Uint8Array<ArrayBuffer>, chunkBytes: number): Promise<AddedRun> {
     const chunks = cutRun(bytes, chunkBytes)
     const run = this.#hasher.hash(chunks, chunkBytes)
     for (const [at, id] of run.ids.entries()) {
@@ -226,7 +228,7 @@ export class WriteSession implements AsyncDisposable {
       if (this.#claim('data', id)) await this.#seal('data', id, chunk)
       else this.#counts.knownChunks++
     }
-    return run
+    return { ...run, memory: bytes.buffer }
   }
 
   /** True if the blob is neither stored nor on its way; it is on its way from here on. */
@@ -255,7 +257,7 @@ export class WriteSession implements AsyncDisposable {
     const { masterKey, random } = this.#repository
     const { zstdLevel, verify = true } = this.#options
     const { sealed, uncompressedLength } = sealBlob(masterKey, plaintext, random, zstdLevel)
-    if (verify) verifySealed(masterKey, kind, id, sealed, uncompressedLength)
+    if (verify) verifySealed(masterKey, kind, id, { sealed, uncompressedLength })
     await this.#addSealed(kind, id, sealed, uncompressedLength)
   }
 

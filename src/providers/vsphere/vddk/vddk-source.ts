@@ -48,7 +48,7 @@ export async function openVddkSource(
   const extents = source.extents?.bind(source)
   return {
     name: printable(disk.fileName, 200), sizeBytes,
-    read: (offset, length, signal) => source.read(offset, length, signal),
+    read: (...args) => source.read(...args),
     ...extents === undefined ? {} : { extents },
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   }

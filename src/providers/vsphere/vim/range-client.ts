@@ -10,6 +10,7 @@
 import type { TLSSocket } from 'node:tls'
 import { reasonOf, throwIfAborted, type Clock } from '../../../base/clock.ts'
 import { Fault, isFault } from '../../../base/fault.ts'
+import { bufferFor } from '../../../disk/mod.ts'
 import type { HttpsClient } from './https.ts'
 
 export interface RangeRequest {
@@ -18,6 +19,8 @@ export interface RangeRequest {
   readonly headers: Readonly<Record<string, string>>
   readonly offset: number
   readonly length: number
+  /** See `BlockSource.read`. */
+  readonly memory?: ArrayBuffer | undefined
 }
 
 export interface RangeAnswer {
@@ -39,6 +42,7 @@ interface Ask {
   /** Of the request; it has no body. */
   readonly head: string
   readonly length: number
+  readonly memory: ArrayBuffer | undefined
 }
 
 interface Connection {
@@ -63,7 +67,8 @@ export class RangeClient {
 
   /** Faults: `platform-unreachable`, `platform-protocol`, `platform-refused`. */
   async read(request: RangeRequest, signal: AbortSignal): Promise<RangeAnswer> {
-    const ask: Ask = { head: this.#head(request), length: request.length }
+    const { length, memory } = request
+    const ask: Ask = { head: this.#head(request), length, memory }
     await this.#turn(signal)
     try {
       const kept = this.#takeIdle()
@@ -114,11 +119,11 @@ export class RangeClient {
 
   /** `closed`: the server had closed the connection, or did so before it answered a byte. */
   #ask(
-    connection: Connection, { head, length }: Ask, signal: AbortSignal,
+    connection: Connection, { head, length, memory }: Ask, signal: AbortSignal,
   ): Promise<RangeAnswer | 'closed'> {
     return new Promise((resolve, reject) => {
       const { socket } = connection
-      const answer = new AnswerReader(length)
+      const answer = new AnswerReader(length, memory)
       const done = (): void => {
         signal.removeEventListener('abort', onAbort)
         connection.onBytes = undefined
@@ -186,12 +191,14 @@ class AnswerReader {
   /** The connection can serve another request: all of the answer was read. */
   isReusable = false
   readonly #length: number
+  readonly #memory: ArrayBuffer | undefined
   #head = ''
   #answer: RangeAnswer | undefined
   #at = 0
 
-  constructor(length: number) {
+  constructor(length: number, memory: ArrayBuffer | undefined) {
     this.#length = length
+    this.#memory = memory
   }
 
   get hasBegun(): boolean {
@@ -212,7 +219,7 @@ class AnswerReader {
     const isPlain = status === 206 && headers.get('content-length') === String(this.#length) &&
       !headers.has('transfer-encoding') && !headers.has('content-encoding')
     if (!isPlain) return { status, headers, bytes: undefined }
-    this.#answer = { status, headers, bytes: new Uint8Array(this.#length) }
+    this.#answer = { status, headers, bytes: bufferFor(this.#length, this.#memory) }
     return this.#fill(chunk.subarray(end + HEAD_END.length - before), this.#answer)
   }
 

@@ -1,0 +1,71 @@
+/** One chunk sealed, and read back: what a chunk lane does with each, in one of two orders. */
+
+import { Fault } from '../../base/fault.ts'
+import type { RandomBytes } from '../../base/random.ts'
+import { openBlob, openUnnamed, type BlobKind } from '../format/blob.ts'
+import { SEAL_OVERHEAD_BYTES, type MasterKey } from '../format/crypto.ts'
+import { blobIdOf, type BlobId } from '../format/id.ts'
+import { zstdCompress } from '../format/zstd.ts'
+import { release } from '../release.ts'
+
+export interface SealTools {
+  readonly key: MasterKey
+  readonly random: RandomBytes
+  readonly zstdLevel: number
+}
+
+export interface SealedChunk {
+  /** A view of what it was sealed into. */
+  readonly sealed: Uint8Array<ArrayBuffer>
+  /** Bytes of the plaintext; 0 where it is stored uncompressed. */
+  readonly uncompressedLength: number
+}
+
+/** Compresses where that helps, and seals into the start of `room`, which is long enough. */
+export function sealChunk(
+  { key, random, zstdLevel }: SealTools, chunk: Uint8Array, room: Uint8Array<ArrayBuffer>,
+): SealedChunk {
+  const compressed = zstdCompress(chunk, zstdLevel)
+  const isSmaller = compressed.length < chunk.length
+  const payload = isSmaller ? compressed : chunk
+  const sealed = room.subarray(0, payload.length + SEAL_OVERHEAD_BYTES)
+  key.sealInto(sealed, payload, random)
+  release(compressed)
+  return { sealed, uncompressedLength: isSmaller ? chunk.length : 0 }
+}
+
+/**
+ * A bit that flips between hashing and sealing would be found at a restore: find it now. Fault:
+ * `worker-failed`.
+ */
+export function verifySealed(
+  key: MasterKey, kind: BlobKind, id: BlobId, { sealed, uncompressedLength }: SealedChunk): void {
+  try {
+    release(openBlob(key, { kind, id, uncompressedLength }, sealed))
+  } catch (cause) {
+    throw notReadBack(cause)
+  }
+}
+
+/**
+ * The id of a chunk that has none yet, taken from what is read back, which is compared with the
+ * chunk byte by byte: as safe as `verifySealed`, and hashed but once. Fault: `worker-failed`.
+ */
+export function nameSealed(
+  key: MasterKey, chunk: Uint8Array, { sealed, uncompressedLength }: SealedChunk): BlobId {
+  let plaintext: Uint8Array<ArrayBuffer>
+  try {
+    plaintext = openUnnamed(key, 'a new chunk', uncompressedLength, sealed)
+  } catch (cause) {
+    throw notReadBack(cause)
+  }
+  if (Buffer.compare(plaintext, chunk) !== 0) throw notReadBack()
+  const id = blobIdOf(plaintext)
+  release(plaintext)
+  return id
+}
+
+function notReadBack(cause?: unknown): Fault {
+  return new Fault('worker-failed', 'a blob could not be read back just after it was sealed', {
+    cause, advice: 'Test the memory of this host; nothing of it was stored.' })
+}
