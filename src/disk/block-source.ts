@@ -71,6 +71,7 @@ export function checkInside(
 }
 
 /** Where a source reads `length` bytes to: `memory` if it fits, which may hold anything. */
-export function bufferFor(length: number, memory: ArrayBuffer | undefined): Uint8Array<ArrayBuffer> {
+export function bufferFor(
+  length: number, memory: ArrayBuffer | undefined): Uint8Array<ArrayBuffer> {
   return memory?.byteLength === length ? new Uint8Array(memory) : new Uint8Array(length)
 }

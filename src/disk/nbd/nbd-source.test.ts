@@ -171,6 +171,7 @@ for (const [name, reply] of [
 
 test('chunks of one reply may come in any order and between those of another', async () => {
   const seen: ScriptedRequest[] = []
+  const used = new Uint8Array(4096).fill(0xaa).buffer
   await withServer({
     request: (request) => {
       seen.push(request)
@@ -185,7 +186,8 @@ test('chunks of one reply may come in any order and between those of another', a
     },
   }, async (source) => {
     const [a, b] = await Promise.all(
-      [source.read(0, 4096, signal), source.read(8192, 4096, signal)])
+      [source.read(0, 4096, signal), source.read(8192, 4096, signal, used)])
+    assert.equal(b.buffer, used)
     assert.deepEqual(a, new Uint8Array(4096).fill(7))
     const expected = new Uint8Array(4096).fill(9)
     expected.fill(0, 0, 1024).fill(7, 1024, 2048)

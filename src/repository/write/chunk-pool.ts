@@ -58,7 +58,8 @@ export class ChunkPool implements AsyncDisposable {
 
   /**
    * Cuts `bytes` into chunks of `chunkBytes` and stores the new ones. Takes the buffer away from
-   * the caller, who finds it in the result. Resolves when all of them are in packs, which are durable after `finish` only.
+   * the caller, who finds it in the result. Resolves when all of them are in packs, which are
+   * durable after `finish` only.
    */
   add(bytes: Uint8Array<ArrayBuffer>, chunkBytes: number): Promise<AddedRun> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure.error)

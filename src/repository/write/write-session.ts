@@ -149,8 +149,8 @@ export class WriteSession implements AsyncDisposable {
 
   /**
    * Cuts `bytes` into chunks of `chunkBytes` (the last one shorter) and stores the new ones, on the
-   * threads. Takes the buffer away until it resolves. Calls may overlap, but each holds its bytes until it resolves:
-   * the caller bounds them.
+   * threads. Takes the buffer away, which is in the result. Calls may overlap, but each holds its
+   * bytes until it resolves: the caller bounds them.
    */
   async addRun(bytes: Uint8Array<ArrayBuffer>, chunkBytes: number): Promise<AddedRun> {
     this.#beginChange()
