@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { LEVELS, whyForbidden } from './layers.ts'
+import { circlesOf, LEVELS, whyForbidden } from './layers.ts'
 import { importsOf, projectFiles, ROOT, sourceImports } from './source-tree.ts'
 
 const table: readonly (readonly [from: string, to: string, allowed: boolean])[] = [
@@ -49,6 +49,15 @@ test('every import of the source tree goes the way the table says', () => {
     .filter(({ why }) => why !== undefined)
     .map(({ it, why }) => `${it.from} → ${it.to}: ${why}`)
   assert.deepEqual(wrong, [])
+})
+
+test('no files import one another in a circle', () => {
+  const arrows = ['a b', 'b c', 'c b', 'a c', 'c d', 'd e', 'a e'].map((arrow) => {
+    const [from = '', to = ''] = arrow.split(' ')
+    return { from, to }
+  })
+  assert.deepEqual(circlesOf(arrows), [['b', 'c']])
+  assert.deepEqual(circlesOf(sourceImports()), [])
 })
 
 test('every folder of src is a room with a README, and a door or a program', () => {

@@ -51,6 +51,22 @@ export function whyForbidden(it: Import): string | undefined {
   return `${it.to} is behind the door: import ${toRoom}/mod.ts`
 }
 
+/** Files that import one another in a circle, each circle once; types count too. */
+export function circlesOf(imports: readonly Import[]): readonly (readonly string[])[] {
+  const next = Map.groupBy(imports, ({ from }) => from)
+  const done = new Set<string>()
+  const circles: (readonly string[])[] = []
+  const visit = (file: string, path: readonly string[]): void => {
+    const at = path.indexOf(file)
+    if (at >= 0) circles.push(path.slice(at))
+    if (at >= 0 || done.has(file)) return
+    for (const { to } of next.get(file) ?? []) visit(to, [...path, file])
+    done.add(file)
+  }
+  for (const file of next.keys()) visit(file, [])
+  return circles
+}
+
 /** Test files and the `testing/` folders of rooms. */
 export function isTest(path: string): boolean {
   return path.endsWith('.test.ts') || path.includes('/testing/')

@@ -9,7 +9,6 @@ export {
   gradeTag, POINT, RECORD_FILE, RECORD_TAG, recordedPoint, recordPlace, STILLPOINT_TAG,
 } from './layout.ts'
 export type { GuestAccess } from './guest-access.ts'
-export type { ListedComponent, ListedWriter, WriterList } from './host-writers.ts'
 export { encodeStoredMachine, parseStoredMachine, PART_NAME } from './machine.ts'
 export type {
   DiskCut, MachineDescription, MachineDisk, MachineNic, PlatformDocument, StoredMachine,

@@ -1,9 +1,8 @@
 /** The platform SPI: where machines live, and what they are. */
 
-import type { PowerState, Provider } from '../consistency/mod.ts'
+import type { PowerState, Provider, WriterList } from '../consistency/mod.ts'
 import type { BlockSource } from '../disk/mod.ts'
 import type { GuestAccess } from './guest-access.ts'
-import type { WriterList } from './host-writers.ts'
 import type { MachineDescription, PlatformDocument } from './machine.ts'
 
 /** One line of `stillpoint machines`. */

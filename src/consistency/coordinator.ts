@@ -13,14 +13,14 @@
 import { abortable, deadline, throwIfAborted, type Clock } from '../base/clock.ts'
 import { unreachable } from '../base/unreachable.ts'
 import type {
-  FileSystemList, FreezeEvidence, HoldEvidence, InstantEvidence, NoHold, ThawEvidence,
+  FileSystemList, FreezeEvidence, HoldEvidence, InstantEvidence, NoHold, PowerState, ThawEvidence,
   WriterEvidence,
 } from './evidence.ts'
 import type { FileSystemFreezer, FreezeLimits, ThawOutcome } from './freezer.ts'
 import { freezeFault, HoldStep, type HoldEvent, type Note } from './hold-step.ts'
 import { observedDocuments, observedFault, observedList, observedText } from './observed.ts'
 import type {
-  CommittedSet, PlatformHeldSet, PowerState, PreparedSet, RequestorHeldSet, StatedApplications,
+  CommittedSet, PlatformHeldSet, PreparedSet, RequestorHeldSet, StatedApplications,
 } from './provider.ts'
 import type { PreparedWriter } from './writer.ts'
 import { WriterStep } from './writer-step.ts'

@@ -9,8 +9,7 @@
 
 import type { DiskBase } from './change-tracking.ts'
 import type { DiskLeftOut } from './coverage.ts'
-import type { FreezeLimits, GuestFileSystem } from './freezer.ts'
-import type { FreezerMissing, PowerState, QuiesceDocument } from './provider.ts'
+import type { FreezeLimits, FreezerMissing, GuestFileSystem } from './freezer.ts'
 import type { VssSessionFacts, VssWriterFacts } from './vss-facts.ts'
 
 export interface Evidence {
@@ -34,6 +33,8 @@ export interface Evidence {
   readonly reading: ReadingEvidence
   readonly policy: PolicyEvidence
 }
+
+export type PowerState = 'running' | 'paused' | 'saved' | 'off'
 
 /** `after` is asked once more behind the instant; `unknown` where the provider cannot tell. */
 export interface PowerEvidence {
@@ -110,6 +111,15 @@ export interface PlatformHold {
   readonly documents: readonly QuiesceDocument[]
   /** There where we were the requestor of VSS: then each writer must have been seen in it. */
   readonly session?: VssSessionFacts
+}
+
+export interface QuiesceDocument {
+  /** Unique in its set. */
+  readonly name: string
+  /** Verbatim. */
+  readonly text: string
+  /** What reading it showed, whatever the platform claims. */
+  readonly shows: 'application' | 'filesystem' | 'nothing'
 }
 
 // ---- The instant --------------------------------------------------------------------------------

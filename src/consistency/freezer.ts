@@ -71,3 +71,11 @@ export type ThawOutcome =
     }
   | { readonly state: 'not-frozen' }
   | { readonly state: 'unknown'; readonly detail: string }
+
+export interface FreezerMissing {
+  /** Why no freeze can be tried: shown to the operator as the reason for the grade. */
+  readonly missing:
+    | 'no-agent-configured' | 'agent-silent' | 'agent-disabled' | 'agent-busy'
+    | 'would-truncate-logs' // a freeze would be a backup of VSS that is not of the type COPY
+  readonly detail: string
+}

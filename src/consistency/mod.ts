@@ -16,7 +16,7 @@ export type {
   ProbeEvidence, Durability, Evidence, FileSystemEvidence, FileSystemList, FreezeEvidence,
   DiskReading, HoldEvidence, InstantEvidence, KeptPlace, LogPositions, NoHold,
   NoHoldReason, NoWriterReason,
-  PlatformHold, PolicyEvidence, PowerEvidence, VolumeEvidence,
+  PlatformHold, PolicyEvidence, PowerEvidence, PowerState, QuiesceDocument, VolumeEvidence,
   ReadingEvidence, RequestorHold, StepFault, ThawEvidence, VolumeSign, WriterEvidence,
   WriterFreezeEvidence, WriterHold, WriterThawEvidence,
 } from './evidence.ts'
@@ -27,7 +27,7 @@ export {
   hookedEvidence, type FreezeHooks, type HookedApplication, type HookReport,
 } from './freeze-hooks.ts'
 export type {
-  FileSystemFreezer, FreezeAttempt, FreezeLimits, GuestFileSystem, ThawOutcome,
+  FileSystemFreezer, FreezeAttempt, FreezeLimits, FreezerMissing, GuestFileSystem, ThawOutcome,
 } from './freezer.ts'
 export type { GuestExit, GuestPrograms } from './guest-programs.ts'
 export { cappedBy, gradeOf, outlookOf, type GradeResult } from './grade.ts'
@@ -47,11 +47,11 @@ export type { Judgement, Policy, PolicySettings } from './policy.ts'
 export { idealWriter, predictGrade, type Prospect } from './predict.ts'
 export { brokenSession } from './vss-facts.ts'
 export type { VssSessionFacts, VssWriterFacts, VssWriterState } from './vss-facts.ts'
+export type { ListedComponent, ListedWriter, WriterList } from './vss-writer-list.ts'
 export type {
-  CommittedSet, FreezerMissing, Freezing, PlatformHeldSet, PlatformQuiesce, PowerState,
-  PreparedSet, PrepareRequest, Provider, ProviderSurvey, QuiescedSet, QuiesceDocument,
-  QuiesceLevel, QuiesceWish, RequestorHeldSet, StatedApplications, StatedWriter,
-  SetDisk, SurveyRemark,
+  CommittedSet, Freezing, PlatformHeldSet, PlatformQuiesce, PreparedSet, PrepareRequest, Provider,
+  ProviderSurvey, QuiescedSet, QuiesceLevel, QuiesceWish, RequestorHeldSet, SetDisk,
+  StatedApplications, StatedWriter, SurveyRemark,
 } from './provider.ts'
 export { probeSet, type SetProbe } from './probe-set.ts'
 export { capOf, reason, REASONS, type GradeReason, type ReasonCode } from './reasons.ts'

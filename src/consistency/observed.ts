@@ -2,9 +2,8 @@
 
 import { isFault } from '../base/fault.ts'
 import { EVIDENCE_MAX } from './evidence-codec.ts'
-import type { FileSystemList, LogPositions, StepFault } from './evidence.ts'
+import type { FileSystemList, LogPositions, QuiesceDocument, StepFault } from './evidence.ts'
 import type { GuestFileSystem } from './freezer.ts'
-import type { QuiesceDocument } from './provider.ts'
 
 /** `text` at the length that evidence allows. */
 export function observedText(text: string): string {

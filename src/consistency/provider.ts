@@ -8,9 +8,11 @@
 import type { BlockSource } from '../disk/mod.ts'
 import type { FullReason, SetTracking, TrackingRequest } from './change-tracking.ts'
 import type { DiskLeftOut } from './coverage.ts'
-import type { ApplicationData, FileSystemList } from './evidence.ts'
+import type {
+  ApplicationData, FileSystemList, PowerState, QuiesceDocument,
+} from './evidence.ts'
 import type { UnheldApplication } from './found-data.ts'
-import type { FileSystemFreezer } from './freezer.ts'
+import type { FileSystemFreezer, FreezerMissing } from './freezer.ts'
 import type { ToldApplication } from './signed/statement.ts'
 import type { VssSessionFacts, VssWriterFacts } from './vss-facts.ts'
 
@@ -129,8 +131,6 @@ interface PreparedSetBase extends AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-export type PowerState = 'running' | 'paused' | 'saved' | 'off'
-
 /** We hold writes around the instant. */
 export interface RequestorHeldSet extends PreparedSetBase {
   readonly heldBy: 'requestor'
@@ -159,14 +159,6 @@ export interface PlatformHeldSet extends PreparedSetBase {
 }
 
 export type QuiescedSet = CommittedSet & { readonly quiesce: PlatformQuiesce }
-
-export interface FreezerMissing {
-  /** Why no freeze can be tried: shown to the operator as the reason for the grade. */
-  readonly missing:
-    | 'no-agent-configured' | 'agent-silent' | 'agent-disabled' | 'agent-busy'
-    | 'would-truncate-logs' // a freeze would be a backup of VSS that is not of the type COPY
-  readonly detail: string
-}
 
 /**
  * What the platform stated about its own quiescing. The claim alone counts for nothing: the
@@ -202,15 +194,6 @@ export interface StatedWriter {
   readonly guest?: 'online' | 'saved'
   /** Where its data lies, if the platform says so; left out: not known. */
   readonly data?: ApplicationData
-}
-
-export interface QuiesceDocument {
-  /** Unique in its set. */
-  readonly name: string
-  /** Verbatim. */
-  readonly text: string
-  /** What reading it showed, whatever the platform claims. */
-  readonly shows: 'application' | 'filesystem' | 'nothing'
 }
 
 /** The snapshot set after the instant. It lives until the PreparedSet is disposed. */

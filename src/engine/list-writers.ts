@@ -1,7 +1,7 @@
 /** The writers of VSS on the Windows that this runs on. */
 
 import { Fault } from '../base/fault.ts'
-import type { WriterList } from '../catalog/mod.ts'
+import type { WriterList } from '../consistency/mod.ts'
 import type { EngineContext } from './context.ts'
 
 /** Holds nothing. Faults: `unsupported` anywhere but on Windows, `platform-*`, `timed-out`. */

@@ -1,7 +1,7 @@
 /** What `stillpoint writers` says. */
 
 import { printable } from '../../base/text.ts'
-import type { ListedComponent, ListedWriter, WriterList } from '../../catalog/mod.ts'
+import type { ListedComponent, ListedWriter, WriterList } from '../../consistency/mod.ts'
 import type { JsonFields } from '../output.ts'
 import { pair, text, type ReportLine, type ReportSection } from './report.ts'
 import { counted } from './words.ts'

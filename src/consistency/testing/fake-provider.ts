@@ -4,8 +4,9 @@ import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import type { BlockSource } from '../../disk/mod.ts'
 import type { DiskLeftOut } from '../coverage.ts'
+import type { PowerState } from '../evidence.ts'
 import type {
-  CommittedSet, PlatformQuiesce, PowerState, PreparedSet, PrepareRequest, Provider,
+  CommittedSet, PlatformQuiesce, PreparedSet, PrepareRequest, Provider,
   ProviderSurvey, QuiesceWish, RequestorHeldSet,
 } from '../provider.ts'
 

@@ -3,43 +3,17 @@
  * each volume a disk. What it needs of the host comes through `HostPorts`.
  */
 
-import { throwIfAborted, type Clock } from '../../base/clock.ts'
+import { throwIfAborted } from '../../base/clock.ts'
 import { causesOf, isFault } from '../../base/fault.ts'
-import type { Log } from '../../base/log.ts'
 import type {
-  FindData, FoundData, PlatformHeldSet, PrepareRequest, Provider, ProviderSurvey, RunningService,
-  SetDisk,
+  FoundData, ListedWriter, PlatformHeldSet, PrepareRequest, Provider, ProviderSurvey, SetDisk,
 } from '../../consistency/mod.ts'
-import type { ListedWriter } from '../../catalog/mod.ts'
-import type { BlockSource } from '../../disk/mod.ts'
 import { chosen, idOfDisk, plain, remarkOn, type HostVolume } from './host-disks.ts'
+import type { HostPorts, HostProviderOptions } from './host-ports.ts'
 import { HostSet, wishedSet } from './host-set.ts'
 import { askWriters, expectedOf, listWriters, remarksOn } from './list-writers.ts'
-import { CONTEXT, type VssBackupType, type VssTransport } from './session/transport.ts'
+import { CONTEXT } from './session/transport.ts'
 import { unheldOf } from './unheld.ts'
-
-export interface HostPorts {
-  readonly transport: VssTransport
-  /** Why the transport is not the best one there is. */
-  readonly because?: string | undefined
-  /** Fixed volumes, now. Faults: `platform-*`. */
-  volumes(signal: AbortSignal): Promise<readonly HostVolume[]>
-  /** Variables that writers' paths may name. */
-  readonly environment: ReadonlyMap<string, string>
-  openDevice(device: string, sizeBytes: number, signal: AbortSignal): Promise<BlockSource>
-  /** That run, now. Faults: `platform-*`, `program-*`, `timed-out`. */
-  services(signal: AbortSignal): Promise<readonly RunningService[]>
-  /** Looks for data that no writer knows. */
-  readonly findData: FindData
-  readonly clock: Clock
-  readonly log: Log
-}
-
-export interface HostProviderOptions {
-  readonly backupType: VssBackupType
-  /** Files whose contents become zeros, as `UnreadParts` takes them; default: `PAGE_FILES`. */
-  readonly leaveOut?: readonly string[]
-}
 
 export class HostProvider implements Provider {
   readonly name = 'vss'

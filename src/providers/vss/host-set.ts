@@ -10,7 +10,7 @@ import type { BlockSource } from '../../disk/mod.ts'
 import {
   idOf, idOfDisk, plain, type Chosen, type HostDisk, type HostVolume,
 } from './host-disks.ts'
-import type { HostPorts, HostProviderOptions } from './host-provider.ts'
+import type { HostPorts, HostProviderOptions } from './host-ports.ts'
 import type { WishedSet } from './list-writers.ts'
 import { isVssFault, VSS_E, describeHresult } from './session/hresult.ts'
 import { volumesOfHost } from './session/paths.ts'

@@ -4,8 +4,9 @@
  * No writer is told to do anything.
  */
 
-import type { ListedComponent, ListedWriter } from '../../catalog/mod.ts'
-import type { PlatformQuiesce, SurveyRemark } from '../../consistency/mod.ts'
+import type {
+  ListedComponent, ListedWriter, PlatformQuiesce, SurveyRemark,
+} from '../../consistency/mod.ts'
 import { printable } from '../../base/text.ts'
 import { inTurns } from '../../base/turns.ts'
 import { SYSTEM_WRITERS } from './known-writers.ts'
