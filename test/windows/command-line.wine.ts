@@ -60,13 +60,15 @@ interface Place {
   readonly env: Readonly<Record<string, string>>
 }
 
-/** A folder with a repository that is not there yet, and the list of volumes for PowerShell. */
-async function placeFor(t: TestContext): Promise<Place> {
+/** A folder with a repository that is not there yet, and what PowerShell answers. */
+async function placeFor(
+  t: TestContext, services: readonly { name: string; command: string }[] = []): Promise<Place> {
   const folder = await mkdtemp(join(tmpdir(), 'host-'))
   t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   const volumes = [['C:', SYSTEM_VOLUME], ['D:', DATA_VOLUME]].map(([letter, name]) => ({
     name, mounts: [], letter, fileSystem: 'NTFS', capacity: NTFS.length, partitionSize: null }))
   await writeFile(join(folder, 'volumes.json'), JSON.stringify({ ok: true, volumes }))
+  await writeFile(join(folder, 'services.json'), JSON.stringify({ ok: true, services }))
   return { folder, env: {
     PATH: `${PROGRAMS};${process.env['PATH'] ?? ''}`, TEMP: folder, HOME: folder,
     RESTIC_REPOSITORY: join(folder, 'repository'), RESTIC_PASSWORD: 'secret' } }
@@ -102,6 +104,30 @@ test('backup keeps the volumes, and tells writers that it is complete behind the
       assert.ok(Buffer.from(NTFS).equals(await readFile(join(to, `${id}.raw`))), id)
     }
   })
+
+test('doctor names files and services without a writer on the volumes', async (t) => {
+  const shop = await mkdtemp('C:\\shop-')
+  t.after(() => rm(shop, { recursive: true, force: true, maxRetries: 5 }))
+  for (const name of ['orders.accdb', 'Orders.laccdb', 'archive.pst', 'app.db']) {
+    await writeFile(join(shop, name), '')
+  }
+  await writeFile(join(shop, 'app.db-wal'), Buffer.from('377f0682', 'hex'))
+  await using _host = await startTestHost(sampleHost(), [], () => NTFS)
+  const { env } = await placeFor(t, [
+    { name: 'pg', command: `"C:\\pg\\bin\\pg_ctl.exe" runservice -D "${shop}\\data" -w` },
+    { name: 'MSSQLSERVER', command: '"C:\\sql\\sqlservr.exe" -sMSSQLSERVER' }])
+  const { code, stdout, stderr } = await stillpoint(['doctor', '--on', 'host:', '--json'], env)
+  assert.equal(code, 0, stderr)
+  t.diagnostic(stdout)
+  const { applications } = JSON.parse(stdout) as {
+    applications: { name: string; kind: string; grade: string; reason: string | null }[] }
+  const mine = applications.filter(({ name }) => name.includes(shop) || name.includes('service'))
+  assert.deepEqual(mine.map(({ name, kind, grade }) => [name, kind, grade]), [
+    ['PostgreSQL (service pg)', 'protected', 'filesystem'],
+    [`Access database, open now, ${shop}\\orders.accdb`, 'incidental', 'filesystem'],
+    [`Outlook data file ${shop}\\archive.pst`, 'incidental', 'filesystem'],
+    [`SQLite database ${shop}\\app.db`, 'incidental', 'filesystem']])
+})
 
 test('a writer that fails lowers its application, and is not told of a full backup as a good one',
   async (t) => {

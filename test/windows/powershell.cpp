@@ -1,4 +1,4 @@
-// Stands in for PowerShell, which wine has not: answers any script with %TEMP%\volumes.json.
+// Stands in for PowerShell, which wine has not: answers a script NAME.ps1 with %TEMP%\NAME.json.
 
 #include <cstdio>
 #include <fcntl.h>
@@ -6,10 +6,14 @@
 #include <string>
 #include <windows.h>
 
-int wmain() {
+int wmain(int count, wchar_t** words) {
   wchar_t folder[MAX_PATH];
-  if (GetEnvironmentVariableW(L"TEMP", folder, MAX_PATH) == 0) return 3;
-  FILE* file = _wfopen((std::wstring(folder) + L"\\volumes.json").c_str(), L"rb");
+  if (count < 2 || GetEnvironmentVariableW(L"TEMP", folder, MAX_PATH) == 0) return 3;
+  std::wstring script = words[count - 1];
+  const size_t slash = script.find_last_of(L"\\/");
+  if (slash != std::wstring::npos) script = script.substr(slash + 1);
+  const std::wstring name = script.substr(0, script.find(L".ps1"));
+  FILE* file = _wfopen((std::wstring(folder) + L"\\" + name + L".json").c_str(), L"rb");
   if (!file) return 4;
   _setmode(_fileno(stdout), _O_BINARY);
   char part[4096];
