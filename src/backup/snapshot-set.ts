@@ -2,11 +2,12 @@
 
 import type { MachineDescription } from '../catalog/mod.ts'
 import {
-  holdAndCommit, isWeaker, predictGrade, resolvePolicy, type CommittedSet,
-  type Evidence, type Freezing, type Grade, type HoldEvent, type HoldOutcome, type PreparedSet,
+  holdAndCommit, isWeaker, resolvePolicy, type CommittedSet, type Evidence, type Grade,
+  type HoldEvent, type HoldOutcome, type PreparedSet,
 } from '../consistency/mod.ts'
 import type { RoundOfApplications } from './applications.ts'
 import type { BackupRequest } from './backup-request.ts'
+import { expectedGrade, foretell } from './foretold-grade.ts'
 import { withStated } from './stated-applications.ts'
 
 /** A committed set, with the evidence so far: its file systems are not probed yet. */
@@ -35,6 +36,9 @@ export async function takeSnapshotSet(
   const { clock, limits, exclude: excludes } = request
   const startedAt = new Date(clock.nowMs()).toISOString()
   const events: HoldEvent[] = []
+  // It may take minutes, and only a first backup is held to it.
+  const foretold = bestSoFar === undefined && request.settings.require === undefined
+    ? await foretell(set, request.log, signal) : undefined
   request.onEvent({ kind: 'phase', phase: 'holding' })
   const outcome = await holdThenLog(request, events, () => holdAndCommit({
     set, writers: applications.writers, limits, mayFreeze: true,
@@ -45,11 +49,7 @@ export async function takeSnapshotSet(
   const did = await applications.settle(outcome, signal)
   const leftOut = [...set.leftOut, ...await set.recheck(signal)]
   const { before } = outcome.lists
-  const predicted = predictGrade({
-    power: set.power, disks: set.disks, leftOut: set.leftOut, excludes,
-    applications: applications.prospect(before),
-    freezing: prospectOf(set, outcome),
-  })
+  const expected = expectedGrade({ set, excludes, applications, list: before, foretold })
   const evidence: Evidence = {
     version: 1,
     pointId,
@@ -64,7 +64,7 @@ export async function takeSnapshotSet(
     applications: withStated(
       applications.evidence(did, before), outcome.stated, { disks: set.disks, leftOut }),
     reading: { state: 'unfinished' },
-    policy: resolvePolicy(request.settings, bestSoFar, predicted.grade),
+    policy: resolvePolicy(request.settings, bestSoFar, expected),
   }
   return { committed: outcome.committed, evidence }
 }
@@ -91,11 +91,4 @@ async function holdThenLog(
   } finally {
     for (const { event, ...fields } of events) log.info(event, fields)
   }
-}
-
-/** What could have been expected of the freeze, from what was known before it. */
-function prospectOf(set: PreparedSet, { lists }: HoldOutcome): Freezing {
-  if (set.heldBy === 'platform') return { by: 'platform', level: set.expected }
-  if ('missing' in set.freezer) return set.freezer
-  return { by: 'agent', agent: set.freezer.agent, fileSystems: lists.before }
 }

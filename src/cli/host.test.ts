@@ -223,6 +223,29 @@ suite('backup of a host', () => {
       assert.match(JSON.stringify(lines), /backup type full/)
     })
 
+  test('the first is held to what doctor foretells of its writers', async () => {
+    const failing = sqlWriter({ fails: { at: 'PostSnapshot', hresult: NONRETRYABLE } })
+    const firstOf = async (scenario: Partial<VssScenario>, ...found: readonly FoundData[]) => {
+      const bench = onHost(scenario)
+      bench.host.volumes = bench.host.volumes.slice(0, 2)
+      bench.host.findData = () => Promise.resolve(found)
+      await bench.run('init')
+      const { code, stdout } = await bench.run('backup', '--on', 'host:')
+      const required = /(\w+) is required \(as predicted for its first backup\)/.exec(stdout)
+      return [code, /^grade: (\w+)/m.exec(stdout)?.[1], required?.[1]]
+    }
+    const writers = [failing, systemWriter()]
+    assert.deepEqual(await firstOf({}), [0, 'application', undefined])
+    assert.deepEqual(await firstOf({ writers }), [3, 'filesystem', 'application'])
+    // What is not foretold is not taken for less.
+    const unasked = { step: 'GatherWriterMetadata', hresult: 0x80042315, times: 1 }
+    assert.deepEqual(
+      await firstOf({ writers, failures: [unasked] }), [3, 'filesystem', 'application'])
+    const server: FoundData = { name: 'PostgreSQL (service pg)', kind: 'protected',
+      recovery: 'self', paths: ['D:\\pg'], advice: '' }
+    assert.deepEqual(await firstOf({ writers }, server), [0, 'filesystem', undefined])
+  })
+
   test('the type is of host: alone', async () => {
     const { code, stderr } = await onHost().run(
       'backup', '--on', 'qemu:qmp=/run/qmp', '--vss-type', 'copy')

@@ -151,6 +151,11 @@ export interface PlatformHeldSet extends PreparedSetBase {
   readonly expected: QuiesceLevel
   commitQuiesced(wish: QuiesceWish, signal: AbortSignal): Promise<QuiescedSet>
   /**
+   * What it would state if every step went well, as the survey says it. Holds nothing, and is asked
+   * before `commitQuiesced`. Faults: `platform-*`, `timed-out`.
+   */
+  foretell?(signal: AbortSignal): Promise<PlatformQuiesce>
+  /**
    * There is a restore point now: tells the applications that the platform held, which may drop
    * what they kept. Called behind the seal, once. Where it is not called they hear that there is
    * none. Faults: those of the platform; they are told, and change no point.

@@ -8,12 +8,10 @@ import { causesOf, isFault } from '../../base/fault.ts'
 import type {
   FoundData, ListedWriter, PlatformHeldSet, PrepareRequest, Provider, ProviderSurvey, SetDisk,
 } from '../../consistency/mod.ts'
-import { chosen, idOfDisk, plain, remarkOn, type HostVolume } from './host-disks.ts'
+import { chosen, plain, remarkOn, type HostVolume } from './host-disks.ts'
 import type { HostPorts, HostProviderOptions } from './host-ports.ts'
-import { HostSet, wishedSet } from './host-set.ts'
-import { askWriters, expectedOf, listWriters, remarksOn } from './list-writers.ts'
-import { CONTEXT } from './session/transport.ts'
-import { unheldOf } from './unheld.ts'
+import { foretellSet, HostSet } from './host-set.ts'
+import { askWriters, listWriters, remarksOn } from './list-writers.ts'
 
 export class HostProvider implements Provider {
   readonly name = 'vss'
@@ -31,13 +29,8 @@ export class HostProvider implements Provider {
     const { because, transport } = this.#ports
     const answers = await askWriters(this.#ports, signal)
     const found = await findOn(volumes, this.#ports, signal)
-    const wished = wishedSet(disks, volumes, this.#ports, this.#options, CONTEXT.BACKUP)
-    const diskOf = (volume: string): string | undefined => idOfDisk(disks, volume)
-    const seen = await expectedOf(answers, wished, this.#ports, diskOf, signal)
-    const expected = {
-      ...seen.quiesce, unheld: unheldOf(found, {
-        writers: seen.writers, environment: this.#ports.environment,
-        volumeOf: wished.volumeOf, diskOf }) }
+    const expected = await foretellSet(
+      answers, { disks, volumes, found }, this.#ports, this.#options, signal)
     return {
       power: 'running', disks: disks.map(plain), leftOut,
       freezing: { by: 'platform', level: expected.claimed, expected },
@@ -63,7 +56,8 @@ export class HostProvider implements Provider {
     throwIfAborted(signal)
     const volumes = await this.#ports.volumes(signal)
     const found = await findOn(volumes, this.#ports, signal)
-    return new HostSet(chosen(volumes, exclude), { volumes, found }, this.#ports, this.#options)
+    return new HostSet(
+      { ...chosen(volumes, exclude), volumes, found }, this.#ports, this.#options)
   }
 }
 

@@ -4,14 +4,15 @@ import { throwIfAborted } from '../../base/clock.ts'
 import { causesOf, Fault, isFault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
 import type {
-  DiskLeftOut, FoundData, PlatformHeldSet, QuiescedSet, QuiesceWish, SetDisk, ToldApplication,
+  DiskLeftOut, FoundData, PlatformHeldSet, PlatformQuiesce, QuiescedSet, QuiesceWish, SetDisk,
+  ToldApplication,
 } from '../../consistency/mod.ts'
 import type { BlockSource } from '../../disk/mod.ts'
 import {
   idOf, idOfDisk, plain, type Chosen, type HostDisk, type HostVolume,
 } from './host-disks.ts'
 import type { HostPorts, HostProviderOptions } from './host-ports.ts'
-import type { WishedSet } from './list-writers.ts'
+import { askWriters, expectedOf, type WishedSet, type WriterAnswers } from './list-writers.ts'
 import { isVssFault, VSS_E, describeHresult } from './session/hresult.ts'
 import { volumesOfHost } from './session/paths.ts'
 import { VssSession, type CompletedWriter } from './session/session.ts'
@@ -36,8 +37,22 @@ export function wishedSet(
 
 /** A host before its set is made. */
 export interface HostNow {
+  readonly disks: readonly HostDisk[]
   readonly volumes: readonly HostVolume[]
   readonly found: readonly FoundData[]
+}
+
+/** What the set would state if each writer did well. */
+export async function foretellSet(
+  answers: WriterAnswers, { disks, volumes, found }: HostNow, ports: HostPorts,
+  options: HostProviderOptions, signal: AbortSignal,
+): Promise<PlatformQuiesce> {
+  const { environment } = ports
+  const wished = wishedSet(disks, volumes, ports, options, CONTEXT.BACKUP)
+  const diskOf = (volume: string): string | undefined => idOfDisk(disks, volume)
+  const { quiesce, writers } = await expectedOf(answers, wished, ports, diskOf, signal)
+  const { volumeOf } = wished
+  return { ...quiesce, unheld: unheldOf(found, { writers, environment, volumeOf, diskOf }) }
 }
 
 export class HostSet implements PlatformHeldSet {
@@ -46,34 +61,34 @@ export class HostSet implements PlatformHeldSet {
   readonly power = 'running'
   readonly disks: readonly SetDisk[]
   readonly leftOut: readonly DiskLeftOut[]
-  readonly #disks: readonly HostDisk[]
-  readonly #volumes: readonly HostVolume[]
-  readonly #found: readonly FoundData[]
+  readonly #now: HostNow
   readonly #ports: HostPorts
   readonly #options: HostProviderOptions
   #session: VssSession | undefined
 
   constructor(
-    { disks, leftOut }: Chosen, { volumes, found }: HostNow, ports: HostPorts,
-    options: HostProviderOptions,
+    now: HostNow & Chosen, ports: HostPorts, options: HostProviderOptions,
   ) {
-    this.disks = disks.map(plain)
-    this.leftOut = leftOut
-    this.#disks = disks
-    this.#volumes = volumes
-    this.#found = found
+    this.disks = now.disks.map(plain)
+    this.leftOut = now.leftOut
+    this.#now = now
     this.#ports = ports
     this.#options = options
+  }
+
+  async foretell(signal: AbortSignal): Promise<PlatformQuiesce> {
+    return foretellSet(
+      await askWriters(this.#ports, signal), this.#now, this.#ports, this.#options, signal)
   }
 
   async commitQuiesced(wish: QuiesceWish, signal: AbortSignal): Promise<QuiescedSet> {
     const { session, failure } = await this.#make(wish, signal)
     this.#session = session
     const unread = new UnreadParts(this.#options.leaveOut ?? PAGE_FILES, this.#ports.log)
-    const diskOf = (volume: string): string | undefined => idOfDisk(this.#disks, volume)
+    const diskOf = (volume: string): string | undefined => idOfDisk(this.#now.disks, volume)
     const quiesce = {
       ...stateSession(session, diskOf),
-      unheld: unheldOf(this.#found, {
+      unheld: unheldOf(this.#now.found, {
         writers: session.writers, environment: this.#ports.environment, diskOf,
         volumeOf: session.request.volumeOf }) }
     return {
@@ -108,7 +123,7 @@ export class HostSet implements PlatformHeldSet {
 
   #attempt(withWriters: boolean, signal: AbortSignal): Promise<VssSession> {
     return VssSession.make({
-      ...wishedSet(this.#disks, this.#volumes, this.#ports, this.#options,
+      ...wishedSet(this.#now.disks, this.#now.volumes, this.#ports, this.#options,
         withWriters ? CONTEXT.BACKUP : CONTEXT.FILE_SHARE_BACKUP),
       // All that is to be read is chosen already: what lies elsewhere is left out and says so.
       promised: new Set(),
@@ -118,7 +133,7 @@ export class HostSet implements PlatformHeldSet {
   async #open(
     session: VssSession, unread: UnreadParts, diskId: string, signal: AbortSignal,
   ): Promise<BlockSource> {
-    const disk = this.#disks.find(({ id }) => id === diskId)
+    const disk = this.#now.disks.find(({ id }) => id === diskId)
     const snapshot = session.snapshots.find(({ originalVolume }) =>
       originalVolume.toLowerCase() === disk?.volume.toLowerCase())
     if (disk === undefined || snapshot === undefined) {
@@ -130,8 +145,8 @@ export class HostSet implements PlatformHeldSet {
 
   async recheck(signal: AbortSignal): Promise<readonly DiskLeftOut[]> {
     const now = await this.#ports.volumes(signal)
-    const added = now.filter(({ name }) => !this.#volumes.some((it) => it.name === name))
-    const removed = this.#disks.filter(({ volume }) => !now.some((it) => it.name === volume))
+    const added = now.filter(({ name }) => !this.#now.volumes.some((it) => it.name === name))
+    const removed = this.#now.disks.filter(({ volume }) => !now.some((it) => it.name === volume))
     return [
       ...added.map((volume): DiskLeftOut =>
         ({ id: idOf(volume), reason: 'hot-added', detail: printable(volume.name, 100) })),
