@@ -5,6 +5,7 @@ import {
   chmod, link, lstat, mkdir, open, realpath, rename, unlink, type FileHandle,
 } from 'node:fs/promises'
 import { join, sep } from 'node:path'
+import { mapBounded } from '../base/bounded.ts'
 import { throwIfAborted } from '../base/clock.ts'
 import { errnoOf } from '../base/errno.ts'
 import { Fault, isFault } from '../base/fault.ts'
@@ -18,6 +19,8 @@ const FOLDER_MODE = 0o700
 const FILE_MODE = 0o600
 /** A finished file is never written again; restic makes it read-only too. */
 const FINISHED_MODE = 0o400
+/** Packs lie in 256 folders; one after the other took a tenth of a second. */
+const FOLDERS_IN_FLIGHT = 8
 /** More than any file of a repository; a bound for callers that gave none. */
 const MAX_FILE_BYTES = 1024 * 1024 * 1024
 /**
@@ -99,15 +102,16 @@ class LocalStorage implements Storage {
     if (kind === 'config') yield* this.#listConfig()
     const folders = layoutFolders().filter((folder) =>
       kind === 'data' ? folder.startsWith('data/') : folder === kind)
-    for (const folder of folders) {
+    const list = async (folder: string): Promise<readonly ListedFile[]> => {
       throwIfAborted(signal)
       const path = join(this.location, folder)
-      const files = await this.#wrap(`list ${folder}`, async () => {
+      return this.#wrap(`list ${folder}`, async () => {
         await this.#checkFolder(path)
         return listFolder(path, (name) => isFileName(kind, name))
       })
-      yield* files
     }
+    const bounds = { inFlight: FOLDERS_IN_FLIGHT }
+    for await (const files of mapBounded(folders, bounds, list)) yield* files
   }
 
   async remove(file: StorageFile, signal: AbortSignal): Promise<void> {

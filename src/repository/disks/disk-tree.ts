@@ -183,9 +183,7 @@ class DiskStore {
   async #store(piece: Piece, signal: AbortSignal): Promise<StoredPiece> {
     switch (piece.kind) {
       case 'read': {
-        const memory = this.#memory.take(piece.length)
-        const bytes = await this.#source.read(piece.offset, piece.length, signal, memory)
-        if (memory !== undefined && memory !== bytes.buffer) this.#memory.giveBack(memory)
+        const bytes = await this.#memory.read(this.#source, piece, signal)
         if (bytes.length !== piece.length) {
           throw new Fault('disk-unreadable',
             `${this.#source.name} gave ${bytes.length} bytes instead of ${piece.length}`)

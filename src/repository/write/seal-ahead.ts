@@ -8,8 +8,9 @@ import type { BlobId } from '../format/id.ts'
 import { nameSealed, sealChunk, type SealedChunk, type SealTools } from './seal-chunk.ts'
 
 /**
- * So many chunks in a row must have been new. To seal a known one costs a dozen times what a new
- * one saves: of a disk of which a few percent are known hardly anything is sealed ahead.
+ * After a known chunk so many in a row must be new again. To seal a known one costs a dozen times
+ * what a new one saves: of a disk of which a few percent are known little is sealed ahead. At the
+ * start new ones are expected: what was not changed is seldom read at all.
  */
 const NEW_IN_A_ROW = 64
 
@@ -27,7 +28,7 @@ export class SealAhead {
   readonly #tools: SealTools
   /** Rooms of runs that are done. */
   readonly #free: ArrayBuffer[] = []
-  #newInARow = 0
+  #newInARow = NEW_IN_A_ROW
 
   constructor(tools: SealTools) {
     this.#tools = tools
