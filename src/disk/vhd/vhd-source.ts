@@ -3,12 +3,11 @@
  * dynamic, and differences to a parent. All numbers are big-endian.
  */
 
-import assert from 'node:assert/strict'
 import { Fault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
 import type { BlockSource } from '../block-source.ts'
-import { FileTables, LayeredDisk, sectorPieces, type DiskMap, type Piece } from './layered-disk.ts'
-import { openParent, type Accepts, type FindFile } from './parent-chain.ts'
+import { FileTables, sectorPieces, type DiskMap, type Piece } from './layered-disk.ts'
+import { openChain, type Accepts, type FindFile, type Layer } from './parent-chain.ts'
 
 const SECTOR = 512
 const FOOTER_BYTES = 512
@@ -21,17 +20,14 @@ const MAX_DISK_BYTES = 2 * 2 ** 40
 /** Relative before absolute; both in UTF-16. */
 const LOCATOR_CODES = ['W2ru', 'W2ku']
 
-/** As `openVhdx`. */
-export async function openVhd(
+/** As `openVhdx`; a VHD has no log. */
+export function openVhd(
   file: BlockSource, find: FindFile, signal: AbortSignal): Promise<BlockSource> {
-  return await openLayer(file, find, () => true, 0, signal) ?? assert.fail()
+  return openChain(file, find, readLayer, signal)
 }
 
-async function openLayer(
-  file: BlockSource, find: FindFile, accepts: Accepts, depth: number,
-  signal: AbortSignal): Promise<BlockSource | undefined> {
-  await using opened = new AsyncDisposableStack()
-  opened.use(file)
+async function readLayer(
+  file: BlockSource, accepts: Accepts, signal: AbortSignal): Promise<Layer | undefined> {
   const footer = await readFooter(file, signal)
   if (!accepts(footer.toString('hex', 68, 84))) return undefined
   const sizeBytes = Number(footer.readBigUInt64BE(48))
@@ -41,18 +37,15 @@ async function openLayer(
   }
   if (type === FIXED) {
     if (sizeBytes > file.sizeBytes - FOOTER_BYTES) fail(file.name, 'it is cut')
-    opened.move()
-    return new LayeredDisk(fixedMap(file, sizeBytes), file, undefined)
+    return { map: fixedMap(file, sizeBytes), contents: file, parent: undefined }
   }
   if (type !== DYNAMIC && type !== DIFFERENCES) fail(file.name, `it is of the kind ${type}`)
   const header = await readBytes(file, Number(footer.readBigUInt64BE(16)), HEADER_BYTES, signal)
-  const map = dynamicMap(file, header, sizeBytes, type === DIFFERENCES)
-  const parent = type === DYNAMIC ? undefined : await openParent(
-    { name: file.name, paths: await parentPaths(file, header, signal),
-      identities: [header.toString('hex', 40, 56)] },
-    find, depth, (found, accepts) => openLayer(found, find, accepts, depth + 1, signal))
-  opened.move()
-  return new LayeredDisk(map, file, parent)
+  return {
+    map: dynamicMap(file, header, sizeBytes, type === DIFFERENCES), contents: file,
+    parent: type === DYNAMIC ? undefined : {
+      paths: await parentPaths(file, header, signal), identities: [header.toString('hex', 40, 56)] },
+  }
 }
 
 function fail(name: string, how: string): never {

@@ -2,6 +2,7 @@
 
 import type { BlockSource } from '../block-source.ts'
 import { guidText } from '../probe/text.ts'
+import type { Parent } from './parent-chain.ts'
 import { failVhdx, MIB, number64, readFile, type Region } from './vhdx-file.ts'
 
 const TABLE_BYTES = 64 * 1024
@@ -27,14 +28,7 @@ export interface VhdxMetadata {
   readonly blockBytes: number
   readonly sectorBytes: number
   readonly sizeBytes: number
-  readonly parent: ParentLocator | undefined
-}
-
-export interface ParentLocator {
-  /** Which state of the parent it was made from: its DataWriteGuid then, in lower case. */
-  readonly linkages: readonly string[]
-  /** As written, hostile. */
-  readonly paths: readonly string[]
+  readonly parent: Parent | undefined
 }
 
 /** Fault: `disk-unreadable`. */
@@ -88,7 +82,7 @@ function checkSizes(
 }
 
 /** "Parent Locator": keys and values in UTF-16. */
-function parseLocator(file: BlockSource, bytes: Buffer): ParentLocator {
+function parseLocator(file: BlockSource, bytes: Buffer): Parent {
   if (guidText(bytes.subarray(0, 16)) !== LOCATOR_OF_VHDX) {
     failVhdx(file.name, 'its parent is of an unknown kind')
   }
@@ -105,12 +99,12 @@ function parseLocator(file: BlockSource, bytes: Buffer): ParentLocator {
     values.set(
       bytes.toString('utf16le', keyAt, keyEnd), bytes.toString('utf16le', valueAt, valueEnd))
   }
-  const linkages = ['parent_linkage', 'parent_linkage2'].map((key) => values.get(key))
+  const identities = ['parent_linkage', 'parent_linkage2'].map((key) => values.get(key))
     .filter((value) => value !== undefined)
     .map((value) => value.replace(/^\{|\}$/g, '').toLowerCase())
   const paths = PATH_KEYS.map((key) => values.get(key)).filter((value) => value !== undefined)
-  if (linkages.length === 0 || paths.length === 0) {
+  if (identities.length === 0 || paths.length === 0) {
     failVhdx(file.name, 'it does not say which its parent is')
   }
-  return { linkages, paths }
+  return { identities, paths }
 }

@@ -1,9 +1,8 @@
 /** VHDX and AVHDX for reading (MS-VHDX 2.5): fixed, dynamic, and differences to a parent. */
 
-import assert from 'node:assert/strict'
 import type { BlockSource } from '../block-source.ts'
-import { FileTables, LayeredDisk, sectorPieces, type DiskMap, type Piece } from './layered-disk.ts'
-import { openParent, type Accepts, type FindFile } from './parent-chain.ts'
+import { FileTables, sectorPieces, type DiskMap, type Piece } from './layered-disk.ts'
+import { openChain, type Accepts, type FindFile, type Layer } from './parent-chain.ts'
 import { failVhdx, MIB, readHeader, readRegions, type Region } from './vhdx-file.ts'
 import { replayLog } from './vhdx-log.ts'
 import { readMetadata, type VhdxMetadata } from './vhdx-metadata.ts'
@@ -17,33 +16,23 @@ const PARTIALLY_PRESENT = 7
 const BITMAP_PRESENT = 6
 
 /**
- * Opens the disk in `file`, which must be at rest, and the chain of its parents, each of which
- * `find` is asked for by name. A log that is pending is replayed in memory, of the parents too.
- * Takes over `file`. Faults: `disk-unreadable` (damaged, or of a form that is not read),
- * `chain-broken` (a parent is missing or was changed), those of reading.
+ * As `openChain`. A log that is pending is replayed in memory, of the parents too. Faults:
+ * `disk-unreadable` (damaged, or of a form that is not read), `chain-broken`, those of reading.
  */
-export async function openVhdx(
+export function openVhdx(
   file: BlockSource, find: FindFile, signal: AbortSignal): Promise<BlockSource> {
-  return await openLayer(file, find, () => true, 0, signal) ?? assert.fail()
+  return openChain(file, find, readLayer, signal)
 }
 
-async function openLayer(
-  file: BlockSource, find: FindFile, accepts: Accepts, depth: number,
-  signal: AbortSignal): Promise<BlockSource | undefined> {
-  await using opened = new AsyncDisposableStack()
-  opened.use(file)
+async function readLayer(
+  file: BlockSource, accepts: Accepts, signal: AbortSignal): Promise<Layer | undefined> {
   const header = await readHeader(file, signal)
   if (!accepts(header.dataWriteGuid)) return undefined
-  const replayed = await replayLog(file, header, signal)
-  const { bat, metadata: place } = await readRegions(replayed, signal)
-  const metadata = await readMetadata(replayed, place, signal)
-  checkTable(replayed, bat, metadata)
-  const locator = metadata.parent
-  const parent = locator && await openParent(
-    { name: file.name, paths: locator.paths, identities: locator.linkages }, find, depth,
-    (found, accepts) => openLayer(found, find, accepts, depth + 1, signal))
-  opened.move()
-  return new LayeredDisk(new VhdxMap(replayed, bat, metadata), replayed, parent)
+  const contents = await replayLog(file, header, signal)
+  const { bat, metadata: place } = await readRegions(contents, signal)
+  const metadata = await readMetadata(contents, place, signal)
+  checkTable(contents, bat, metadata)
+  return { map: new VhdxMap(contents, bat, metadata), contents, parent: metadata.parent }
 }
 
 function chunkBlocks({ blockBytes, sectorBytes }: VhdxMetadata): number {
