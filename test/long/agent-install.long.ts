@@ -2,13 +2,12 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { systemClock as clock } from '../../src/base/clock.ts'
 import { runProgram } from '../../src/base/program.ts'
 import { startGuest } from '../../src/demo/mod.ts'
+import { PROGRAM } from '../system/program.ts'
 import { testFolder } from '../system/rig.ts'
 
-const STILLPOINT = fileURLToPath(new URL('../../bin/stillpoint', import.meta.url))
 
 test('the agent is taken out of Debian and brought there again', { timeout: 900_000 },
   async (t) => {
@@ -20,7 +19,7 @@ test('the agent is taken out of Debian and brought there again', { timeout: 900_
       `channel=${guest.channelSocket ?? ''}`
     const run = async (...args: readonly string[]): Promise<readonly [number, string]> => {
       const startedMs = performance.now()
-      const { code, stdout, stderr } = await runProgram(STILLPOINT, [...args, '--on', on],
+      const { code, stdout, stderr } = await runProgram(PROGRAM, [...args, '--on', on],
         { signal: t.signal, okCodes: [0, 1, 3] })
       const said = `${Buffer.from(stdout).toString()}${stderr}`
       t.diagnostic(`${args.join(' ')}: ${code} in ${

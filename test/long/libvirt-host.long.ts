@@ -8,14 +8,13 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { systemClock as clock } from '../../src/base/clock.ts'
 import { runProgram } from '../../src/base/program.ts'
 import { defineResting } from '../system/libvirt/at-rest.ts'
 import { libvirtMissing, startLibvirt, type Libvirt } from '../system/libvirt/rig.ts'
+import { PROGRAM } from '../system/program.ts'
 
 const LIMITS = { timeout: 450_000 }
-const PROGRAM = fileURLToPath(new URL('../../bin/stillpoint', import.meta.url))
 const TEMPLATE = '/usr/share/OVMF/OVMF_VARS_4M.fd'
 const UUID = '5a5a5a5a-2222-4333-8444-555555555555'
 const NVRAM = '/var/lib/libvirt/qemu/nvram/uefi_VARS.fd'

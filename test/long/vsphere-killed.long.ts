@@ -6,14 +6,13 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { systemClock } from '../../src/base/clock.ts'
 import { quietEnvironment } from '../../src/base/program.ts'
 import {
   vcsimMissing, VsphereBench, type FrontCall,
 } from '../../src/providers/testing/mod.ts'
+import { PROGRAM } from '../system/program.ts'
 
-const PROGRAM = fileURLToPath(new URL('../../bin/stillpoint', import.meta.url))
 const skip = vcsimMissing() ?? false
 const MIB = 2 ** 20
 const { signal } = new AbortController()

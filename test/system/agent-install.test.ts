@@ -10,12 +10,11 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { runProgram } from '../../src/base/program.ts'
 import type { RunningGuest } from '../../src/demo/mod.ts'
+import { PROGRAM } from './program.ts'
 import { readyGuest, testFolder } from './rig.ts'
 
-const STILLPOINT = fileURLToPath(new URL('../../bin/stillpoint', import.meta.url))
 const limits = { timeout: 240_000 }
 
 function standIn(path: string): void {
@@ -42,14 +41,14 @@ test('the agent is installed, found installed, asked and taken out', limits, asy
   const executable = join(await testFolder(t), 'agent')
   standIn(executable)
   const run = async (...args: readonly string[]): Promise<readonly [number, string]> => {
-    const { code, stdout, stderr } = await runProgram(STILLPOINT, argsOf(guest, ...args),
+    const { code, stdout, stderr } = await runProgram(PROGRAM, argsOf(guest, ...args),
       { signal: t.signal, okCodes: [0, 1, 3] })
     return [code, `${Buffer.from(stdout).toString()}${stderr}`]
   }
   assert.deepEqual(await run('status'), [3, 'not installed\n'])
 
   // Killed while it copies: nothing is installed, and the next run begins again.
-  const killed = spawn(STILLPOINT, ['--json', ...argsOf(guest, 'install'),
+  const killed = spawn(PROGRAM, ['--json', ...argsOf(guest, 'install'),
     '--executable', executable], { stdio: ['ignore', 'pipe', 'inherit'] })
   let said = ''
   killed.stdout.on('data', (part: Buffer) => {

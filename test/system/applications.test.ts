@@ -11,11 +11,11 @@ import { applicationRound, crashRound } from './application-rounds.ts'
 import { ADMINISTRATOR, backupAll, inGuest, moreOfEach, setHook } from './full-guest.ts'
 import { hookRound, turnHooksOn } from './hook-rounds.ts'
 import { leftOvers } from './left-overs.ts'
+import { PROGRAM } from './program.ts'
 import { proveApplications } from './prove-applications.ts'
 import { afterCommit, newRepository, PASSWORD, readyGuest, testFolder } from './rig.ts'
 
 const { mariadb, postgres, redis } = ADMINISTRATOR
-const PROGRAM = new URL('../../bin/stillpoint', import.meta.url).pathname
 /** Judged before anything is read, and not stored. */
 const REFUSED = { require: 'application', onWeaker: 'fail' } as const
 

@@ -2,14 +2,13 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { readFile, readdir, rename, rm } from 'node:fs/promises'
 import { test, type TestContext } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { systemClock as clock } from '../../src/base/clock.ts'
 import { systemRandom as random } from '../../src/base/random.ts'
 import { runDemo } from '../../src/demo/mod.ts'
+import { PROGRAM } from './program.ts'
 import { readyGuest } from './rig.ts'
 
 const LIMITS = { timeout: 240_000 }
-const PROGRAM = fileURLToPath(new URL('../../bin/stillpoint', import.meta.url))
 
 /** The folder that the story names, removed when the test is over. */
 function folderOf(story: string, t: TestContext): string {

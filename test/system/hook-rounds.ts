@@ -8,9 +8,9 @@ import { runProgram } from '../../src/base/program.ts'
 import { parseToken, TOKEN_FILE } from '../../src/channel/mod.ts'
 import type { RunningGuest } from '../../src/demo/mod.ts'
 import { ADMINISTRATOR, inGuest, moreOfEach } from './full-guest.ts'
+import { PROGRAM } from './program.ts'
 import { backup, type BackupWishes } from './rig.ts'
 
-const PROGRAM = new URL('../../bin/stillpoint', import.meta.url).pathname
 const AGENT = '/usr/local/bin/stillpoint-agent'
 const HOOKS = '/etc/qemu/fsfreeze-hook.d'
 const CONFIG = '/etc/qemu/qemu-ga.conf'

@@ -4,7 +4,7 @@
  */
 
 import assert from 'node:assert/strict'
-import { spawn, type ChildProcess } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -12,20 +12,20 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { quietEnvironment, runProgram } from '../../src/base/program.ts'
+import { runProgram } from '../../src/base/program.ts'
 import { missingProgram } from '../../src/disk/testing/mod.ts'
 import { simulatedState, type SimulatedState } from '../../src/providers/testing/mod.ts'
 import { makeNtfs } from '../interop/mounted-ntfs.ts'
+import { endOf, startProgram } from './program.ts'
 import { testFolder } from './rig.ts'
 
-const PROGRAM = fileURLToPath(new URL('../../bin/stillpoint', import.meta.url))
 const STUB = fileURLToPath(
   new URL('../../src/providers/testing/hyperv/stub-powershell.ts', import.meta.url))
 export const hypervSkip = missingProgram('qemu-img', 'mkntfs')
 const DISK_MIB = 24
 export const DISK_BYTES = DISK_MIB * 2 ** 20
 
-export interface Ended {
+interface Summarised {
   readonly code: number | null
   readonly summary: Readonly<Record<string, unknown>>
   readonly stderr: string
@@ -73,16 +73,11 @@ export class HypervRound {
   }
 
   spawn(...args: readonly string[]): ChildProcess {
-    return spawn(PROGRAM, [...args, '--json'], {
-      cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'], env: quietEnvironment() })
+    return startProgram(this.folder, ...args, '--json')
   }
 
-  async run(...args: readonly string[]): Promise<Ended> {
-    const child = this.spawn(...args)
-    let [stdout, stderr] = ['', '']
-    child.stdout?.on('data', (data: Buffer) => { stdout += data.toString() })
-    child.stderr?.on('data', (data: Buffer) => { stderr += data.toString() })
-    const [code] = await once(child, 'close') as [number | null]
+  async run(...args: readonly string[]): Promise<Summarised> {
+    const { code, stdout, stderr } = await endOf(this.spawn(...args))
     const last = stdout.trim().split('\n').at(-1) ?? ''
     return { code, stderr, summary: last === '' ? {} : JSON.parse(last) }
   }

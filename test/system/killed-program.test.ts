@@ -6,16 +6,15 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { systemClock as clock } from '../../src/base/clock.ts'
 import type { RunningGuest } from '../../src/demo/mod.ts'
 import { QmpClient } from '../../src/providers/testing/mod.ts'
 import { startRelay } from '../hostile/relay.ts'
 import { leftOvers } from './left-overs.ts'
+import { PROGRAM } from './program.ts'
 import { newRepository, PASSWORD, readyGuest, testFolder, withRepository } from './rig.ts'
 
 const LIMITS = { timeout: 600_000 }
-const PROGRAM = fileURLToPath(new URL('../../bin/stillpoint', import.meta.url))
 const RUN_DIR = '/run/stillpoint'
 /** DESIGN §10: from the later of the kill and the agent's answer to the thaw's being issued. */
 const PROMISED_MS = 2_000

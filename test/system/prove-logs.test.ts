@@ -5,14 +5,13 @@ import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { quietEnvironment } from '../../src/base/program.ts'
 import { sqlServerBackup, type WrittenEvent } from '../../src/eventlog/testing/mod.ts'
 import { cannotMountNtfs as skip } from '../interop/mounted-ntfs.ts'
+import { PROGRAM } from './program.ts'
 import { newRepository, PASSWORD, withRepository } from './rig.ts'
 import { storeWindowsPoint, windowsImage, type WindowsLogs } from './windows-points.ts'
 
-const PROGRAM = fileURLToPath(new URL('../../bin/stillpoint', import.meta.url))
 const INSTANT = Date.UTC(2026, 10, 20, 2, 0, 3)
 const SECOND = 1000
 const DAY = 86_400_000

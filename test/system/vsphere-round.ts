@@ -1,25 +1,16 @@
 /** The program and a machine on vcsim, as the tests of whole backups have them. */
 
 import assert from 'node:assert/strict'
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
+import { execFileSync, type ChildProcess } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { systemClock } from '../../src/base/clock.ts'
-import { quietEnvironment } from '../../src/base/program.ts'
 import { VsphereBench, type FrontHandler } from '../../src/providers/testing/mod.ts'
+import { endOf, startProgram, type Ended } from './program.ts'
 
-const PROGRAM = fileURLToPath(new URL('../../bin/stillpoint', import.meta.url))
 export const MIB = 2 ** 20
 export const DISK_BYTES = 16 * MIB
-
-export interface Ended {
-  readonly code: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
 
 /** The program, its repository, and a machine on vcsim whose disk holds an ext4 file system. */
 export class Round implements AsyncDisposable {
@@ -57,17 +48,11 @@ export class Round implements AsyncDisposable {
   }
 
   spawn(...args: readonly string[]): ChildProcess {
-    return spawn(PROGRAM, args, {
-      cwd: this.bench.folder, stdio: ['ignore', 'pipe', 'pipe'], env: quietEnvironment() })
+    return startProgram(this.bench.folder, ...args)
   }
 
-  async run(...args: readonly string[]): Promise<Ended> {
-    const child = this.spawn(...args)
-    let [stdout, stderr] = ['', '']
-    child.stdout?.on('data', (data: Buffer) => { stdout += data.toString() })
-    child.stderr?.on('data', (data: Buffer) => { stderr += data.toString() })
-    const [code] = await once(child, 'close') as [number | null]
-    return { code, stdout, stderr }
+  run(...args: readonly string[]): Promise<Ended> {
+    return endOf(this.spawn(...args))
   }
 
   /** The summary of a backup. */

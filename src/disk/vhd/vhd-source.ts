@@ -44,7 +44,9 @@ async function readLayer(
   return {
     map: dynamicMap(file, header, sizeBytes, type === DIFFERENCES), contents: file,
     parent: type === DYNAMIC ? undefined : {
-      paths: await parentPaths(file, header, signal), identities: [header.toString('hex', 40, 56)] },
+      paths: await parentPaths(file, header, signal),
+      identities: [header.toString('hex', 40, 56)],
+    },
   }
 }
 

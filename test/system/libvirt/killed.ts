@@ -5,15 +5,14 @@ import { spawn } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { systemClock as clock } from '../../../src/base/clock.ts'
+import { PROGRAM } from '../program.ts'
 import { newRepository, PASSWORD, withRepository } from '../rig.ts'
 import type { Shared } from './contract.ts'
 import { arm, heard, makeRelay, type HeardLine, type VirshStep } from './relay-virsh.ts'
 import { leftOvers, moreRows, trackedPoints, type Libvirt } from './rig.ts'
 
 const LIMITS = { timeout: 600_000 }
-const PROGRAM = fileURLToPath(new URL('../../../bin/stillpoint', import.meta.url))
 /** DESIGN §10: from the later of the kill and the agent's answer to the thaw's being issued. */
 const PROMISED_MS = 2_000
 

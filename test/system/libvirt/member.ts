@@ -4,12 +4,11 @@ import assert from 'node:assert/strict'
 import { chmod, chown, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { runProgram } from '../../../src/base/program.ts'
+import { PROGRAM } from '../program.ts'
 import type { Shared } from './contract.ts'
 import { GROUP, leftOvers } from './rig.ts'
 
-const PROGRAM = fileURLToPath(new URL('../../../bin/stillpoint', import.meta.url))
 /** `daemon`, which every Debian knows: virsh wants a user with a record. */
 const USER = 1
 
