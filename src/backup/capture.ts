@@ -143,7 +143,10 @@ async function readingOf(
   return {
     state: 'finished',
     instant: await committed.stillIntact(signal),
-    disks: [...stored].map(([diskId, { bytesRead, base }]) => ({ diskId, bytesRead, base })),
+    disks: [...stored].map(([diskId, { bytesRead, base }]) => {
+      const filesAsZeros = committed.filesAsZeros?.(diskId)
+      return { diskId, bytesRead, base, ...filesAsZeros === undefined ? {} : { filesAsZeros } }
+    }),
   }
 }
 

@@ -246,6 +246,29 @@ suite('backup of a host', () => {
     assert.deepEqual(await firstOf({ writers }, server), [0, 'filesystem', undefined])
   })
 
+  test('leaves out what is said, which doctor shows before', async () => {
+    const bench = onHost()
+    const key = 'HKLM\\SYSTEM\\CurrentControlSet\\Control\\BackupRestore\\FilesNotToBackup'
+    bench.host.registry.set(key, [{ key, name: 'Temporary Files', type: 'REG_MULTI_SZ',
+      text: 'C:\\Temp\\* /s|%NOBODY%\\*', separator: '|' }])
+    const wish = ['--leave-out', 'files-not-to-backup', '--leave-out', 'D:\\scratch\\*.tmp']
+    const { stdout } = await bench.run('doctor', '--on', 'host:', ...wish)
+    assert.match(stdout, /^ {2}left out +C:\\Temp\\\* \/s$/m)
+    assert.match(stdout, /^ {2}left out +D:\\scratch\\\*\.tmp$/m)
+    assert.match(stdout, /^ {2}NOT left out +%NOBODY%\\\*: a variable in it is not known$/m)
+    await bench.run('init')
+    assert.equal((await bench.run('backup', '--on', 'host:', ...wish)).code, 3) // FAT is left out
+    for (const [word, why] of [
+      ['temp', /neither files-not-to-snapshot/], ['C:\\*', /all of a volume/]] as const) {
+      const { code, stderr } = await bench.run('backup', '--on', 'host:', '--leave-out', word)
+      assert.equal(code, 2)
+      assert.match(stderr, why)
+    }
+    const other = await bench.run('backup', '--on', 'qemu:qmp=/run/qmp', ...wish)
+    assert.equal(other.code, 2)
+    assert.match(other.stderr, /--leave-out is of --on host: alone/)
+  })
+
   test('the type is of host: alone', async () => {
     const { code, stderr } = await onHost().run(
       'backup', '--on', 'qemu:qmp=/run/qmp', '--vss-type', 'copy')

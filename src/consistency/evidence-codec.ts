@@ -219,8 +219,10 @@ const reading = z.discriminatedUnion('state', [
     instant: z.union([
       z.strictObject({ intact: z.literal(true) }), z.strictObject({ broken: text }),
     ]),
-    disks: z.array(z.strictObject({ diskId, bytesRead: bytes, base: diskBase }))
-      .max(EVIDENCE_MAX.disks),
+    disks: z.array(z.strictObject({
+      diskId, bytesRead: bytes, base: diskBase,
+      filesAsZeros: z.strictObject({ files: count, bytes }).exactOptional(),
+    })).max(EVIDENCE_MAX.disks),
   }),
 ])
 

@@ -339,6 +339,13 @@ export interface DiskReading {
   readonly bytesRead: number
   /** The point whose chunks were taken over where nothing had changed since; or why none was. */
   readonly base: DiskBase
+  /** Files whose contents were left out, and are zeros; absent: none. */
+  readonly filesAsZeros?: FilesAsZeros
+}
+
+export interface FilesAsZeros {
+  readonly files: number
+  readonly bytes: number
 }
 
 export interface PolicyEvidence {

@@ -14,7 +14,7 @@ export { heldMs, stalledMs } from './evidence.ts'
 export type {
   ApplicationData, ApplicationEvidence, ApplicationsEvidence, CoverageEvidence, DiscoveryEvidence,
   ProbeEvidence, Durability, Evidence, FileSystemEvidence, FileSystemList, FreezeEvidence,
-  DiskReading, HoldEvidence, InstantEvidence, KeptPlace, LogPositions, NoHold,
+  DiskReading, FilesAsZeros, HoldEvidence, InstantEvidence, KeptPlace, LogPositions, NoHold,
   NoHoldReason, NoWriterReason,
   PlatformHold, PolicyEvidence, PowerEvidence, PowerState, QuiesceDocument, VolumeEvidence,
   ReadingEvidence, RequestorHold, StepFault, ThawEvidence, VolumeSign, WriterEvidence,

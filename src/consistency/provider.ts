@@ -9,7 +9,7 @@ import type { BlockSource } from '../disk/mod.ts'
 import type { FullReason, SetTracking, TrackingRequest } from './change-tracking.ts'
 import type { DiskLeftOut } from './coverage.ts'
 import type {
-  ApplicationData, FileSystemList, PowerState, QuiesceDocument,
+  ApplicationData, FilesAsZeros, FileSystemList, PowerState, QuiesceDocument,
 } from './evidence.ts'
 import type { UnheldApplication } from './found-data.ts'
 import type { FileSystemFreezer, FreezerMissing } from './freezer.ts'
@@ -214,6 +214,11 @@ export interface CommittedSet {
    * behind the last read, so that it may say what was read.
    */
   readonly documents?: readonly { readonly name: string; readonly text: string }[]
+  /**
+   * Files of a disk that read as zeros although they hold something, once it was opened; undefined:
+   * none. The documents say which.
+   */
+  filesAsZeros?(diskId: string): FilesAsZeros | undefined
   /**
    * Opens a captured disk for reading; the source faults with `snapshot-broken` or `scratch-full`
    * once the instant can no longer be read. Dispose each source before the PreparedSet.

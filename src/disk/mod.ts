@@ -14,7 +14,10 @@ export {
   entryNamed, type FileTree, type FolderEntry, type ImageFile, type Inode, type InodeKind,
 } from './files/image-file.ts'
 export { NtfsFileSystem, type NtfsInode } from './files/ntfs-file-system.ts'
-export { readNtfsUse, type KnownUse, type LeftOutFile, type NtfsUse } from './files/ntfs-used.ts'
+export type { FilePattern } from './files/ntfs-match.ts'
+export {
+  readNtfsUse, type KnownUse, type LeaveOut, type LeftOutFile, type NtfsUse,
+} from './files/ntfs-used.ts'
 export { usedSource } from './files/used-source.ts'
 export { XfsFileSystem } from './files/xfs-file-system.ts'
 export { NBD_LIMITS, type NbdLimits } from './nbd/limits.ts'

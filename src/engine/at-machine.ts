@@ -1,19 +1,17 @@
 /** What work on a machine and a repository begins with, and how it ends. */
 
-import type { VssBackupType } from '../providers/mod.ts'
 import type { Repository } from '../repository/mod.ts'
 import type { MachineConfig } from './config.ts'
 import type { EngineContext, RepositoryOptions } from './context.ts'
 import { findSigner, type FoundSigner } from './evidence-key.ts'
 import {
-  findMachine, openMachine, withVssType, type MachineChoice, type OpenedMachine,
+  findMachine, openMachine, withHostWishes, type HostWishes, type MachineChoice,
+  type OpenedMachine,
 } from './find-machine.ts'
 import { withRepository } from './open-repository.ts'
 
-export interface MachineWork extends MachineChoice {
+export interface MachineWork extends MachineChoice, HostWishes {
   readonly repository: RepositoryOptions
-  /** Of the Windows that this runs on: what its writers are told; undefined: a copy. */
-  readonly vssType?: VssBackupType | undefined
   /** Told whose key signs, before anything is touched but what an earlier run left held. */
   readonly onSigner: (signer: FoundSigner) => void
 }
@@ -35,7 +33,7 @@ export async function atMachine<T>(
   request: MachineWork, context: EngineContext, signal: AbortSignal,
   work: (at: AtMachine) => Promise<T>,
 ): Promise<T> {
-  const place = withVssType(findMachine(request, context), request.vssType)
+  const place = withHostWishes(findMachine(request, context), request)
   await using opened = await openMachine(place, context, signal)
   const { platform, machine } = opened
   await platform.provider(machine).endLeftHolds?.(signal)

@@ -68,7 +68,13 @@ machines:
   }
 })
 
-test('a host may say how far its volumes are looked through', () => {
+test('a host may say how far its volumes are looked through, and what is left out', () => {
+  const lists = parseConfig(
+    'platforms: { here: { type: host, leaveOut: [files-not-to-backup] } }', FILE)
+  assert.deepEqual(lists.platforms.get('here'),
+    { type: 'host', leaveOut: ['files-not-to-backup'] })
+  assert.throws(() => parseConfig('platforms: { here: { type: host, leaveOut: [tmp] } }', FILE),
+    { code: 'config-invalid', message: /leaveOut.*neither files-not-to-snapshot/ })
   const { platforms } = parseConfig(
     'platforms: { here: { type: host, files: { limits: { lookMs: 60000 } } } }', FILE)
   assert.deepEqual(platforms.get('here'),

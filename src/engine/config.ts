@@ -11,7 +11,9 @@ import { configFault, parseConfigText, placeOf, type YamlText } from '../base/co
 import {
   GRADES, parseFingerprint, type Fingerprint, type FreezeLimits,
 } from '../consistency/mod.ts'
-import { checkSdkUrl, checkUri, parseCertificateFingerprint } from '../providers/mod.ts'
+import {
+  checkLeaveOut, checkSdkUrl, checkUri, parseCertificateFingerprint,
+} from '../providers/mod.ts'
 import { withoutUndefined } from './present.ts'
 
 /** How long each part of a hold may take unless the configuration says otherwise. */
@@ -121,6 +123,7 @@ const hypervSchema = z.strictObject({
 /** The Windows that this runs on. */
 const hostSchema = z.strictObject({
   type: z.literal('host'),
+  leaveOut: z.array(parsedText(checkLeaveOut)).max(100).exactOptional(),
   files: z.strictObject({
     limits: z.strictObject({
       lookMs: z.int().min(1).max(600_000).exactOptional(),

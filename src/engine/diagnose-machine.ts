@@ -10,10 +10,12 @@ import {
   type Judgement, type Policy, type ProviderSurvey,
 } from '../consistency/mod.ts'
 import type { EngineContext } from './context.ts'
-import { findMachine, openMachine, type MachineChoice } from './find-machine.ts'
+import {
+  findMachine, openMachine, withHostWishes, type HostWishes, type MachineChoice,
+} from './find-machine.ts'
 import { nextStep, shellWord } from './next-step.ts'
 
-export interface MachineDiagnosis extends MachineChoice {
+export interface MachineDiagnosis extends MachineChoice, Pick<HostWishes, 'leaveOut'> {
   /** As the command line says; undefined: as the configuration says. */
   readonly require: Grade | undefined
 }
@@ -34,7 +36,7 @@ export interface Diagnosis {
 /** Faults: `usage`, `machine-*`, `platform-*`. */
 export async function diagnoseMachine(
   request: MachineDiagnosis, context: EngineContext, signal: AbortSignal): Promise<Diagnosis> {
-  const place = findMachine(request, context)
+  const place = withHostWishes(findMachine(request, context), { leaveOut: request.leaveOut })
   await using opened = await openMachine(place, context, signal)
   const { platform, machine: name } = opened
   const settings = place.settings ?? context.config.machines.get(name)

@@ -209,16 +209,29 @@ function acceptance(
   return withoutUndefined({ acceptLogTruncation: settings?.acceptLogTruncation })
 }
 
+/** What the command line says of a backup of the Windows that this runs on. */
+export interface HostWishes {
+  /** What its writers are told; undefined: a copy. */
+  readonly vssType?: VssBackupType | undefined
+  /** Beside what the configuration leaves out. */
+  readonly leaveOut?: readonly string[] | undefined
+}
+
 /** Fault: `usage` for a machine that is not this Windows. */
-export function withVssType(
-  place: MachinePlace, vssType: VssBackupType | undefined): MachinePlace {
-  if (vssType === undefined) return place
+export function withHostWishes(
+  place: MachinePlace, { vssType, leaveOut }: HostWishes): MachinePlace {
+  if (vssType === undefined && leaveOut === undefined) return place
   const { target } = place
   if (target.type === 'host') {
-    return { ...place, target: { type: 'host', options: { ...target.options, vssType } } }
+    return { ...place, target: { type: 'host', options: {
+      ...target.options, ...withoutUndefined({ vssType }),
+      leaveOut: [...target.options.leaveOut ?? [], ...leaveOut ?? []] } } }
   }
-  throw new Fault('usage', `--vss-type is of --on host: alone, and this machine is on ${
-    target.type}`, { advice: 'Leave it out: other platforms ask for a copy where they can.' })
+  const [option, why] = vssType === undefined
+    ? ['--leave-out', 'other platforms store disks whole.']
+    : ['--vss-type', 'other platforms ask for a copy where they can.']
+  throw new Fault('usage', `${option} is of --on host: alone, and this machine is on ${
+    target.type}`, { advice: `Leave it out: ${why}` })
 }
 
 /** `platform/name`, or a platform whose machine has no entry of its own. */

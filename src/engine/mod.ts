@@ -15,6 +15,7 @@ export type { FoundSigner } from './evidence-key.ts'
 export {
   forgetPoints, pruneRepositoryAt, type ForgottenPoints, type PointForget, type PruneRequest,
 } from './forget-points.ts'
+export { checkLeaveOut } from '../providers/mod.ts'
 export { openKeyFile, type KeyFile } from './key-file.ts'
 export { initRepositoryAt, type CreatedRepository } from './init-repository.ts'
 export { listMachines, type PlatformListing } from './list-machines.ts'

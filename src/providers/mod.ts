@@ -1,4 +1,5 @@
 export { hostPlatform, openHostPlatform, type HostOptions } from './vss/host-platform.ts'
+export { checkLeaveOut } from './vss/leave-out.ts'
 export type { VssBackupType } from './vss/session/transport.ts'
 export { openHypervPlatform } from './hyperv/platform.ts'
 export { parseHypervTarget, type HypervOptions } from './hyperv/options.ts'

@@ -1,7 +1,7 @@
 /** The program itself as a user of Windows starts it: its commands against the test's VSS. */
 
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -127,6 +127,27 @@ test('doctor names files and services without a writer on the volumes', async (t
     [`Access database, open now, ${shop}\\orders.accdb`, 'incidental', 'filesystem'],
     [`Outlook data file ${shop}\\archive.pst`, 'incidental', 'filesystem'],
     [`SQLite database ${shop}\\app.db`, 'incidental', 'filesystem']])
+})
+
+test('lists of the registry are read by reg.exe, and named by doctor', async (t) => {
+  const key = 'HKLM\\SYSTEM\\CurrentControlSet\\Control\\BackupRestore\\FilesNotToSnapshot'
+  const reg = (...args: readonly string[]): void => {
+    const { status, stdout, stderr } = spawnSync('reg.exe', args, { encoding: 'utf8' })
+    assert.equal(status, 0, `${stdout}${stderr}`)
+  }
+  reg('add', key, '/v', 'OutlookOST', '/t', 'REG_MULTI_SZ', '/s', '|', '/f', '/d',
+    '$UserProfile$\\AppData\\*.ost|$AllVolumes$\\Temp\\* /s|%NOBODY%\\x')
+  t.after(() => reg('delete', key, '/f'))
+  await using _host = await startTestHost(sampleHost(), [], () => NTFS)
+  const { env } = await placeFor(t)
+  const { code, stdout, stderr } = await stillpoint(
+    ['doctor', '--on', 'host:', '--leave-out', 'files-not-to-snapshot', '--json'], env)
+  assert.equal(code, 0, stderr)
+  const { remarks } = JSON.parse(stdout) as { remarks: { name: string; says: string }[] }
+  assert.deepEqual(remarks.filter(({ name }) => name.endsWith('left out'))
+    .map(({ name, says }) => `${name}: ${says}`), [
+    'left out: $UserProfile$\\AppData\\*.ost', 'left out: $AllVolumes$\\Temp\\* /s',
+    'NOT left out: %NOBODY%\\x: a variable in it is not known'])
 })
 
 test('a writer that fails lowers its application, and is not told of a full backup as a good one',

@@ -12,8 +12,8 @@ import { suite, test } from 'node:test'
 import { systemClock as clock } from '../../src/base/clock.ts'
 import { silentLog as log } from '../../src/base/log.ts'
 import {
-  DiskshadowTransport, HostProvider, KoffiTransport, openShadowDevice, readHostServices,
-  readHostVolumes, type VssTransport,
+  DiskshadowTransport, HostProvider, KoffiTransport, openShadowDevice, queryRegistry,
+  readHostServices, readHostVolumes, type VssTransport,
 } from '../../src/providers/testing/mod.ts'
 import { windowsData } from '../../src/writers/mod.ts'
 
@@ -30,6 +30,8 @@ async function copySystemVolume(
     volumes: (running) => readHostVolumes(POWERSHELL, clock, running),
     services: (running) => readHostServices(POWERSHELL, clock, running),
     findData: windowsData({ clock }),
+    registry: (key, below, running) => queryRegistry(
+      { program: 'reg.exe', args: [] }, key, below, clock, running),
   }, { backupType: 'copy' })
   const { disks } = await provider.survey([], signal)
   const others = disks.map(({ id }) => id).filter((id) => id !== 'c')

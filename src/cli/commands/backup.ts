@@ -9,7 +9,7 @@ import { backupJson } from '../render/json-shapes.ts'
 import type { Output } from '../output.ts'
 import type { Run } from '../session.ts'
 import { signerNotice } from '../signer-notice.ts'
-import { onOption } from './options.ts'
+import { leaveOutOption, onOption } from './options.ts'
 
 const EXAMPLES = `
 Examples:
@@ -41,6 +41,7 @@ interface BackupOptions {
   readonly onWeaker?: 'keep' | 'fail'
   readonly full?: true
   readonly vssType?: 'copy' | 'full'
+  readonly leaveOut?: readonly string[]
 }
 
 export function addBackup(program: Command, run: Run): void {
@@ -55,6 +56,7 @@ export function addBackup(program: Command, run: Run): void {
     .option('--full', 'read all of each disk, not only what has changed')
     .addOption(new Option('--vss-type <type>',
       'with host: what the writers of Windows are told (default copy)').choices(['copy', 'full']))
+    .addOption(leaveOutOption())
     .addHelpText('after', EXAMPLES)
     .action((machine: string | undefined, options: BackupOptions) =>
       run(async ({ output, repository, signal, world, openContext }) => {
@@ -62,7 +64,7 @@ export function addBackup(program: Command, run: Run): void {
         const summary = await backupMachine({
           repository, machine,
           on: options.on, require: options.require, onWeaker: options.onWeaker,
-          full: options.full === true, vssType: options.vssType,
+          full: options.full === true, vssType: options.vssType, leaveOut: options.leaveOut,
           onEvent: backupProgress(output, world.clock),
           onSigner: signerNotice(output),
         }, await openContext(), signal)

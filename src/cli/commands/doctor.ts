@@ -7,7 +7,7 @@ import { diagnosisReport } from '../render/diagnosis-report.ts'
 import { diagnosisJson } from '../render/json-shapes.ts'
 import { renderReport } from '../render/report-text.ts'
 import type { Run } from '../session.ts'
-import { onOption } from './options.ts'
+import { leaveOutOption, onOption } from './options.ts'
 
 const EXAMPLES = `
 Examples:
@@ -18,6 +18,12 @@ Examples:
 Nothing in the machine is changed or held. What it says is what a backup reaches if every step goes
 well. If that is less than required, the exit code is 3.`
 
+interface DoctorOptions {
+  readonly on?: string
+  readonly require?: Grade
+  readonly leaveOut?: readonly string[]
+}
+
 export function addDoctor(program: Command, run: Run): void {
   program.command('doctor')
     .description('say what grade a backup would get now, and what would raise it')
@@ -25,11 +31,12 @@ export function addDoctor(program: Command, run: Run): void {
     .addOption(onOption())
     .addOption(new Option('--require <grade>', 'the least grade that is good enough')
       .choices([...GRADES].reverse()))
+    .addOption(leaveOutOption())
     .addHelpText('after', EXAMPLES)
-    .action((machine: string | undefined, { on, require }: { on?: string; require?: Grade }) =>
+    .action((machine: string | undefined, { on, require, leaveOut }: DoctorOptions) =>
       run(async ({ output, signal, openContext }) => {
         const diagnosis = await diagnoseMachine(
-          { machine, on, require }, await openContext(), signal)
+          { machine, on, require, leaveOut }, await openContext(), signal)
         output.summary('doctor', diagnosisJson(diagnosis))
         output.result(renderReport(diagnosisReport(diagnosis), output.paint))
         return diagnosis.judgement.kind === 'fine' ? 0 : 3

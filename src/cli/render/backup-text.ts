@@ -6,7 +6,8 @@ import type { GradeResult } from '../../consistency/mod.ts'
 import { noPaint, type Paint } from '../paint.ts'
 import { renderPairs } from './table.ts'
 import {
-  applicationWords, incidentalNote, coverageWords, GRADE_COLOUR, limitingReasons, shortId,
+  applicationWords, coverageWords, filesAsZerosWords, GRADE_COLOUR, incidentalNote,
+  limitingReasons, shortId,
 } from './words.ts'
 
 export function renderBackup(summary: BackupSummary, paint: Paint = noPaint): string {
@@ -22,6 +23,7 @@ export function renderBackup(summary: BackupSummary, paint: Paint = noPaint): st
       ['disks', `${formatBytes(summary.sizeBytes)}, ${coverageWords(result.coverage)}`],
       ['held', heldWords(summary)],
       ['read', `${formatBytes(summary.bytesRead)} (${summary.mode}: ${summary.modeReason})`],
+      ...zerosLine(summary),
       ['added', `${formatBytes(summary.bytesAdded)} to the repository`],
       ['took', formatMs(summary.durationMs)],
     ], '  '),
@@ -29,6 +31,16 @@ export function renderBackup(summary: BackupSummary, paint: Paint = noPaint): st
     ...renderJudgement(summary, paint),
     gradeLine(result, paint),
   ].join('\n')
+}
+
+/** Where something was left out on purpose. */
+function zerosLine(
+  { evidence: { reading } }: BackupSummary): readonly (readonly [string, string])[] {
+  const all = reading.state === 'finished'
+    ? reading.disks.flatMap(({ filesAsZeros }) => filesAsZeros ?? []) : []
+  if (all.length === 0) return []
+  const sum = all.reduce((a, b) => ({ files: a.files + b.files, bytes: a.bytes + b.bytes }))
+  return [['zeros', `${filesAsZerosWords(sum)}: vss-not-read.json in the point lists them`]]
 }
 
 /** `grade: crash. Why not higher: The guest agent does not answer.` */

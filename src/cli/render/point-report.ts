@@ -3,7 +3,7 @@
 import { formatBytes, formatMs, printable } from '../../base/text.ts'
 import type { RestorePoint } from '../../catalog/mod.ts'
 import {
-  FULL_REASONS, isWeaker, type DiskBase, type Evidence, type HoldEvidence,
+  FULL_REASONS, isWeaker, type DiskBase, type Evidence, type FilesAsZeros, type HoldEvidence,
 } from '../../consistency/mod.ts'
 import type { ShownPoint } from '../../engine/mod.ts'
 import { applicationLines } from './application-report.ts'
@@ -12,8 +12,8 @@ import { holdTimeline } from './hold-timeline.ts'
 import { command, pair, text, type ReportSection } from './report.ts'
 import { verdictSection } from './verdict-report.ts'
 import {
-  ageWords, CLASS_WORDS, GRADE_MEANING, msOrDash, POWER_WORDS, shortId, SIGN_WORDS, sizeOrDash,
-  wallTime,
+  ageWords, CLASS_WORDS, filesAsZerosWords, GRADE_MEANING, msOrDash, POWER_WORDS, shortId,
+  SIGN_WORDS, sizeOrDash, wallTime,
 } from './words.ts'
 
 /** `nowMs` is wall time, for the age. Sections without content are left out. */
@@ -135,6 +135,11 @@ function fileSystemsOf({ result, evidence }: RestorePoint): ReportSection | unde
   }
 }
 
+function zerosWords(zeros: FilesAsZeros | undefined): string {
+  return zeros === undefined ? ''
+    : `; ${filesAsZerosWords(zeros)}, as vss-not-read.json of the point says`
+}
+
 function disksOf({ disks, evidence, result }: RestorePoint): ReportSection {
   const { reading } = evidence
   const { kind, leftOut, rechecked } = result.coverage
@@ -142,7 +147,8 @@ function disksOf({ disks, evidence, result }: RestorePoint): ReportSection {
     const disk = reading.state === 'finished'
       ? reading.disks.find(({ diskId }) => diskId === id) : undefined
     return disk === undefined
-      ? '' : `, ${formatBytes(disk.bytesRead)} read (${baseWords(disk.base)})`
+      ? '' : `, ${formatBytes(disk.bytesRead)} read (${baseWords(disk.base)})${
+        zerosWords(disk.filesAsZeros)}`
   }
   return {
     title: `disks: ${kind === 'whole' ? 'all of the machine' : 'NOT ALL of the machine'}`,

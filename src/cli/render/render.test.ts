@@ -3,7 +3,9 @@ import { test } from 'node:test'
 import type { BackupSummary } from '../../backup/mod.ts'
 import { Fault } from '../../base/fault.ts'
 import type { ListedPoint, MachineSummary } from '../../catalog/mod.ts'
-import { gradeOf, judge, type Evidence } from '../../consistency/mod.ts'
+import {
+  decodeEvidence, encodeEvidence, gradeOf, judge, type Evidence,
+} from '../../consistency/mod.ts'
 import { sampleApplication, sampleEvidence, testSigner } from '../../consistency/testing/mod.ts'
 import { SAMPLE_SNAPSHOT_ID, samplePoint, sampleVerdict } from '../testing/sample-point.ts'
 import { gradeLine, renderBackup } from './backup-text.ts'
@@ -54,6 +56,21 @@ restore point 0b5e7a52 of db1 is stored (restic snapshot ${SNAPSHOT})
   applications
     redis  application; held still, recovers by itself
 grade: application. There is no higher one.`)
+})
+
+test('files that were left out are said after a backup and of its point', () => {
+  const changes: Partial<Evidence> = { reading: {
+    state: 'finished', instant: { intact: true }, disks: [
+      { diskId: 'vda', bytesRead: 1, base: { full: 'not-tracked' },
+        filesAsZeros: { files: 2, bytes: 1 << 20 } },
+      { diskId: 'vdb', bytesRead: 1, base: { full: 'not-tracked' },
+        filesAsZeros: { files: 1, bytes: 1 << 20 } }] } }
+  assert.match(renderBackup(summaryOf(changes)),
+    /^ {2}zeros +3 files of 2\.0 MiB are zeros: vss-not-read\.json in the point lists them$/m)
+  const shown = renderPoint({ point: samplePoint(changes), verdict: undefined }, 0)
+  assert.match(shown, /^ {2}vda .*; 2 files of 1\.0 MiB are zeros, as vss-not-read\.json/m)
+  assert.match(shown, /^ {2}vdb .*; 1 file of 1\.0 MiB is zeros, as vss-not-read\.json/m)
+  assert.deepEqual(decodeEvidence(encodeEvidence(sampleEvidence(changes))), sampleEvidence(changes))
 })
 
 test('what nobody can hold is named with what can be done about it', () => {

@@ -4,7 +4,8 @@ import { isoTime } from '../../base/clock.ts'
 import { formatBytes, formatMs, printable } from '../../base/text.ts'
 import type { MachineSummary } from '../../catalog/mod.ts'
 import {
-  capOf, REASONS, type ApplicationGrade, type CoverageResult, type FileSystemClass, type Grade,
+  capOf, REASONS, type ApplicationGrade, type CoverageResult, type FilesAsZeros,
+  type FileSystemClass, type Grade,
   type GradeReason, type GradeResult, type PowerState, type ReasonCode, type VolumeSign,
 } from '../../consistency/mod.ts'
 import type { Colour } from '../paint.ts'
@@ -130,6 +131,11 @@ export function msOrDash(ms: number | null): string {
 
 export function sizeOrDash(bytes: number | undefined): string {
   return bytes === undefined ? '-' : formatBytes(bytes)
+}
+
+/** `2 files of 1.0 MiB are zeros`. */
+export function filesAsZerosWords({ files, bytes }: FilesAsZeros): string {
+  return `${counted(files, 'file')} of ${formatBytes(bytes)} ${files === 1 ? 'is' : 'are'} zeros`
 }
 
 /** `1 disk`, `2 disks`. */

@@ -38,5 +38,5 @@ testBlockSource('a volume without its free clusters', async () => {
     if (!isZero(cluster)) bytes[at >> 3] = (bytes[at >> 3] ?? 0) | 1 << (at & 7)
   }
   return usedSource(memorySource(content, { extentBytes: 'none' }),
-    { state: 'known', clusterBytes: CLUSTER, kept, keptClusters: 0, leftOut: [] })
+    { state: 'known', clusterBytes: CLUSTER, kept, keptClusters: 0, leftOut: [], isLookCut: false })
 })

@@ -24,6 +24,8 @@ export interface Inode extends ImageFile {
 export interface FolderEntry {
   readonly name: string
   readonly inode: number
+  /** What the folder itself says of it, where it does. */
+  readonly isFolder?: boolean
 }
 
 /** A file system's files. Faults of all: `disk-unreadable`, and those of reading. */

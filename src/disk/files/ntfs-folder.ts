@@ -11,6 +11,9 @@ const HEADER_BYTES = 16
 const ENTRY_BYTES = 16
 const ENTRY_IS_LAST = 2
 const NAME_BYTES = 66
+/** Of a file, as its name's entry repeats them. */
+const ATTRIBUTES_AT = 56
+const IS_FOLDER = 0x1000_0000
 /** The second, short name of a file that has a long one. */
 const NAME_IS_DOS = 2
 
@@ -70,7 +73,9 @@ function entriesOf(
     if (nameEnd > keyLength) fail('a folder is damaged')
     const name = bytes.toString('utf16le', keyAt + NAME_BYTES, keyAt + nameEnd)
     if (bytes.readUInt8(keyAt + 65) !== NAME_IS_DOS && name !== '.' && name !== '') {
-      entries.push({ name, inode: numberOf(referenceAt(bytes, at)) })
+      entries.push({
+        name, inode: numberOf(referenceAt(bytes, at)),
+        isFolder: (bytes.readUInt32LE(keyAt + ATTRIBUTES_AT) & IS_FOLDER) !== 0 })
     }
     at += length
   }

@@ -35,6 +35,9 @@ interface Part {
   readonly load: () => Promise<NtfsAttribute>
 }
 
+/** In a file's name, of what kind it is. */
+const NAMESPACE_AT = 65
+const NAME_IS_DOS = 2
 const FLAG_IN_USE = 1
 const FLAG_FOLDER = 2
 const FLAG_COMPRESSED = 0x00ff
@@ -141,6 +144,18 @@ export class NtfsRecords {
       if (runs.length > MAX_RUNS) fail('a file is in too many pieces')
     }
     return runs
+  }
+
+  /** How many names a file has; a short one beside a long one is none. Fault: `disk-unreadable`. */
+  async nameCount(reference: RecordReference): Promise<number> {
+    const record = await this.record(reference.number, reference.sequence)
+    let count = 0
+    for (const part of await this.#parts(reference, record)) {
+      if (part.type !== NTFS_ATTRIBUTES.fileName) continue
+      const { place } = await part.load()
+      if (!('value' in place) || place.value[NAMESPACE_AT] !== NAME_IS_DOS) count += 1
+    }
+    return count
   }
 
   /** Opens the streams of one file, by type and name; undefined: it has none such. */

@@ -10,13 +10,24 @@ import { NTFS_ATTRIBUTES, ntfsAttributes, ntfsRuns, undoFixups } from '../probe/
 import { windowOf } from '../probe/window.ts'
 import { ClusterSet } from './cluster-set.ts'
 import { entryNamed, fail } from './image-file.ts'
+import { FIRST_FILE, filesThatFit, type FilePattern } from './ntfs-match.ts'
 import { NtfsFileSystem, recordOf, unnamedData } from './ntfs-file-system.ts'
 import type { NtfsRecord, RecordReference } from './ntfs-records.ts'
 
+export interface LeaveOut {
+  /** Paths from the root: `pagefile.sys`, `folder\\file`. */
+  readonly files: readonly string[]
+  readonly patterns?: readonly FilePattern[]
+  /** Of files that a pattern fits, by their paths: those that stay all the same. */
+  readonly isKept?: (path: string) => boolean
+}
+
 export interface LeftOutFile {
-  /** As the caller wrote it. */
+  /** As the caller wrote it, or as it is called. */
   readonly path: string
   readonly bytes: number
+  /** The pattern that it fits; undefined where it was named by itself. */
+  readonly entry?: string
 }
 
 export interface KnownUse {
@@ -27,6 +38,8 @@ export interface KnownUse {
   readonly keptClusters: number
   /** Files whose contents are not in `kept` although they are in use. */
   readonly leftOut: readonly LeftOutFile[]
+  /** Whether more would fit a pattern than was looked at: it is kept. */
+  readonly isLookCut: boolean
 }
 
 export type NtfsUse = KnownUse | { readonly state: 'unknown'; readonly reason: string }
@@ -35,20 +48,18 @@ const BOOT_BYTES = 8192
 const MIRROR_RECORD = 1
 /** Every NTFS has the records before this one: its own files. */
 const OWN_RECORDS = 11
-/** Files of anybody's begin here. */
-const FIRST_FILE = 24
 const BITMAP_PIECE = 512 * 1024
 /** A quarter of a gigabyte of memory: 8 TiB in clusters of 4 KiB. */
 const MAX_CLUSTERS = 2 ** 31
-const MAX_LEFT_OUT = 1000
+const MAX_NAMED = 1000
 
 /**
- * Of a disk that is one NTFS. `leaveOut`: files by their paths in it (`pagefile.sys`,
- * `folder\\file`); those that are not there or cannot be found are not left out. Fault: of reading
- * the disk, but for `disk-unreadable`.
+ * Of a disk that is one NTFS. Files of `leaveOut` that are not there or cannot be found are not
+ * left out, nor are those that fit a pattern and have another name beside it. Fault: of reading the
+ * disk, but for `disk-unreadable`.
  */
 export async function readNtfsUse(
-  source: BlockSource, leaveOut: readonly string[], signal: AbortSignal): Promise<NtfsUse> {
+  source: BlockSource, leaveOut: LeaveOut, signal: AbortSignal): Promise<NtfsUse> {
   try {
     const volume = await NtfsFileSystem.open(windowOf(source, 0, source.sizeBytes, signal))
     return await useOf(volume, source.sizeBytes, leaveOut)
@@ -59,7 +70,7 @@ export async function readNtfsUse(
 }
 
 async function useOf(
-  volume: NtfsFileSystem, sizeBytes: number, leaveOut: readonly string[]): Promise<KnownUse> {
+  volume: NtfsFileSystem, sizeBytes: number, leaveOut: LeaveOut): Promise<KnownUse> {
   const { clusters, clusterBytes, records } = volume
   if (clusters < 1 || clusters * clusterBytes > sizeBytes) fail('it is larger than its disk')
   if (clusters > MAX_CLUSTERS) fail(`its ${clusters} clusters are more than are held in memory`)
@@ -71,16 +82,29 @@ async function useOf(
   await checkMirror(volume)
   const leftOut: LeftOutFile[] = []
   const numbers = new Set<number>()
-  for (const path of leaveOut.slice(0, MAX_LEFT_OUT)) {
-    const reference = await findFile(volume, path)
-    if (reference === undefined || numbers.has(reference.number)) continue
+  const remove = async (
+    reference: RecordReference, path: string, entry?: string): Promise<void> => {
     const bytes = await removeContents(volume, reference, kept)
     numbers.add(reference.number)
-    if (bytes > 0) leftOut.push({ path, bytes })
+    if (bytes > 0) leftOut.push({ path, bytes, ...entry === undefined ? {} : { entry } })
+  }
+  for (const path of leaveOut.files.slice(0, MAX_NAMED)) {
+    const reference = await findFile(volume, path)
+    if (reference === undefined || numbers.has(reference.number)) continue
+    await remove(reference, path)
+  }
+  const fitting = await filesThatFit(volume, leaveOut.patterns ?? [])
+  for (const { path, inode, entry } of fitting.files) {
+    const reference = recordOf(inode)
+    if (numbers.has(reference.number) || leaveOut.isKept?.(path) === true) continue
+    if ((await volume.inode(inode)).kind !== 'file') continue
+    if (await volume.records.nameCount(reference) === 1) await remove(reference, path, entry)
   }
   await checkRecords(volume, kept, numbers)
   const removed = leftOut.reduce((all, { bytes }) => all + bytes, 0) / clusterBytes
-  return { state: 'known', clusterBytes, kept, keptClusters: used - removed, leftOut }
+  return {
+    state: 'known', clusterBytes, kept, keptClusters: used - removed, leftOut,
+    isLookCut: fitting.isCut }
 }
 
 async function readBitmap(volume: NtfsFileSystem): Promise<{

@@ -12,6 +12,7 @@ import type { HostPorts } from './host-ports.ts'
 import { HostProvider } from './host-provider.ts'
 import { readHostServices } from './host-services.ts'
 import { readHostVolumes } from './host-volumes.ts'
+import { queryRegistry } from './registry.ts'
 import type { VssBackupType } from './session/transport.ts'
 import { openShadowDevice } from './shadow-device.ts'
 
@@ -20,7 +21,7 @@ export interface HostOptions {
   readonly vssType?: VssBackupType
   /** Variables that writers' paths may name, such as `SystemRoot`. */
   readonly environment?: Readonly<Record<string, string>>
-  /** Files left out as zeros, see `HostProviderOptions`. */
+  /** See `HostProviderOptions`. */
   readonly leaveOut?: readonly string[]
 }
 
@@ -39,14 +40,15 @@ export async function openHostPlatform(
         '--on qemu:qmp=PATH,agent=PATH, and files of the system itself with restic.' })
   }
   const environment = new Map(Object.entries(options.environment ?? {}))
-  const { transport, because } = await chooseTransport({
-    clock: context.clock,
-    systemFolder: `${environment.get('SystemRoot') ?? 'C:\\Windows'}\\System32` })
+  const systemFolder = `${environment.get('SystemRoot') ?? 'C:\\Windows'}\\System32`
+  const { transport, because } = await chooseTransport({ clock: context.clock, systemFolder })
   if (because !== undefined) context.log.warn('vss.by-diskshadow', { reason: because })
   return hostPlatform(options, {
     ...context, transport, because, environment,
     volumes: (signal) => readHostVolumes(POWERSHELL, context.clock, signal),
     services: (signal) => readHostServices(POWERSHELL, context.clock, signal),
+    registry: (key, below, signal) => queryRegistry(
+      { program: `${systemFolder}\\reg.exe`, args: [] }, key, below, context.clock, signal),
     findData, openDevice: openShadowDevice,
   })
 }

@@ -5,6 +5,7 @@ import type { Log } from '../../base/log.ts'
 import type { FindData, RunningService } from '../../consistency/mod.ts'
 import type { BlockSource } from '../../disk/mod.ts'
 import type { HostVolume } from './host-disks.ts'
+import type { RegistryValue } from './registry.ts'
 import type { VssBackupType, VssTransport } from './session/transport.ts'
 
 export interface HostPorts {
@@ -18,6 +19,8 @@ export interface HostPorts {
   openDevice(device: string, sizeBytes: number, signal: AbortSignal): Promise<BlockSource>
   /** That run, now. Faults: `platform-*`, `program-*`, `timed-out`. */
   services(signal: AbortSignal): Promise<readonly RunningService[]>
+  /** As `queryRegistry`. */
+  registry(key: string, below: boolean, signal: AbortSignal): Promise<readonly RegistryValue[]>
   /** Looks for data that no writer knows. */
   readonly findData: FindData
   readonly clock: Clock
@@ -26,6 +29,6 @@ export interface HostPorts {
 
 export interface HostProviderOptions {
   readonly backupType: VssBackupType
-  /** Files whose contents become zeros, as `UnreadParts` takes them; default: `PAGE_FILES`. */
+  /** Beside page files: lists of the registry and patterns, as `readLeaveOut` takes them. */
   readonly leaveOut?: readonly string[]
 }

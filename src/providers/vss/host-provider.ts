@@ -5,12 +5,15 @@
 
 import { throwIfAborted } from '../../base/clock.ts'
 import { causesOf, isFault } from '../../base/fault.ts'
+import { printable } from '../../base/text.ts'
 import type {
   FoundData, ListedWriter, PlatformHeldSet, PrepareRequest, Provider, ProviderSurvey, SetDisk,
+  SurveyRemark,
 } from '../../consistency/mod.ts'
 import { chosen, plain, remarkOn, type HostVolume } from './host-disks.ts'
 import type { HostPorts, HostProviderOptions } from './host-ports.ts'
 import { foretellSet, HostSet } from './host-set.ts'
+import { readLeaveOut, type LeaveOutPatterns } from './leave-out.ts'
 import { askWriters, listWriters, remarksOn } from './list-writers.ts'
 
 export class HostProvider implements Provider {
@@ -38,6 +41,7 @@ export class HostProvider implements Provider {
         { name: 'VSS', says: because === undefined ? `asked through ${transport.name}`
           : `asked through ${transport.name}, because ${because}` },
         ...disks.map(remarkOn),
+        ...leaveOutRemarks(await readLeaveOut(this.#options.leaveOut ?? [], this.#ports, signal)),
         ...remarksOn(listWriters(answers))],
     }
   }
@@ -55,11 +59,29 @@ export class HostProvider implements Provider {
   async prepare({ exclude }: PrepareRequest, signal: AbortSignal): Promise<PlatformHeldSet> {
     throwIfAborted(signal)
     const volumes = await this.#ports.volumes(signal)
+    const leaveOut = await readLeaveOut(this.#options.leaveOut ?? [], this.#ports, signal)
+    for (const { entry, why } of leaveOut.notUnderstood) {
+      this.#ports.log.warn('vss.not-left-out', { entry: printable(entry, 300), reason: why })
+    }
     const found = await findOn(volumes, this.#ports, signal)
     return new HostSet(
-      { ...chosen(volumes, exclude), volumes, found }, this.#ports, this.#options)
+      { ...chosen(volumes, exclude), volumes, found, leaveOut }, this.#ports, this.#options)
   }
 }
+
+/** What would be left out, in the words of whoever wrote it. */
+function leaveOutRemarks(
+  { patterns, notUnderstood }: LeaveOutPatterns): readonly SurveyRemark[] {
+  const entries = [...new Set(patterns.map(({ entry }) => entry))]
+  return [
+    ...entries.map((entry): SurveyRemark =>
+      ({ name: 'left out', says: printable(entry, 300) })),
+    ...notUnderstood.map(({ entry, why }): SurveyRemark =>
+      ({ name: 'NOT left out', says: `${printable(entry, 300)}: ${why}` })),
+  ].slice(0, MAX_REMARKS)
+}
+
+const MAX_REMARKS = 100
 
 /** What lies on the volumes; a look of seconds, before anything is held. */
 async function findOn(

@@ -12,6 +12,7 @@ import {
   idOf, idOfDisk, plain, type Chosen, type HostDisk, type HostVolume,
 } from './host-disks.ts'
 import type { HostPorts, HostProviderOptions } from './host-ports.ts'
+import type { LeaveOutPatterns } from './leave-out.ts'
 import { askWriters, expectedOf, type WishedSet, type WriterAnswers } from './list-writers.ts'
 import { isVssFault, VSS_E, describeHresult } from './session/hresult.ts'
 import { volumesOfHost } from './session/paths.ts'
@@ -19,7 +20,7 @@ import { VssSession, type CompletedWriter } from './session/session.ts'
 import { CONTEXT } from './session/transport.ts'
 import { pointDocuments, stateSession } from './stated-writers.ts'
 import { unheldOf } from './unheld.ts'
-import { PAGE_FILES, UnreadParts } from './unread.ts'
+import { UnreadParts } from './unread.ts'
 
 /** What is asked of VSS for these volumes. */
 export function wishedSet(
@@ -40,11 +41,12 @@ export interface HostNow {
   readonly disks: readonly HostDisk[]
   readonly volumes: readonly HostVolume[]
   readonly found: readonly FoundData[]
+  readonly leaveOut: LeaveOutPatterns
 }
 
 /** What the set would state if each writer did well. */
 export async function foretellSet(
-  answers: WriterAnswers, { disks, volumes, found }: HostNow, ports: HostPorts,
+  answers: WriterAnswers, { disks, volumes, found }: Omit<HostNow, 'leaveOut'>, ports: HostPorts,
   options: HostProviderOptions, signal: AbortSignal,
 ): Promise<PlatformQuiesce> {
   const { environment } = ports
@@ -84,7 +86,7 @@ export class HostSet implements PlatformHeldSet {
   async commitQuiesced(wish: QuiesceWish, signal: AbortSignal): Promise<QuiescedSet> {
     const { session, failure } = await this.#make(wish, signal)
     this.#session = session
-    const unread = new UnreadParts(this.#options.leaveOut ?? PAGE_FILES, this.#ports.log)
+    const unread = new UnreadParts(this.#now.leaveOut, session.writers, this.#ports)
     const diskOf = (volume: string): string | undefined => idOfDisk(this.#now.disks, volume)
     const quiesce = {
       ...stateSession(session, diskOf),
@@ -100,6 +102,7 @@ export class HostSet implements PlatformHeldSet {
       quiesce: failure === undefined ? quiesce : {
         ...quiesce, documents: [...quiesce.documents,
           { name: 'vss-fault', text: failure, shows: 'nothing' }] },
+      filesAsZeros: (diskId) => unread.filesAsZeros(diskId),
       open: (diskId, running) => this.#open(session, unread, diskId, running),
       stillIntact: (running) => session.stillThere(running),
     }
@@ -140,7 +143,7 @@ export class HostSet implements PlatformHeldSet {
       throw new Fault('not-found', `there is no shadow copy of ${printable(diskId, 64)}`)
     }
     const source = await this.#ports.openDevice(snapshot.device, disk.sizeBytes, signal)
-    return unread.without(diskId, disk.mounts, source, signal)
+    return unread.without(diskId, [...disk.mounts, disk.volume], source, signal)
   }
 
   async recheck(signal: AbortSignal): Promise<readonly DiskLeftOut[]> {

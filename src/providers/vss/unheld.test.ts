@@ -6,7 +6,8 @@ import {
 } from '../testing/mod.ts'
 import { WriterClaims } from './session/claims.ts'
 import { parseWriterMetadata } from './session/documents.ts'
-import { fitsWildcard } from './session/wildcard.ts'
+import { atOnce } from '../../base/turns.ts'
+import { fitsWildcard } from '../../base/wildcard.ts'
 import { unheldOf } from './unheld.ts'
 
 const environment = new Map([['SystemRoot', 'C:\\Windows']])
@@ -53,8 +54,8 @@ test('a component names files by folder and name, and below it where it says so'
     { name: 'd', paths: ['%OTHER%'] }])
     .replace('path="%DATA%\\a" filespec="*" recursive="yes"',
       'path="%DATA%\\a" filespec="*.mdf" recursive="no"')
-  const claims = new WriterClaims(
-    [parseWriterMetadata(document)], new Map([['Data', 'E:\\db\\']]))
+  const claims = atOnce(WriterClaims.reading(
+    [parseWriterMetadata(document)], new Map([['Data', 'E:\\db\\']])))
   for (const [path, is] of [
     ['E:\\db\\a\\x.MDF', true], ['E:\\db\\a\\x.ldf', false], ['E:\\db\\a\\b\\x.mdf', false],
     ['E:\\db\\x.mdf', false], ['E:\\db\\A', true], ['E:\\', false], ['', false],

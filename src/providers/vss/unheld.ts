@@ -2,6 +2,7 @@
 
 import { printable } from '../../base/text.ts'
 import type { ApplicationData, FoundData, UnheldApplication } from '../../consistency/mod.ts'
+import { atOnce } from '../../base/turns.ts'
 import { SYSTEM_WRITERS } from './known-writers.ts'
 import { WriterClaims } from './session/claims.ts'
 import type { WriterMetadata } from './session/documents.ts'
@@ -21,8 +22,8 @@ export interface HostWriters {
 export function unheldOf(
   found: readonly FoundData[], { writers, environment, volumeOf, diskOf }: HostWriters,
 ): readonly UnheldApplication[] {
-  const claims = new WriterClaims(writers.flatMap(({ name, metadata }) =>
-    metadata === undefined || SYSTEM_WRITERS.has(name) ? [] : metadata), environment)
+  const claims = atOnce(WriterClaims.reading(writers.flatMap(({ name, metadata }) =>
+    metadata === undefined || SYSTEM_WRITERS.has(name) ? [] : metadata), environment))
   const isThere = (writer: string): boolean => writers.some(({ name }) =>
     name.toLowerCase().startsWith(writer.toLowerCase()))
   return found.flatMap(({ name, kind, recovery, advice, paths, heldBy }) => {

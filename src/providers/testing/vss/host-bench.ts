@@ -12,6 +12,7 @@ import type { FindData, RunningService } from '../../../consistency/mod.ts'
 import type { HostVolume } from '../../vss/host-disks.ts'
 import type { HostPorts } from '../../vss/host-ports.ts'
 import { HostProvider } from '../../vss/host-provider.ts'
+import type { RegistryValue } from '../../vss/registry.ts'
 import type { VssBackupType } from '../../vss/session/transport.ts'
 import { shadowSource } from '../../vss/shadow-device.ts'
 import { DATA_VOLUME, sampleHost, SYSTEM_VOLUME } from './sample-host.ts'
@@ -28,6 +29,8 @@ export class HostBench {
   readonly ports: HostPorts
   volumes: readonly HostVolume[]
   services: readonly RunningService[] = []
+  /** By key. */
+  readonly registry = new Map<string, readonly RegistryValue[]>()
   /** What a look through the volumes finds; default nothing. */
   findData: FindData = () => Promise.resolve([])
   readonly #copies = new Map<string, Uint8Array>()
@@ -49,6 +52,7 @@ export class HostBench {
       log: silentLog, environment: new Map([['SystemRoot', 'C:\\Windows']]),
       volumes: () => Promise.resolve(this.volumes),
       services: () => Promise.resolve(this.services),
+      registry: (key) => Promise.resolve(this.registry.get(key) ?? []),
       findData: (places, signal) => this.findData(places, signal),
       openDevice: (device, sizeBytes) => Promise.resolve(
         shadowSource(device, sizeBytes, this.#device(device))),

@@ -1,8 +1,9 @@
 /** Which files the components of writers name, whether they were added to a backup or not. */
 
-import type { WriterMetadata } from './documents.ts'
+import { mapping, type Work } from '../../../base/turns.ts'
+import type { FileSet, WriterMetadata } from './documents.ts'
 import { expandPath, normalPath } from './paths.ts'
-import { fitsWildcard } from './wildcard.ts'
+import { fitsWildcard } from '../../../base/wildcard.ts'
 
 interface Claim {
   readonly filespec: string
@@ -13,18 +14,31 @@ export class WriterClaims {
   /** By folder, as `normalPath` has it. */
   readonly #claims = new Map<string, Claim[]>()
 
-  /** `environment`: variables that paths may name; what names others claims nothing. */
-  constructor(writers: readonly WriterMetadata[], environment: ReadonlyMap<string, string>) {
+  /**
+   * `environment`: variables that paths may name; what names others claims nothing. The System
+   * Writer names 100,000 files.
+   */
+  static * reading(
+    writers: readonly WriterMetadata[], environment: ReadonlyMap<string, string>,
+  ): Work<WriterClaims> {
+    const all = new WriterClaims()
     const variables = new Map([...environment].map(([name, value]) => [name.toLowerCase(), value]))
-    for (const { path, filespec, recursive } of writers.flatMap(({ components }) =>
-      components.flatMap(({ files }) => files))) {
-      const expanded = expandPath(path, variables)
-      if (expanded === undefined) continue
-      const folder = normalPath(expanded)
-      const known = this.#claims.get(folder)
-      if (known === undefined) this.#claims.set(folder, [{ filespec, recursive }])
-      else known.push({ filespec, recursive })
+    for (const { components } of writers) {
+      for (const { files } of components) {
+        yield * mapping(files, (file) => all.#add(file, variables))
+      }
+      yield
     }
+    return all
+  }
+
+  #add({ path, filespec, recursive }: FileSet, variables: ReadonlyMap<string, string>): void {
+    const expanded = expandPath(path, variables)
+    if (expanded === undefined) return
+    const folder = normalPath(expanded)
+    const known = this.#claims.get(folder)
+    if (known === undefined) this.#claims.set(folder, [{ filespec, recursive }])
+    else known.push({ filespec, recursive })
   }
 
   /** Whether the file or folder at this absolute path is named, or something in that folder. */
