@@ -5,7 +5,7 @@ import { ManualClock } from '../base/testing/manual-clock.ts'
 import { holdAndCommit, type HoldOutcome, type HoldRequest } from './coordinator.ts'
 import { heldMs, stalledMs, type PowerState } from './evidence.ts'
 import type { HoldEvent } from './hold-step.ts'
-import type { RequestorHeldSet } from './provider.ts'
+import type { PlatformQuiesce, RequestorHeldSet } from './provider.ts'
 import { drive } from './testing/drive.ts'
 import { FakeFreezer, type AgentHabits } from './testing/fake-guest.ts'
 import { FakeProvider, type FakeProviderOptions } from './testing/fake-provider.ts'
@@ -254,6 +254,15 @@ suite('a platform that holds by itself', () => {
     const { hold } = await stage.run()
     assert.deepEqual(hold, { by: 'platform', ...quiesce })
     assert.deepEqual(stage.journal, ['commit'])
+  })
+
+  test('that looked for no other data is not taken for one that did', async () => {
+    const unheld = async (quiesce: PlatformQuiesce): Promise<unknown> => {
+      const stage = new Stage({ provider: { heldBy: { kind: 'platform', quiesce } } })
+      return (await stage.run()).stated.unheld
+    }
+    assert.equal(await unheld(quiesce), undefined)
+    assert.deepEqual(await unheld({ ...quiesce, unheld: [] }), [])
   })
 
   test('holds nothing of a machine that is paused, whatever it claims', async () => {

@@ -144,7 +144,8 @@ async function commitQuiesced(
   const wish = nobody !== undefined ? 'never'
     : request.whenFreezeFails === 'fail' ? 'or-fail' : 'if-possible'
   const { committed, instant } = await commit(request, () => set.commitQuiesced(wish, signal))
-  const { claimed, documents, session, writers = [], unheld = [] } = committed.quiesce
+  const { claimed, documents, session, writers = [], unheld } = committed.quiesce
+  const looked = unheld === undefined ? {} : { unheld } // without it nobody did
   return {
     committed, instant,
     hold: nobody ?? {
@@ -153,7 +154,7 @@ async function commitQuiesced(
     },
     lists: noLists('the platform holds this machine'),
     writers: untried(request),
-    stated: nobody === undefined ? { writers, unheld } : { unheld },
+    stated: nobody === undefined ? { writers, ...looked } : looked,
   }
 }
 
