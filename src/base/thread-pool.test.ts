@@ -2,18 +2,19 @@ import { strict as assert } from 'node:assert'
 import { test } from 'node:test'
 import { isFault } from './fault.ts'
 import type { EchoRequest } from './testing/echo-worker.ts'
-import { ThreadPool } from './thread-pool.ts'
+import { MOST_HERE_BYTES, ThreadPool, type Here } from './thread-pool.ts'
 import { startWorker } from './worker.ts'
 
-function startPool(): ThreadPool<EchoRequest, Uint8Array<ArrayBuffer>> {
+type Bytes = Uint8Array<ArrayBuffer>
+
+function startPool(here?: Here<EchoRequest, Bytes>): ThreadPool<EchoRequest, Bytes> {
   return new ThreadPool({
-    threads: 2, does: 'echoes',
+    threads: 2, does: 'echoes', ...here === undefined ? {} : { here },
     start: () => startWorker('./testing/echo-worker', import.meta),
   })
 }
 
-const echo = (
-  pool: ReturnType<typeof startPool>, value: number): Promise<Uint8Array<ArrayBuffer>> => {
+const echo = (pool: ReturnType<typeof startPool>, value: number): Promise<Bytes> => {
   const bytes = new Uint8Array(1000).fill(value)
   return pool.ask({ bytes }, [bytes.buffer])
 }
@@ -24,6 +25,15 @@ test('each answer goes to who asked, and its buffer travels', async () => {
   for (const [n, answer] of answers.entries()) {
     assert.ok(answer.length === 1000 && answer.every((byte) => byte === n))
   }
+})
+
+test('the first of it is answered by who asks, what is too much by threads', async () => {
+  const answer = Uint8Array.of(1)
+  await using pool = startPool({ answer: () => answer, bytesOf: () => MOST_HERE_BYTES / 2 })
+  const answers = []
+  for (let n = 0; n < 4; n++) answers.push(await echo(pool, n))
+  assert.deepEqual(answers.map((it) => it === answer), [true, true, false, false])
+  assert.equal(answers[3]?.[0], 3)
 })
 
 test('a fault of one request is its own', async () => {

@@ -17,31 +17,48 @@ interface Lane<Reply> {
   readonly tasks: Map<number, PromiseWithResolvers<Reply>>
 }
 
-export interface ThreadPoolOptions {
+export interface ThreadPoolOptions<Request, Reply> {
   /** Threads at most; at least 1. They are started as they are needed. */
   readonly threads: number
   readonly start: () => Worker
   /** What such a thread does, for its fault: "opens chunks". */
   readonly does: string
+  /** How the asking thread answers what is not worth a thread. */
+  readonly here?: Here<Request, Reply>
 }
 
+export interface Here<Request, Reply> {
+  readonly answer: (request: Request) => Reply
+  /** Bytes that the answer goes through, in and out. */
+  readonly bytesOf: (request: Request) => number
+}
+
+/** A thread takes 50 ms of processor time to start; to open so much of a repository takes 20. */
+export const MOST_HERE_BYTES = 4 * 2 ** 20
+
 /**
- * Requests go to the least busy thread, which answers with `answerRequests`. A thread that dies
- * fails every call from then on.
+ * Requests go to the least busy thread, which answers with `answerRequests`; with `here`, the first
+ * `MOST_HERE_BYTES` of them to none. A thread that dies fails every call from then on.
  */
 export class ThreadPool<Request, Reply> implements AsyncDisposable {
-  readonly #options: ThreadPoolOptions
+  readonly #options: ThreadPoolOptions<Request, Reply>
   readonly #lanes: Lane<Reply>[] = []
   #failure: Fault | undefined
   #lastTask = 0
+  #hereBytes = 0
 
-  constructor(options: ThreadPoolOptions) {
+  constructor(options: ThreadPoolOptions<Request, Reply>) {
     this.#options = options
   }
 
   /** Takes the buffers of `transfer` away. Faults: what the thread says, `worker-failed`. */
   async ask(request: Request, transfer: readonly ArrayBuffer[]): Promise<Reply> {
     if (this.#failure !== undefined) throw this.#failure
+    const { here } = this.#options
+    if (here !== undefined && this.#hereBytes <= MOST_HERE_BYTES) {
+      this.#hereBytes += here.bytesOf(request)
+      if (this.#hereBytes <= MOST_HERE_BYTES) return here.answer(request)
+    }
     const lane = this.#chooseLane()
     const task = ++this.#lastTask
     const pending = Promise.withResolvers<Reply>()

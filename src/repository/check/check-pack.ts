@@ -29,8 +29,13 @@ export function startCheckPool(key: MasterKey, threads: number): CheckPool {
   const workerData = key.toBytes()
   return new ThreadPool({
     threads, does: 'checks packs',
+    here: { answer: (request) => checkPack(key, request), bytesOf },
     start: () => startWorker('./check-worker', import.meta, { workerData }),
   })
+}
+
+function bytesOf({ pack, file }: PackRequest): number {
+  return pack.blobs.reduce((sum, blob) => sum + blob.uncompressedLength, file.length)
 }
 
 /** Opens every blob; nothing of the pack is trusted. Its buffer is given back. */

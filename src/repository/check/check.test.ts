@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isFault } from '../../base/fault.ts'
 import { seededRandom } from '../../base/random.ts'
+import { MOST_HERE_BYTES } from '../../base/thread-pool.ts'
 import { checkRepository, type CheckReport } from './check.ts'
 import type { CheckEvent } from './check-findings.ts'
 import { goTime } from '../format/go-json.ts'
@@ -171,6 +172,20 @@ for (const { what, damage, found, foundBySizes } of damages) {
     assert.deepEqual(codesOf(await check(small, false)), foundBySizes)
   })
 }
+
+test('damage to a pack that a thread checks is found', async () => {
+  const small = await makeSmallRepository()
+  await using session = await beginWrite(small.repository, {}, signal)
+  const half = MOST_HERE_BYTES / 2
+  const blobs = await Array.fromAsync([1, 2, 3], () => session.saveData(random(half)))
+  await session.flush(signal)
+  await addSnapshot(small, { nodes: [fileNode('large', 3 * half, blobs)] })
+  assert.ok((await check(small)).isSound)
+  const large = [...small.repository.index.packs()].find((pack) =>
+    pack.blobs.some(({ id }) => id === blobs[2]))
+  await small.change('data', large?.id ?? '', flipBit(half + 100))
+  assert.deepEqual(codesOf(await check(small)), ['blob-damaged', 'pack-damaged'])
+})
 
 test('a tree as deep as anybody likes is walked, and its path stays readable', async () => {
   const small = await makeSmallRepository()

@@ -2,6 +2,7 @@ import { strict as assert } from 'node:assert'
 import { test } from 'node:test'
 import { Fault } from '../../base/fault.ts'
 import { seededRandom } from '../../base/random.ts'
+import { MOST_HERE_BYTES } from '../../base/thread-pool.ts'
 import { memorySource, testBlockSource, contractContent } from '../../disk/testing/mod.ts'
 import type { Storage } from '../../storage/mod.ts'
 import { openMemoryStorage } from '../../storage/testing/mod.ts'
@@ -17,6 +18,8 @@ import { beginWrite, type WriteSession } from '../write/write-session.ts'
 const signal = new AbortController().signal
 const chunkBytes = 4096
 const small = { chunkBytes, segmentBytes: 2 * chunkBytes }
+/** So many that threads read them too. */
+const LARGE_CHUNKS = 1.25 * MOST_HERE_BYTES / chunkBytes
 
 testBlockSource('stored disk', async () => {
   const repository = await openTestRepository(openMemoryStorage(), signal)
@@ -143,38 +146,42 @@ test('a disk that lacks a blob is damaged', async () => {
   assert.equal((await image.read(0, 2 * chunkBytes, signal)).length, 2 * chunkBytes)
 })
 
-/** `storage` in which a byte of every data pack's first half is flipped on the way out. */
-function flipping(storage: Storage): Storage {
+/** `storage` in which a byte of what is read of a pack is flipped, from its `offset` on. */
+function flipping(storage: Storage, offset: number): Storage {
   return {
     ...storage,
     get: async (file, options, signal) => {
       const bytes = await storage.get(file, options, signal)
-      if (file.kind === 'data') bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1
+      const isHit = file.kind === 'data' && (options.range?.offset ?? 0) >= offset
+      if (isHit) bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1
       return bytes
     },
   }
 }
 
-test('damage in the store is found by both paths', async () => {
-  const storage = openMemoryStorage()
-  const disk = seededRandom(3)(5 * chunkBytes)
-  const stored = await storeTestDisk(
-    await openTestRepository(storage, signal), memorySource(disk), small, signal)
-  const geometry = { ...small, sizeBytes: disk.length }
-  const repository = await openTestRepository(storage, signal)
-  await repository.loadIndex(signal)
-  // Trees are read before the flips begin.
-  await readTestDisk(repository, stored.treeId, geometry, signal)
-  const damaged: Repository = Object.create(repository, {
-    storage: { value: flipping(storage) },
-    readTree: { value: repository.readTree.bind(repository) },
-    readBlob: { value: async () => { throw new Fault('repository-damaged', 'flipped') } },
-    index: { value: repository.index }, masterKey: { value: repository.masterKey },
-    log: { value: repository.log },
-  }) as Repository
-  await assert.rejects(
-    readTestDisk(damaged, stored.treeId, geometry, signal), { code: 'repository-damaged' })
-})
+for (const [where, chunks, offset] of [
+  ['a short disk', 5, 0], ['what threads read', LARGE_CHUNKS, MOST_HERE_BYTES / 2]] as const) {
+  test(`damage in the store to ${where} is found`, async () => {
+    const storage = openMemoryStorage()
+    const disk = seededRandom(3)(chunks * chunkBytes)
+    const stored = await storeTestDisk(
+      await openTestRepository(storage, signal), memorySource(disk), small, signal)
+    const geometry = { ...small, sizeBytes: disk.length }
+    const repository = await openTestRepository(storage, signal)
+    await repository.loadIndex(signal)
+    // Trees are read before the flips begin.
+    await readTestDisk(repository, stored.treeId, geometry, signal)
+    const damaged: Repository = Object.create(repository, {
+      storage: { value: flipping(storage, offset) },
+      readTree: { value: repository.readTree.bind(repository) },
+      readBlob: { value: async () => { throw new Fault('repository-damaged', 'flipped') } },
+      index: { value: repository.index }, masterKey: { value: repository.masterKey },
+      log: { value: repository.log },
+    }) as Repository
+    await assert.rejects(
+      readTestDisk(damaged, stored.treeId, geometry, signal), { code: 'repository-damaged' })
+  })
+}
 
 test('a blob that is damaged in one pack is read from another', async () => {
   const storage = openMemoryStorage()
@@ -210,7 +217,7 @@ test('a blob that is damaged in one pack is read from another', async () => {
 
 test('a reader that stops early, an abort and a failing sink end the threads', async () => {
   const repository = await openTestRepository(openMemoryStorage(), signal)
-  const disk = seededRandom(3)(100 * chunkBytes)
+  const disk = seededRandom(3)(LARGE_CHUNKS * chunkBytes)
   const { treeId } = await storeTestDisk(repository, memorySource(disk), small, signal)
   const geometry = { ...small, sizeBytes: disk.length }
   for await (const { bytes } of readDisk(repository, treeId, geometry, {}, signal)) {

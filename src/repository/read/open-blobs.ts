@@ -29,8 +29,13 @@ export function startOpenPool(key: MasterKey, threads: number): OpenPool {
   const workerData = key.toBytes()
   return new ThreadPool({
     threads, does: 'opens chunks',
+    here: { answer: (request) => openBlobs(key, request), bytesOf },
     start: () => startWorker('./open-worker', import.meta, { workerData }),
   })
+}
+
+function bytesOf({ bytes, blobs }: OpenRequest): number {
+  return blobs.reduce((sum, blob) => sum + blob.uncompressedLength, bytes.length)
 }
 
 /** Node may keep short buffers in one pool, which cannot travel. */
