@@ -1,39 +1,17 @@
 /** The program itself as a user of Windows starts it: its commands against the test's VSS. */
 
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test, type TestContext } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { test } from 'node:test'
 import { ntfsImage } from '../../src/disk/testing/mod.ts'
-import {
-  DATA_VOLUME, sampleHost, SQL_WRITER, sqlWriter, SYSTEM_VOLUME, systemWriter,
-} from '../../src/providers/testing/mod.ts'
-import { braced, devicesLeft, startTestHost } from './test-host.ts'
+import { sampleHost, SQL_WRITER, sqlWriter, systemWriter } from '../../src/providers/testing/mod.ts'
+import { heard, placeFor, stillpoint } from './program.ts'
+import { devicesLeft, startTestHost } from './test-host.ts'
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
-const PROGRAMS = fileURLToPath(new URL('../../.cache/windows/programs', import.meta.url))
 const NONRETRYABLE = 0x800423f4
 const NTFS = ntfsImage({ volumeFlags: 0, restartFlags: 2 })
-
-interface Ended {
-  readonly code: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-async function stillpoint(
-  args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
-    env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
-  let [stdout, stderr] = ['', '']
-  child.stdout.on('data', (chunk: Buffer) => { stdout += chunk.toString() })
-  child.stderr.on('data', (chunk: Buffer) => { stderr += chunk.toString() })
-  const code = await new Promise<number | null>((resolve) => { child.on('close', resolve) })
-  return { code, stdout, stderr }
-}
 
 test('writers lists what VSS says, and leaves no session open', async () => {
   await using host = await startTestHost(sampleHost())
@@ -55,33 +33,9 @@ test('writers lists what VSS says, and leaves no session open', async () => {
   assert.equal(journal.at(-1)?.[1], 'end')
 })
 
-interface Place {
-  readonly folder: string
-  readonly env: Readonly<Record<string, string>>
-}
-
-/** A folder with a repository that is not there yet, and what PowerShell answers. */
-async function placeFor(
-  t: TestContext, services: readonly { name: string; command: string }[] = []): Promise<Place> {
-  const folder = await mkdtemp(join(tmpdir(), 'host-'))
-  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
-  const volumes = [['C:', SYSTEM_VOLUME], ['D:', DATA_VOLUME]].map(([letter, name]) => ({
-    name, mounts: [], letter, fileSystem: 'NTFS', capacity: NTFS.length, partitionSize: null }))
-  await writeFile(join(folder, 'volumes.json'), JSON.stringify({ ok: true, volumes }))
-  await writeFile(join(folder, 'services.json'), JSON.stringify({ ok: true, services }))
-  return { folder, env: {
-    PATH: `${PROGRAMS};${process.env['PATH'] ?? ''}`, TEMP: folder, HOME: folder,
-    RESTIC_REPOSITORY: join(folder, 'repository'), RESTIC_PASSWORD: 'secret' } }
-}
-
-function heard(journal: readonly (readonly string[])[], writerId: string): readonly string[] {
-  return journal.filter(([, kind, , id]) => kind === 'event' && id === braced(writerId))
-    .map(([, , event = '']) => event)
-}
-
 test('backup keeps the volumes, and tells writers that it is complete behind the seal',
   async (t) => {
-    const { folder, env } = await placeFor(t)
+    const { folder, env } = await placeFor(t, NTFS.length)
     await using host = await startTestHost(sampleHost(), [], () => NTFS)
     const init = await stillpoint(['init'], env)
     assert.equal(init.code, 0, init.stderr)
@@ -113,7 +67,7 @@ test('doctor names files and services without a writer on the volumes', async (t
   }
   await writeFile(join(shop, 'app.db-wal'), Buffer.from('377f0682', 'hex'))
   await using _host = await startTestHost(sampleHost(), [], () => NTFS)
-  const { env } = await placeFor(t, [
+  const { env } = await placeFor(t, NTFS.length, [
     { name: 'pg', command: `"C:\\pg\\bin\\pg_ctl.exe" runservice -D "${shop}\\data" -w` },
     { name: 'MSSQLSERVER', command: '"C:\\sql\\sqlservr.exe" -sMSSQLSERVER' }])
   const { code, stdout, stderr } = await stillpoint(['doctor', '--on', 'host:', '--json'], env)
@@ -139,7 +93,7 @@ test('lists of the registry are read by reg.exe, and named by doctor', async (t)
     '$UserProfile$\\AppData\\*.ost|$AllVolumes$\\Temp\\* /s|%NOBODY%\\x')
   t.after(() => reg('delete', key, '/f'))
   await using _host = await startTestHost(sampleHost(), [], () => NTFS)
-  const { env } = await placeFor(t)
+  const { env } = await placeFor(t, NTFS.length)
   const { code, stdout, stderr } = await stillpoint(
     ['doctor', '--on', 'host:', '--leave-out', 'files-not-to-snapshot', '--json'], env)
   assert.equal(code, 0, stderr)
@@ -152,7 +106,7 @@ test('lists of the registry are read by reg.exe, and named by doctor', async (t)
 
 test('a writer that fails lowers its application, and is not told of a full backup as a good one',
   async (t) => {
-    const { folder, env } = await placeFor(t)
+    const { folder, env } = await placeFor(t, NTFS.length)
     await using host = await startTestHost(sampleHost({ writers: [
       sqlWriter({ fails: { at: 'PostSnapshot', hresult: NONRETRYABLE } }), systemWriter()] }), [],
     () => NTFS)

@@ -45,11 +45,13 @@ function slowHost(): Promise<TestHost> {
 }
 
 /** Waits for the end of the session, and checks what it left. */
-async function checkEnd(host: TestHost, session: number, where: string): Promise<void> {
+async function checkEnd(
+  host: TestHost, session: number, where: string, how: 'client gone' | 'released' = 'client gone',
+): Promise<void> {
   await host.until(([of, word]) => of === String(session) && word === 'end')
   const lines = (await host.journal()).filter(([of]) => of === String(session))
   const text = `${where}\n${lines.map((line) => line.join(' ')).join('\n')}`
-  assert.deepEqual([lines.at(-1)?.[2], lines.at(-1)?.[4]], ['client gone', '0 shadow copies left'],
+  assert.deepEqual([lines.at(-1)?.[2], lines.at(-1)?.[4]], [how, '0 shadow copies left'],
     text)
   assert.deepEqual(devicesLeft(), [], text)
   const heard = (event: string): boolean => lines.some(([, word, name, id]) =>
@@ -92,9 +94,11 @@ test('a backup killed with a shadow copy made takes its requestor with it', asyn
   const exited = once(backup, 'exit')
   backup.kill('SIGKILL')
   await exited
-  await checkEnd(host, 1, 'shadow copy made')
+  await checkEnd(host, 1, 'shadow copy made', 'released')
+  const journal = await host.journal()
+  assert.ok(journal.some(([, word, name]) => word === 'call' && name === 'AbortBackup'))
   // At once, and not when the step had ended and nobody heard of it.
-  assert.ok(!(await host.journal()).some(([, word, name, code]) =>
+  assert.ok(!journal.some(([, word, name, code]) =>
     word === 'finished' && name === 'DoSnapshotSet' && code === '0004230a'))
 })
 

@@ -28,8 +28,8 @@ const WRITER_LIMIT_MS = 100
 export interface TestHost extends AsyncDisposable {
   /** What the service noted: fields of a line. The first is the number of the session. */
   journal(): Promise<readonly (readonly string[])[]>
-  /** The journal from the first line that `fits` on is there when this resolves. */
-  until(fits: (line: readonly string[]) => boolean): Promise<void>
+  /** The first line of the journal that `fits`, once it is there. */
+  until(fits: (line: readonly string[]) => boolean): Promise<readonly string[]>
 }
 
 /**
@@ -58,7 +58,9 @@ export async function startTestHost(
   const host: TestHost = {
     journal,
     until: async (fits) => {
-      while (!(await journal()).some((line) => fits(line))) {
+      for (;;) {
+        const found = (await journal()).find((line) => fits(line))
+        if (found !== undefined) return found
         if (ended !== undefined) throw new Error(ended)
         await systemClock.sleep(10, new AbortController().signal)
       }

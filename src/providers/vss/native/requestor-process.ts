@@ -41,14 +41,17 @@ const STDERR_UNITS = 2_000
 /** What Windows' own libraries and Node look for. */
 const ENVIRONMENT = ['SystemRoot', 'SystemDrive', 'TEMP', 'TMP', 'USERPROFILE']
 
-/** As a Node of its own. */
+/**
+ * As a Node of its own. Detached: else Windows ends it together with us (libuv keeps children in a
+ * job), before it could send Abort in our place.
+ */
 export const startRequestor: StartRequestor = () => {
   const env = quietEnvironment(ENVIRONMENT)
   const systemFolder = `${env['SystemRoot'] ?? 'C:\\Windows'}\\System32`
   return spawn(process.execPath, [
     '--disable-warning=ExperimentalWarning', siblingModule('./requestor-main', import.meta),
     systemFolder,
-  ], { stdio: [...REQUESTOR_STDIO], env, windowsHide: true })
+  ], { stdio: [...REQUESTOR_STDIO], env, windowsHide: true, detached: true })
 }
 
 export class RequestorProcess implements AsyncDisposable {

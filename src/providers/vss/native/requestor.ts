@@ -25,18 +25,39 @@ export class Requestor {
   #tail: Promise<void> = Promise.resolve()
   /** Requests with lower numbers are not begun any more. */
   #cancelledBelow = 0
+  /** Rejects when nobody hears us any more. */
+  readonly #forsaken = Promise.withResolvers<never>()
+  /** How far the writers were led: past `prepared`, they wait for BackupComplete or Abort. */
+  #led: 'not' | 'prepared' | 'completing' = 'not'
 
   constructor(ports: RequestorPorts) {
     this.#ports = ports
+    this.#forsaken.promise.catch(() => {})
   }
 
   /** Takes the step when those before it have ended, and answers. */
   receive(request: NumberedRequest): void {
     if (request.step === 'abortBackup' || request.step === 'release') {
-      this.#cancelledBelow = request.id
+      this.#cancelledBelow = Math.max(this.#cancelledBelow, request.id)
       this.#backup?.cancel().catch(() => {}) // one that cannot be cancelled is waited for
     }
     this.#tail = this.#tail.then(() => this.#answer(request))
+  }
+
+  /**
+   * Whoever began the backup is gone. What its writers wait for is sent in its place, as far as VSS
+   * takes it: the end of BackupComplete where that was begun, since the backup is sealed then, else
+   * Abort; and Release. Not called twice.
+   */
+  async forsake(): Promise<void> {
+    this.#cancelledBelow = Infinity
+    this.#forsaken.reject(new VssFault('send', S_ASYNC_CANCELLED))
+    if (this.#led !== 'completing') this.#backup?.cancel().catch(() => {})
+    await this.#tail
+    const backup = this.#backup
+    this.#backup = undefined
+    if (this.#led === 'prepared') await backup?.abortBackup().catch(() => {})
+    await backup?.release().catch(() => {})
   }
 
   async #answer(request: NumberedRequest): Promise<void> {
@@ -44,12 +65,16 @@ export class Requestor {
     try {
       if (id < this.#cancelledBelow) throw new VssFault(request.step, S_ASYNC_CANCELLED)
       const value = await this.#take(request)
-      await this.#ports.send({ id, value })
+      await this.#send({ id, value })
     } catch (error) {
-      await this.#ports.send(error instanceof VssFault
+      await this.#send(error instanceof VssFault
         ? { id, hresult: error.hresult, of: error.step }
-        : { id, fault: plainFault(error) })
+        : { id, fault: plainFault(error) }).catch(() => {}) // the pipe's end is heard of elsewhere
     }
+  }
+
+  #send(message: Message): Promise<void> {
+    return Promise.race([this.#ports.send(message), this.#forsaken.promise])
   }
 
   async #take(request: NumberedRequest): Promise<unknown> {
@@ -68,7 +93,9 @@ export class Requestor {
       case 'startSnapshotSet': return backup.startSnapshotSet()
       case 'isVolumeSupported': return backup.isVolumeSupported(request.volume)
       case 'addToSnapshotSet': return backup.addToSnapshotSet(request.volume)
-      case 'prepareForBackup': return nothing(backup.step('PrepareForBackup'))
+      case 'prepareForBackup':
+        this.#led = 'prepared'
+        return nothing(backup.step('PrepareForBackup'))
       case 'gatherWriterStatus':
         await backup.step('GatherWriterStatus')
         return backup.writerStatuses()
@@ -76,7 +103,9 @@ export class Requestor {
       case 'snapshotProperties': return backup.snapshotProperties(request.snapshotId)
       case 'setBackupSucceeded':
         return nothing(backup.setBackupSucceeded(request.component, request.succeeded))
-      case 'backupComplete': return nothing(backup.step('BackupComplete'))
+      case 'backupComplete':
+        this.#led = 'completing'
+        return nothing(backup.step('BackupComplete'))
       case 'componentsDocument':
         return nothing(backup.componentsDocument(this.#sending(request.id)))
       case 'abortBackup': return nothing(backup.abortBackup())
@@ -106,7 +135,7 @@ export class Requestor {
 
   #sending(id: number): TakePart {
     return async (part) => {
-      await this.#ports.send({ id, part })
+      await this.#send({ id, part })
       await nextTurn() // a reader that is fast would make one turn of them all
     }
   }
