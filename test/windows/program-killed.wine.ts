@@ -70,7 +70,8 @@ async function killAt(
   const sealedBefore = await count(place, 'snapshots')
   const running = startStillpoint(['backup', '--on', 'host:'], place.env)
   if ('line' in point) {
-    await reached(running, host.until((line) => point.line.every((word, at) => line[at + 1] === word)))
+    await reached(running, host.until((line) =>
+      point.line.every((word, at) => line[at + 1] === word)))
   } else await reached(running, grown(place, point.grown))
   const exited = once(running.process, 'exit')
   running.process.kill('SIGKILL')

@@ -59,7 +59,9 @@ async function copySystemVolume(
 
 suite('real VSS', { skip: process.platform !== 'win32' && 'this is no Windows' }, () => {
   test('through vssapi.dll', (t) =>
-    copySystemVolume(new KoffiTransport({ clock }), (line) => t.diagnostic(line)))
+    copySystemVolume(new KoffiTransport({
+      clock, onReleased: (turn) => t.diagnostic(`longest turn ${JSON.stringify(turn)}`),
+    }), (line) => t.diagnostic(line)))
 
   test('through diskshadow, which servers have', async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'stillpoint-'))

@@ -3,6 +3,10 @@
 //   volume  NAME  FILE|-  [OTHER NAME …]     a volume, the file that holds its bytes, C:\ and such
 //   writer  CLASS  INSTANCE  NAME  FILE      a writer and the file with its metadata document
 //   at      CLASS   EVENT  slow MS | timeout | silent | fail HRESULT [IN THE FIRST SESSIONS]
+//   says    CLASS  PATH NAME  HRESULT HRESULT  TEXT TEXT TEXT
+//           of a component of a writer that failed: GetFailure's two codes, what it left at
+//           PrepareForBackup and at PostSnapshot, and with GetFailure. PATH and TEXT: `-` or `=…`
+//   age     0|1                              components have no IVssComponentEx, or no ...Ex2
 //   needs   CLASS   VOLUME                   fails with 800423F0 where that volume is not in the set
 //   hang    METHOD                           that method, or that step, never ends by itself
 //   call    METHOD  HRESULT [TIMES]          that method is refused
@@ -30,6 +34,9 @@ struct Writer {
   std::vector<Component> components;
 };
 
+/** What a component says of its failure, by "CLASS/PATH/NAME": codes and texts. */
+using Sayings = std::map<std::string, Fields>;
+
 struct Rule {
   std::string what, value;
   int sessions = 0;  // 0: in all
@@ -45,6 +52,8 @@ struct Script {
   std::vector<Volume> volumes;
   std::vector<Writer> writers;
   std::map<std::string, Rule> at;  // by "CLASS/EVENT"
+  Sayings says;
+  int age = 2;
   std::map<std::string, std::set<std::string>> needs;
   std::map<std::string, Ending> call, finish;
   std::map<std::string, DWORD> block, step;
@@ -89,7 +98,10 @@ inline bool readScript(const std::string& path, Script& into) {
       into.writers.push_back(writer);
     } else if (kind == "at" && f.size() >= 4) {
       into.at[f[1] + "/" + f[2]] = {f[3], f.size() > 4 ? f[4] : "", f.size() > 5 ? count(f[5]) : 0};
-    } else if (kind == "needs" && f.size() == 3) into.needs[f[1]].insert(f[2]);
+    } else if (kind == "says" && f.size() == 9) {
+      into.says[f[1] + "/" + f[2] + "/" + f[3]] = Fields(f.begin() + 4, f.end());
+    } else if (kind == "age" && f.size() == 2) into.age = count(f[1]);
+    else if (kind == "needs" && f.size() == 3) into.needs[f[1]].insert(f[2]);
     else if (kind == "call" && f.size() >= 3) into.call[f[1]] = ending(f);
     else if (kind == "finish" && f.size() >= 3) into.finish[f[1]] = ending(f);
     else if (kind == "hang" && f.size() == 2) into.hang.insert(f[1]);

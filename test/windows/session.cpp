@@ -8,23 +8,11 @@ const HRESULT INCONSISTENT = 0x800423F0, TIMED_OUT = 0x800423F2, SILENT = 0x8004
 const HRESULT WRITER_FAILED = 0x80042315, NOT_FOUND = VSS_E_OBJECT_NOT_FOUND;
 
 Fields result(HRESULT code) { return {hex(code)}; }
-bool hasFailed(const Writer& writer) { return FAILED(writer.failure); }
 
 bool isStep(const std::string& method) {
   static const std::set<std::string> steps = {"GatherWriterMetadata", "PrepareForBackup",
     "GatherWriterStatus", "DoSnapshotSet", "BackupComplete"};
   return steps.count(method) > 0;
-}
-
-std::string attribute(const std::string& text) {
-  std::string safe;
-  for (char c : text) {
-    if (c == '&') safe += "&amp;";
-    else if (c == '<') safe += "&lt;";
-    else if (c == '"') safe += "&quot;";
-    else safe += c;
-  }
-  return safe;
 }
 
 }  // namespace
@@ -141,6 +129,14 @@ Fields Session::call(const std::string& method, const Fields& q) {
     hasStatus_ = false;
     return fine;
   }
+  if (method == "GetWriterComponentsCount") {
+    if (phase_ < GATHERED) return bad;
+    return {hex(S_OK), std::to_string(chosen().size())};
+  }
+  if (method == "GetWriterComponents") {
+    const Writer* it = phase_ < GATHERED ? nullptr : listed(chosen(), q[1]);
+    return it ? componentsOf(*it) : result(NOT_FOUND);
+  }
   if (method == "GetSnapshotProperties") return properties(q[1]);
   if (method == "SetBackupSucceeded") return phase_ == SNAPPED ? add(q, true) : bad;
   if (method == "BackupComplete") return phase_ == SNAPPED ? begin(method) : bad;
@@ -208,27 +204,6 @@ std::vector<const Writer*> Session::chosen() const {
     if (!it->components.empty()) list.push_back(it);
   }
   return list;
-}
-
-std::string Session::document() const {
-  std::string xml = "<BACKUP_COMPONENTS xmlns=\"x-schema:#VssComponentMetadata\" version=\"1.2\">";
-  for (const Writer* writer : chosen()) {
-    xml += "<WRITER_COMPONENTS instanceId=\"" + writer->instance.substr(1, 36) + "\" writerId=\"" +
-      writer->id.substr(1, 36) + "\">";
-    for (const Writer::Component& it : writer->components) {
-      auto put = [&xml](const char* name, const std::string& value) {
-        xml += std::string(" ") + name + "=\"" + attribute(value) + "\"";
-      };
-      xml += "<COMPONENT";
-      if (it.path != "-") put("logicalPath", it.path.substr(1));
-      put("componentName", it.name);
-      put("componentType", it.type == "1" ? "database" : "filegroup");
-      if (!it.succeeded.empty()) put("backupSucceeded", it.succeeded);
-      xml += "/>";
-    }
-    xml += "</WRITER_COMPONENTS>";
-  }
-  return xml + "</BACKUP_COMPONENTS>";
 }
 
 void Session::nap(DWORD ms) {

@@ -41,6 +41,7 @@ class Session {
   void nap(DWORD ms);
   void dropShadows();
   Fields add(const Fields& question, bool isVerdict);
+  Fields componentsOf(const Writer& writer) const;
   Fields properties(const std::string& id);
   std::string document() const;
   std::vector<const Writer*> present() const;
@@ -60,6 +61,8 @@ class Session {
   std::atomic<HRESULT> result_{0};
   std::atomic<bool> isCancelled_{false};
 };
+
+inline bool hasFailed(const Writer& writer) { return FAILED(writer.failure); }
 
 inline std::string newId() {
   GUID id;

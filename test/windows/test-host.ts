@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '../../src/base/clock.ts'
 import type { VssScenario } from '../../src/providers/testing/vss/scenario.ts'
+import type { FailedComponent } from '../../src/providers/vss/session/transport.ts'
 import { formatHresult } from '../../src/providers/vss/session/hresult.ts'
 
 const SERVICE = fileURLToPath(new URL('../../.cache/windows/service.exe', import.meta.url))
@@ -100,6 +101,7 @@ async function scriptOf(
     const { fails, silentFrom } = writer
     if (fails !== undefined) {
       lines.push(['at', id, fails.at, 'fail', hex(fails.hresult), times(fails)].join('\t'))
+      for (const it of fails.components ?? []) lines.push(saying(id, it))
     }
     if (silentFrom !== undefined) lines.push(['at', id, silentFrom, 'silent'].join('\t'))
   }
@@ -110,6 +112,15 @@ async function scriptOf(
     lines.push([kind, failure.step, hex(failure.hresult), times(failure)].join('\t'))
   }
   return lines
+}
+
+function saying(writer: string, it: FailedComponent): string {
+  const optional = (text: string | null | undefined): string =>
+    text === null || text === undefined ? '-' : `=${text}`
+  const { component: { logicalPath, name }, failure, applicationFailure, messages } = it
+  const texts = messages.length === 1 ? [undefined, undefined, messages[0]] : messages
+  return ['says', writer, optional(logicalPath), name, hex(failure), hex(applicationFailure),
+    ...[0, 1, 2].map((at) => optional(texts[at]))].join('\t')
 }
 
 /** The journal as the contract of transports reads it (scenario.ts). */

@@ -82,6 +82,28 @@ for (const [at, state] of [['PrepareForBackup', 7], ['PrepareForSnapshot', 8], [
   })
 }
 
+for (const [age, failure, messages] of [
+  [0, undefined, undefined], [1, 0, ['before', 'behind']],
+  [2, VSS_E.WRITERERROR_RETRYABLE, ['before', 'behind', 'of itself']]] as const) {
+  test(`a component of a Windows with ${age} younger interfaces says what it can`, async () => {
+    const fails = { at: 'PostSnapshot', hresult: VSS_E.WRITERERROR_PARTIAL_FAILURE, components: [{
+      component: { type: 'database', logicalPath: 'HOST1', name: 'sales' },
+      failure: VSS_E.WRITERERROR_RETRYABLE, applicationFailure: 0,
+      messages: ['before', 'behind', 'of itself'] }] } as const
+    await using host = await startTestHost(
+      sampleHost({ writers: [sqlWriter({ fails })] }), [`age\t${age}`])
+    await using backup = await new KoffiTransport({ clock }).open(COPY, signal)
+    await prepared(backup, signal)
+    await backup.doSnapshotSet(signal)
+    const [sql] = await backup.gatherWriterStatus(signal)
+    const failed = await backup.failedComponents?.(sql?.instanceId ?? '', signal)
+    assert.deepEqual(failed?.map((it) => [it.component.name, it.failure, it.messages]),
+      failure === undefined ? [] : [['sales', failure, messages]])
+    await backup[Symbol.asyncDispose]()
+    await checkClosed(host, 'released')
+  })
+}
+
 test('a writer whose volume is not in the set fails for it, and is not tried again', async () => {
   await using host = await startTestHost(SQL_ONLY, [
     ['needs', braced(SQL_WRITER), DATA_VOLUME].join('\t')])

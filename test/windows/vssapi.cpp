@@ -6,35 +6,19 @@
 #include <vss.h>
 #include <vswriter.h>
 #include <vsbackup.h>
-#include <atomic>
+#include "components.h"
 #include <memory>
 
 namespace {
 
 const HRESULT NO_SERVICE = HRESULT_FROM_WIN32(ERROR_SERVICE_DISABLED);
 
-std::string shown(const GUID& id) {
-  wchar_t text[40];
-  StringFromGUID2(id, text, 40);
-  return narrow(text);
-}
-
-GUID guid(const std::string& text) {
-  GUID id = {};
-  CLSIDFromString(widened(text).c_str(), &id);
-  return id;
-}
-
 /** The thread that loaded this library: the one of Node's event loop, which no call may hold up. */
 DWORD loader;
 const Fields ON_THE_LOOP = {"called on the event loop's thread"};
 
-BSTR bstr(const std::string& text) { return SysAllocString(widened(text).c_str()); }
-
 /** A text that may be absent, which is not the same as an empty one. */
 std::string optional(LPCWSTR text) { return text ? "=" + narrow(text) : "-"; }
-
-int number(const std::string& text) { return atoi(text.c_str()); }
 
 /** The connection of one session. It closes with the last object that needs it. */
 class Line {
@@ -76,31 +60,6 @@ class Line {
 
 using Shared = std::shared_ptr<Line>;
 
-/** IUnknown of one interface, counted; nothing else is offered. */
-template <class Base, const GUID& ID>
-class Counted : public Base {
- public:
-  virtual ~Counted() {}
-  STDMETHODIMP QueryInterface(REFIID wanted, void** out) override {
-    if (!IsEqualIID(wanted, ID) && !IsEqualIID(wanted, IID_IUnknown)) {
-      *out = nullptr;
-      return E_NOINTERFACE;
-    }
-    *out = static_cast<Base*>(this);
-    AddRef();
-    return S_OK;
-  }
-  STDMETHODIMP_(ULONG) AddRef() override { return ++count_; }
-  STDMETHODIMP_(ULONG) Release() override {
-    ULONG left = --count_;
-    if (left == 0) delete this;
-    return left;
-  }
-
- private:
-  std::atomic<ULONG> count_{1};
-};
-
 /** A step that runs in the service. `Wait` blocks its caller, as the real one does. */
 class Async : public Counted<IVssAsync, IID_IVssAsync> {
  public:
@@ -127,9 +86,6 @@ class Async : public Counted<IVssAsync, IID_IVssAsync> {
   Shared line_;
   std::string id_;
 };
-
-#define UNUSED(name, arguments) \
-  STDMETHODIMP name arguments override { return E_NOTIMPL; }
 
 /** A writer's document: read as a whole through SaveAsXML. */
 class Metadata : public Counted<IVssExamineWriterMetadata, IID_IVssExamineWriterMetadata> {
@@ -168,6 +124,15 @@ class Session : public Counted<IVssBackupComponents, IID_IVssBackupComponents> {
   explicit Session(Shared line) : line_(line) {}
   ~Session() { line_->ask({"Release"}); }
 
+  STDMETHODIMP GetWriterComponentsCount(UINT* out) override {
+    return count("GetWriterComponentsCount", out);
+  }
+  STDMETHODIMP GetWriterComponents(UINT index, IVssWriterComponentsExt** out) override {
+    Fields answer;
+    HRESULT result = line_->ask({"GetWriterComponents", std::to_string(index)}, 3, answer);
+    if (SUCCEEDED(result)) *out = new WriterComponents(answer);
+    return result;
+  }
   STDMETHODIMP InitializeForBackup(BSTR xml) override {
     return line_->ask({"InitializeForBackup", xml ? "document" : "none"});
   }
@@ -262,8 +227,6 @@ class Session : public Counted<IVssBackupComponents, IID_IVssBackupComponents> {
     return result;
   }
 
-  UNUSED(GetWriterComponentsCount, (UINT*))
-  UNUSED(GetWriterComponents, (UINT, IVssWriterComponentsExt**))
   UNUSED(InitializeForRestore, (BSTR))
   UNUSED(SetRestoreState, (VSS_RESTORE_TYPE))
   UNUSED(SetBackupOptions, (VSS_ID, VSS_COMPONENT_TYPE, LPCWSTR, LPCWSTR, LPCWSTR))

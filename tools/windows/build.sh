@@ -57,7 +57,8 @@ if [ "$(cat "$cache/stamp" 2>/dev/null)" != "$stamp" ]; then
   quietly "${compile[@]}" -shared -o "$WINEPREFIX/drive_c/windows/system32/vssapi.dll" \
     test/windows/vssapi.cpp "${libraries[@]}"
   quietly "${compile[@]}" -municode -o "$cache/service.exe" \
-    test/windows/service.cpp test/windows/session.cpp "${libraries[@]}"
+    test/windows/service.cpp test/windows/session.cpp test/windows/session-documents.cpp \
+    "${libraries[@]}"
   mkdir -p "$cache/programs"
   quietly "${compile[@]}" -municode -o "$cache/programs/powershell.exe" test/windows/powershell.cpp
   printf '%s\n' "$stamp" >"$cache/stamp"

@@ -4,6 +4,7 @@ import { access } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import type { Clock } from '../../base/clock.ts'
 import { causesOf, Fault } from '../../base/fault.ts'
+import type { Log } from '../../base/log.ts'
 import { printable } from '../../base/text.ts'
 import { DiskshadowTransport } from './diskshadow/transport.ts'
 import { KoffiTransport } from './native/koffi-transport.ts'
@@ -12,6 +13,8 @@ import type { VssTransport } from './session/transport.ts'
 /** What is looked at; tests hand in another. */
 export interface TransportPlaces {
   readonly clock: Clock
+  /** Told how long the turns of a requestor's event loop were. */
+  readonly log: Log
   /** `C:\Windows\System32` */
   readonly systemFolder: string
   readonly temporaryFolder?: string
@@ -27,13 +30,15 @@ export interface ChosenTransport {
 
 /** Fault: `program-missing`, where neither is there. */
 export async function chooseTransport({
-  clock, systemFolder, temporaryFolder = tmpdir(), loadKoffi = () => import('koffi'),
+  clock, log, systemFolder, temporaryFolder = tmpdir(), loadKoffi = () => import('koffi'),
   isThere = fileIsThere,
 }: TransportPlaces): Promise<ChosenTransport> {
   let cause: unknown
   try {
     await loadKoffi()
-    return { transport: new KoffiTransport({ clock }), because: undefined }
+    const transport = new KoffiTransport({
+      clock, onReleased: (turn) => log.debug('vss.requestor-turns', { ...turn }) })
+    return { transport, because: undefined }
   } catch (error) {
     cause = error
   }

@@ -41,7 +41,8 @@ export async function openHostPlatform(
   }
   const environment = new Map(Object.entries(options.environment ?? {}))
   const systemFolder = `${environment.get('SystemRoot') ?? 'C:\\Windows'}\\System32`
-  const { transport, because } = await chooseTransport({ clock: context.clock, systemFolder })
+  const { transport, because } = await chooseTransport({
+    clock: context.clock, log: context.log, systemFolder })
   if (because !== undefined) context.log.warn('vss.by-diskshadow', { reason: because })
   return hostPlatform(options, {
     ...context, transport, because, environment,

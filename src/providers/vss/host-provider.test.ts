@@ -128,6 +128,25 @@ suite('a host backed up through VSS', () => {
     }
   })
 
+  test('a component that failed is named in the evidence, whatever its words are', async () => {
+    const fails = { at: 'PostSnapshot', hresult: VSS_E.WRITERERROR_PARTIAL_FAILURE, components: [{
+      component: { type: 'database', logicalPath: 'HOST1', name: 'sales' },
+      failure: NEVER, applicationFailure: 0, messages: ['\u202eno log', '\u001b'.repeat(1000)],
+    }] } as const
+    const { summary: { evidence } } = await backup({
+      writers: [sqlWriter({ fails }), systemWriter()] })
+    const { discovery } = evidence.applications
+    assert.ok(discovery.state === 'done')
+    const [sql] = discovery.applications
+    assert.ok(sql?.writer.contract === 'platform-stated')
+    const { statement } = sql.writer
+    assert.ok(statement.includes(
+      '; HOST1\\sales failed: 0x800423f4 WRITERERROR_NONRETRYABLE, "\\u202eno log"'), statement)
+    assert.ok(statement.length < 1000)
+    assert.ok(evidence.hold.by === 'platform' && evidence.hold.documents.some(({ name, text }) =>
+      name === 'vss-session.json' && text.includes('component of SqlServerWriter')))
+  })
+
   test('a writer that fails at BackupComplete is told in the record, and changes no point',
     async () => {
       const { summary, repository } = await backup(failing('BackupComplete'))

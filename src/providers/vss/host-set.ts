@@ -14,6 +14,7 @@ import {
 import type { HostPorts, HostProviderOptions } from './host-ports.ts'
 import type { LeaveOutPatterns } from './leave-out.ts'
 import { askWriters, expectedOf, type WishedSet, type WriterAnswers } from './list-writers.ts'
+import { failedInWords } from './session/failed-components.ts'
 import { isVssFault, VSS_E, describeHresult } from './session/hresult.ts'
 import { volumesOfHost } from './session/paths.ts'
 import { VssSession, type CompletedWriter } from './session/session.ts'
@@ -172,10 +173,15 @@ export class HostSet implements PlatformHeldSet {
   }
 }
 
-function toldOf({ name, isInOrder, seen }: CompletedWriter): ToldApplication {
+/** Of a completion record. */
+const MAX_DETAIL = 1000
+
+function toldOf(
+  { name, isInOrder, seen, failedComponents }: CompletedWriter): ToldApplication {
   const detail = isInOrder ? '' : seen === null ? 'it was not listed behind BackupComplete'
-    : `behind BackupComplete it was in state ${seen.state}, ${describeHresult(seen.failure)}`
-  return { name, outcome: isInOrder ? 'told' : 'failed', detail }
+    : `behind BackupComplete it was in state ${seen.state}, ${describeHresult(seen.failure)}${
+      failedInWords(failedComponents)}`
+  return { name, outcome: isInOrder ? 'told' : 'failed', detail: detail.slice(0, MAX_DETAIL) }
 }
 
 /** Failures that a set without writers would not have. */

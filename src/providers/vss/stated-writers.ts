@@ -8,6 +8,7 @@ import type {
 import { guestOf, HYPERV_WRITER, SYSTEM_WRITERS } from './known-writers.ts'
 import type { TranscriptEntry } from './session/attempt.ts'
 import type { WriterComponent } from './session/documents.ts'
+import { failedInWords } from './session/failed-components.ts'
 import { formatHresult, WRITER_STATES } from './session/hresult.ts'
 import type { ObservedWriter } from './session/observed-writers.ts'
 import type { LeftOutComponent } from './session/selection.ts'
@@ -93,7 +94,7 @@ function statedWriters(
     name, kind: SYSTEM_WRITERS.has(writer.name) ? 'incidental' : 'protected',
     state: stateOf(writer),
     metadataDocument: documentName(writer.instanceId), componentsDocument: COMPONENTS_NAME,
-    statement: statementOf(writer, session),
+    statement: statementOf(writer, session).slice(0, MAX_STATEMENT),
     seen: {
       added: Math.min(added.length, MAX_COUNT), leftOut: Math.min(leftOut.length, MAX_COUNT),
       afterSnapshot },
@@ -104,18 +105,22 @@ function statedWriters(
     .map((component) => machineOf(component, writer, whole))
 }
 
-/** As many as evidence counts. */
+/** As many as evidence counts, and characters of a text in it. */
 const MAX_COUNT = 100_000
+const MAX_STATEMENT = 4000
 
 function machineOf(
-  component: WriterComponent, { added, leftOut }: ObservedWriter, whole: StatedWriter,
+  component: WriterComponent, { added, leftOut, failedComponents }: ObservedWriter,
+  whole: StatedWriter,
 ): StatedWriter {
   const { guest, vm } = guestOf(component.name, component.caption)
   const isIt = (it: { readonly name: string }): boolean => it.name === component.name
   const lacks = leftOut.filter(({ component: of }) => isIt(of))
   return {
     ...whole, name: printable(`Hyper-V machine ${vm}`, 200), kind: 'protected', guest,
-    statement: `${whole.statement}; this machine: ${printable(component.caption, 200)}`,
+    statement: `this machine: ${printable(component.caption, 200)}${
+      failedInWords(failedComponents?.filter((it) => isIt(it.component)))}; ${
+      whole.statement}`.slice(0, MAX_STATEMENT),
     seen: {
       added: added.filter(isIt).length, leftOut: lacks.length,
       afterSnapshot: whole.seen?.afterSnapshot ?? null },
@@ -130,7 +135,7 @@ function stateOf({ afterSnapshot }: ObservedWriter): StatedWriter['state'] {
 }
 
 function statementOf(
-  { writerId, added, leftOut, afterSnapshot }: ObservedWriter,
+  { writerId, added, leftOut, afterSnapshot, failedComponents }: ObservedWriter,
   { transport, request: { setup } }: SeenSession,
 ): string {
   const seen = afterSnapshot === null ? 'not listed behind the snapshot'
@@ -139,7 +144,8 @@ function statementOf(
   const lacking = leftOut.length === 0 ? '' : `; left out: ${leftOut.slice(0, 5)
     .map(({ component, reason }) => `${printable(component.name, 60)} (${reason})`).join(', ')}`
   return `writer ${writerId}, ${added.length} components in the set, backup type ${
-    setup.backupType}, ${seen}, asked through ${transport}${lacking}`
+    setup.backupType}, ${seen}, asked through ${transport}${lacking}${
+    failedInWords(failedComponents)}`
 }
 
 /** Where its data lies. A part of it that is not in the set is outside, whatever else is in it. */

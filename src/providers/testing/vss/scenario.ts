@@ -11,6 +11,8 @@
  * Without a component of its own a writer gets nothing after PrepareForBackup but BackupShutdown.
  */
 
+import type { FailedComponent } from '../../vss/session/transport.ts'
+
 /** Events to writers, in their order. */
 export const VSS_EVENTS = [
   'Identify', 'PrepareForBackup', 'PrepareForSnapshot', 'Freeze', 'Thaw', 'PostSnapshot',
@@ -48,6 +50,8 @@ export interface ScriptedWriter {
     readonly hresult: number
     /** In how many conversations, from the first; left out: in all. */
     readonly times?: number
+    /** What its components say of it from then on. */
+    readonly components?: readonly FailedComponent[]
   }
   /** How an earlier session left it, seen until PrepareForBackup; of the simulator alone. */
   readonly left?: { readonly state: number; readonly failure: number }

@@ -8,7 +8,7 @@ import { TurnWatch } from '../../../base/turns.ts'
 import type { SessionRequest } from '../../vss/session/attempt.ts'
 import { isVssFault, VSS_E } from '../../vss/session/hresult.ts'
 import { VssSession } from '../../vss/session/session.ts'
-import { CONTEXT } from '../../vss/session/transport.ts'
+import { CONTEXT, type FailedComponent } from '../../vss/session/transport.ts'
 import {
   DATA_VOLUME, largeWriter, sampleHost, sampleVolumeOf, sqlWriter, SQL_WRITER, SYSTEM_VOLUME,
   systemWriter,
@@ -118,6 +118,7 @@ export function vssSessionContract(
       test(it.name, () => play(open, it))
     }
     contractOfEnds(open)
+    contractOfComponents(open)
     contractOfTurns(open)
   })
 }
@@ -212,6 +213,43 @@ function contractOfEnds(open: OpenVssBench): void {
  * wait, and nobody else can do anything about it.
  */
 export const MAX_TURN_MS = 50
+
+const FAILED: readonly FailedComponent[] = [{
+  component: { type: 'database', logicalPath: 'HOST1', name: 'sales' },
+  failure: NEVER, applicationFailure: 0, messages: ['the log is full'] }]
+
+function contractOfComponents(open: OpenVssBench): void {
+  const partly = (at: 'PrepareForBackup' | 'PostSnapshot' | 'BackupComplete'): VssScenario =>
+    sampleHost({ writers: [systemWriter(), sqlWriter({ fails: {
+      at, hresult: VSS_E.WRITERERROR_PARTIAL_FAILURE, components: FAILED } })] })
+
+  test('a component that failed is part of its writer, and of the record', async () => {
+    await using bench = await open(partly('PostSnapshot'))
+    await using session = await VssSession.make(sampleRequest(),
+      { transport: bench.transport, clock: systemClock, log: silentLog }, signal)
+    assert.deepEqual(session.writers.map(({ failedComponents }) => failedComponents),
+      [undefined, FAILED], 'one in order is not asked')
+    assert.deepEqual(session.transcript.filter(({ step }) => step.startsWith('component of'))
+      .map(({ ended }) => ended), [
+      'HOST1\\sales failed: 0x800423f4 WRITERERROR_NONRETRYABLE, "the log is full"'])
+  })
+
+  test('a component that failed before the instant is told of the attempt without it', async () => {
+    await using bench = await open(partly('PrepareForBackup'))
+    await using session = await VssSession.make(sampleRequest(),
+      { transport: bench.transport, clock: systemClock, log: silentLog }, signal)
+    assert.deepEqual(session.writers.map(({ added }) => added.length), [1, 0])
+    assert.equal(session.transcript.filter(({ step }) => step.startsWith('component of')).length, 1)
+  })
+
+  test('a component that failed behind the seal is told', async () => {
+    await using bench = await open(partly('BackupComplete'))
+    await using session = await VssSession.make(sampleRequest(),
+      { transport: bench.transport, clock: systemClock, log: silentLog }, signal)
+    const told = await session.complete(signal)
+    assert.deepEqual(told.map(({ failedComponents }) => failedComponents), [undefined, FAILED])
+  })
+}
 
 function contractOfTurns(open: OpenVssBench): void {
   for (const [size, writer] of [['small', sqlWriter()], ['2 MB', largeWriter()]] as const) {

@@ -1,7 +1,7 @@
 /** A writer of the simulator: what it is told, and which state that leaves it in. */
 
 import { VSS_E, WRITER_STATES } from '../../vss/session/hresult.ts'
-import type { WriterStatus } from '../../vss/session/transport.ts'
+import type { FailedComponent, WriterStatus } from '../../vss/session/transport.ts'
 import { VSS_EVENTS, type ScriptedWriter, type VssEvent } from './scenario.ts'
 
 /** VSS_WRITER_STATE when the event went well, and when it did not (windows.md §1.1, §1.2). */
@@ -42,6 +42,12 @@ export class SimulatedWriter {
     const { writerId, instanceId, name, left } = this.script
     if (left !== undefined && !this.#isPrepared) return { writerId, instanceId, name, ...left }
     return { writerId, instanceId, name, state: this.#state, failure: this.#failure }
+  }
+
+  /** What its components say of its failure. */
+  get failedComponents(): readonly FailedComponent[] {
+    const { fails } = this.script
+    return this.#failure !== 0 && this.#failure === fails?.hresult ? fails.components ?? [] : []
   }
 
   /** False if VSS gives up because of it. */

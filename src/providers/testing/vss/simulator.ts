@@ -9,8 +9,8 @@ import { uuid, type RandomBytes } from '../../../base/random.ts'
 import { E_INVALIDARG, VSS_E, VssFault } from '../../vss/session/hresult.ts'
 import {
   ATTRIBUTE, BACKUP_TYPE, COMPONENT_TYPE, type BackupSetup, type ComponentReference,
-  type GatheredWriter, type SavedDocuments, type SnapshotProperties, type VssBackup,
-  type VssTransport, type WriterStatus,
+  type FailedComponent, type GatheredWriter, type SavedDocuments, type SnapshotProperties,
+  type VssBackup, type VssTransport, type WriterStatus,
 } from '../../vss/session/transport.ts'
 import { SimulatedWriter } from './simulated-writer.ts'
 import type { VssEvent, VssScenario } from './scenario.ts'
@@ -178,6 +178,16 @@ class SimulatedBackup implements VssBackup {
       this.#parts.writers.filter(({ isThere }) => isThere).map(({ status }) => status))
   }
 
+  failedComponents(
+    instanceId: string, signal: AbortSignal): Promise<readonly FailedComponent[]> {
+    const phases: readonly Phase[] = ['prepared', 'snapshot', 'completed', 'aborted']
+    return this.#step('GetWriterComponents', phases, signal, () => {
+      const writer = this.#parts.writers.find(({ script }) => script.instanceId === instanceId)
+      return writer?.failedComponents.filter(({ component }) => this.#added.some((it) =>
+        it.instanceId === instanceId && pathOf(it) === pathOf(component))) ?? []
+    })
+  }
+
   doSnapshotSet(signal: AbortSignal): Promise<void> {
     return this.#step('DoSnapshotSet', ['prepared'], signal, () => {
       if (this.#volumes.size === 0) throw new VssFault('DoSnapshotSet', VSS_E.BAD_STATE)
@@ -310,7 +320,8 @@ function keyOf({ instanceId, logicalPath, name }: ComponentReference): string {
   return `${instanceId} ${logicalPath ?? ''}|${name}`
 }
 
-function pathOf({ logicalPath, name }: ComponentReference): string {
+function pathOf(
+  { logicalPath, name }: Pick<ComponentReference, 'logicalPath' | 'name'>): string {
   return `${logicalPath ?? '-'}|${name}`
 }
 

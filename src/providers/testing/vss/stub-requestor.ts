@@ -25,7 +25,7 @@ for await (const line of createInterface({ input: process.stdin })) {
     } else if (typeof answer === 'string') messages.write(answer)
     else if ('endless' in answer) messages.write('x'.repeat(Number(answer.endless)))
     else if ('parts' in answer) {
-      const part = `${JSON.stringify({ id, part: 'x'.repeat(PART_UNITS) })}\n`
+      const part = `${JSON.stringify({ id, part: '\u6570'.repeat(PART_UNITS) })}\n`
       for (let i = 0; i < Number(answer.parts); i++) messages.write(part)
     }
     else messages.write(`${JSON.stringify({ id, ...answer })}\n`)

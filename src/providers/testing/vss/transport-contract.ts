@@ -5,8 +5,8 @@ import { suite, test } from 'node:test'
 import { parseBackupComponents, parseWriterMetadata } from '../../vss/session/documents.ts'
 import { isVssFault, VSS_E } from '../../vss/session/hresult.ts'
 import {
-  ATTRIBUTE, CONTEXT, type BackupSetup, type ComponentReference, type GatheredWriter,
-  type VssBackup, type VssTransport,
+  ATTRIBUTE, CONTEXT, type BackupSetup, type ComponentReference, type FailedComponent,
+  type GatheredWriter, type VssBackup, type VssTransport,
 } from '../../vss/session/transport.ts'
 import {
   DATA_VOLUME, NTDS_WRITER, sampleHost, sqlWriter, SQL_WRITER, SYSTEM_VOLUME, SYSTEM_WRITER,
@@ -44,6 +44,13 @@ export function vssTransportContract(
       contractOfStates(open)
     }
     contractOfFailures(open, inOneGo)
+    if (inOneGo) {
+      test('which component of a writer failed it cannot say, and does not try', async () => {
+        await using bench = await open(sampleHost())
+        await using backup = await bench.transport.open(COPY, signal)
+        assert.ok(!('failedComponents' in backup))
+      })
+    }
     contractOfEnds(open)
   })
 }
@@ -131,6 +138,22 @@ function contractOfStates(open: OpenVssBench): void {
     assert.deepEqual(await states(backup), [[12, VSS_E.WRITERERROR_RETRYABLE]])
   })
 
+  for (const at of ['PrepareForBackup', 'PostSnapshot'] as const) {
+    test(`which component failed at ${at}, and what it says of it`, async () => {
+      const fails = { at, hresult: VSS_E.WRITERERROR_PARTIAL_FAILURE, components: FAILED_SALES }
+      await using bench = await open(sampleHost({ writers: [sqlWriter({ fails })] }))
+      await using backup = await ready(bench)
+      const [sql] = await backup.gatherWriterStatus(signal)
+      const ask = (): Promise<readonly FailedComponent[]> | undefined =>
+        backup.failedComponents?.(sql?.instanceId ?? '', signal)
+      assert.deepEqual(await ask(), at === 'PrepareForBackup' ? FAILED_SALES : [])
+      await backup.doSnapshotSet(signal)
+      assert.deepEqual(await ask(), FAILED_SALES)
+      assert.deepEqual(await backup.failedComponents?.(SYSTEM_WRITER, signal), [], 'of no such')
+      assert.deepEqual(await ask(), FAILED_SALES)
+    })
+  }
+
   test('a writer that falls silent is said not to respond, or is absent', async () => {
     await using bench = await open(sampleHost({ writers: [
       sqlWriter({ silentFrom: 'PostSnapshot' }),
@@ -144,6 +167,12 @@ function contractOfStates(open: OpenVssBench): void {
   })
 
 }
+
+const FAILED_SALES: readonly FailedComponent[] = [{
+  component: { type: 'database', logicalPath: 'HOST1', name: 'sales' },
+  failure: VSS_E.WRITERERROR_NONRETRYABLE, applicationFailure: 0x80040e14,
+  messages: ['na\u00efve \u6570 before', 'and \u001b[2J behind', 'the log is full'],
+}]
 
 function contractOfFailures(open: OpenVssBench, inOneGo: boolean): void {
   test('what a step of VSS ends with comes back as it is', async () => {

@@ -10,15 +10,13 @@ import type { Clock } from '../../../base/clock.ts'
 import { Fault } from '../../../base/fault.ts'
 import { S_ASYNC_FINISHED, S_ASYNC_PENDING, VssFault } from '../session/hresult.ts'
 import type { SnapshotProperties, WriterStatus } from '../session/transport.ts'
+import { AddedComponents } from './added-components.ts'
 import {
-  addressFrom, invoke, objectFrom, release,
-  type Address, type Kind, type Method, type SnapshotRecord, type Vss,
+  addressFrom, invoke, method, objectFrom, release,
+  type Address, type Method, type SnapshotRecord, type Vss,
 } from './com.ts'
 import { emptyGuid, formatGuid, guidFields, NO_GUID } from './guid-fields.ts'
 import { PART_UNITS } from './protocol.ts'
-
-const method = (name: string, slot: number, ...takes: readonly Kind[]): Method =>
-  ({ name, slot, takes })
 
 const BACKUP = {
   InitializeForBackup: method('InitializeForBackup', 5, 'address'),
@@ -93,6 +91,8 @@ const UNIX_EPOCH_MS = 11_644_473_600_000n
 const FILETIME_TICKS_A_MS = 10_000n
 
 export class BackupComponents {
+  /** Those that were added, and what they say behind a failure. */
+  readonly components: AddedComponents
   readonly #vss: Vss
   readonly #self: Address
   readonly #clock: Clock
@@ -106,6 +106,7 @@ export class BackupComponents {
     this.#vss = vss
     this.#self = self
     this.#clock = clock
+    this.components = new AddedComponents(vss, self)
   }
 
   static async create(vss: Vss, clock: Clock): Promise<BackupComponents> {

@@ -46,6 +46,7 @@ const KINDS = {
   int: 'int32',
   text: 'str16',
   guid: GUID,
+  guidAt: koffi.pointer(GUID),
   outAddress: koffi.out(koffi.pointer('void*')),
   outInt: koffi.out(koffi.pointer('int32')),
   outGuid: koffi.out(koffi.pointer(GUID)),
@@ -60,11 +61,15 @@ export interface Method {
   readonly takes: readonly Kind[]
 }
 
+export function method(name: string, slot: number, ...takes: readonly Kind[]): Method {
+  return { name, slot, takes }
+}
+
 type Called = (...args: readonly unknown[]) => number
 type Native = Called & { readonly async: (...args: readonly unknown[]) => void }
 
 const RELEASE_SLOT = 2
-const ADDRESS_BYTES = 8
+export const ADDRESS_BYTES = 8
 /** What koffi gives a call by default, 128 KiB, is little for one that ends in RPC and MSXML. */
 const CALL_STACK_BYTES = 1024 * 1024
 const UNIT_BYTES = 2
@@ -100,7 +105,7 @@ export async function invoke(self: Address, method: Method, ...args: unknown[]):
 
 /** IUnknown::Release. */
 export function release(self: Address): Promise<void> {
-  return invoke(self, { name: 'Release', slot: RELEASE_SLOT, takes: [] })
+  return invoke(self, method('Release', RELEASE_SLOT))
 }
 
 /** The address that a method fills in as its last argument; null where it says nothing of it. */

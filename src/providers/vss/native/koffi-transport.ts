@@ -7,11 +7,12 @@ import { deadline, type Clock } from '../../../base/clock.ts'
 import { Fault } from '../../../base/fault.ts'
 import type { LongestTurn } from '../../../base/turns.ts'
 import {
-  BACKUP_TYPE, COMPONENT_TYPE, type BackupSetup, type ComponentReference, type GatheredWriter,
+  BACKUP_TYPE, COMPONENT_TYPE, type BackupSetup, type ComponentReference, type FailedComponent,
+  type GatheredWriter,
   type SavedDocuments, type SnapshotProperties, type VssBackup, type VssTransport,
   type WriterStatus,
 } from '../session/transport.ts'
-import { MAX_TEXT_UNITS } from './protocol.ts'
+import { MAX_TEXT_UNITS, type Value } from './protocol.ts'
 import { RequestorProcess, startRequestor, type StartRequestor } from './requestor-process.ts'
 
 export interface KoffiTransportOptions {
@@ -28,6 +29,8 @@ export interface KoffiTransportOptions {
 const ARCHITECTURES = ['x64', 'arm64']
 /** For Abort; the session's own limit is longer. */
 const ABORT_MS = 30_000
+/** Components of one writer; each takes some ten calls. */
+const MAX_ASKED = 1000
 /** Of all writers' documents together. */
 const MAX_TOTAL_UNITS = 4 * MAX_TEXT_UNITS
 
@@ -127,6 +130,20 @@ class KoffiBackup implements VssBackup {
     return (await this.#requestor.ask({ step: 'gatherWriterStatus' }, signal)).value
   }
 
+  async failedComponents(
+    instanceId: string, signal: AbortSignal): Promise<readonly FailedComponent[]> {
+    const { value: writers } = await this.#requestor.ask({ step: 'addedWriters' }, signal)
+    const writer = writers.findIndex((it) => it.instanceId === instanceId)
+    const count = Math.min(writers[writer]?.count ?? 0, MAX_ASKED)
+    const failed: FailedComponent[] = []
+    for (let index = 0; index < count; index++) {
+      const { value } = await this.#requestor.ask(
+        { step: 'failedComponent', writer, index }, signal)
+      if (value !== null) failed.push(failedComponent(value))
+    }
+    return failed
+  }
+
   async doSnapshotSet(signal: AbortSignal): Promise<void> {
     await this.#requestor.ask({ step: 'doSnapshotSet' }, signal)
   }
@@ -167,6 +184,12 @@ class KoffiBackup implements VssBackup {
     const longestTurn = await this.#requestor.release()
     this.#onReleased?.(longestTurn)
   }
+}
+
+function failedComponent(
+  { type, logicalPath, name, ...said }: Value<'failedComponent'> & object): FailedComponent {
+  return { ...said, component: {
+    type: type === COMPONENT_TYPE.database ? 'database' : 'filegroup', logicalPath, name } }
 }
 
 function keysOf({ type, ...component }: ComponentReference): {

@@ -9,6 +9,7 @@
 
 import * as z from 'zod'
 import { FAULT_CODES, type FaultCode } from '../../../base/fault-codes.ts'
+import { MAX_MESSAGE_UNITS } from '../session/transport.ts'
 
 /**
  * Messages do not go through standard output: on Windows, Node waits there in the middle of a turn
@@ -44,6 +45,8 @@ const REQUESTS = [
   z.object({ step: z.literal('addToSnapshotSet'), volume: name }),
   z.object({ step: z.literal('prepareForBackup') }),
   z.object({ step: z.literal('gatherWriterStatus') }),
+  z.object({ step: z.literal('addedWriters') }),
+  z.object({ step: z.literal('failedComponent'), writer: number32, index: number32 }),
   z.object({ step: z.literal('doSnapshotSet') }),
   z.object({ step: z.literal('snapshotProperties'), snapshotId: guid }),
   z.object({ step: z.literal('setBackupSucceeded'), component, succeeded: z.boolean() }),
@@ -72,6 +75,13 @@ export const VALUES = {
   prepareForBackup: z.null(),
   gatherWriterStatus: z.array(z.object({
     writerId: guid, instanceId: guid, name, state: number32, failure: number32 })).max(4096),
+  /** In the order of GetWriterComponents; `count` of components. */
+  addedWriters: z.array(z.object({ instanceId: guid, count: z.int().min(0) })).max(4096),
+  /** Null where the component says nothing of a failure. */
+  failedComponent: z.object({
+    type: number32, logicalPath: name.nullable(), name, failure: number32,
+    applicationFailure: number32, messages: z.array(z.string().max(MAX_MESSAGE_UNITS)).max(3),
+  }).nullable(),
   doSnapshotSet: z.null(),
   snapshotProperties: z.object({
     snapshotId: guid, snapshotSetId: guid, device: name.startsWith('\\\\?\\'),

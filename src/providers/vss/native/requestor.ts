@@ -99,6 +99,8 @@ export class Requestor {
       case 'gatherWriterStatus':
         await backup.step('GatherWriterStatus')
         return backup.writerStatuses()
+      case 'addedWriters': return backup.components.writers()
+      case 'failedComponent': return backup.components.failed(request.writer, request.index)
       case 'doSnapshotSet': return nothing(backup.step('DoSnapshotSet'))
       case 'snapshotProperties': return backup.snapshotProperties(request.snapshotId)
       case 'setBackupSucceeded':

@@ -11,14 +11,15 @@ import { inTurns, type Work } from '../../../base/turns.ts'
 import {
   parsingBackupComponents, parsingWriterMetadata, type WriterMetadata,
 } from './documents.ts'
+import { askFailedComponents, type FailedComponents } from './failed-components.ts'
 import { VssFault, type Hresult } from './hresult.ts'
 import {
   observeWriters, troubleOf, type AddedWriters, type ObservedWriter,
 } from './observed-writers.ts'
 import { selectingComponents, type Selection, type VolumeOfPath } from './selection.ts'
 import type {
-  BackupSetup, GatheredWriter, SavedDocuments, SnapshotProperties, VssBackup, VssTransport,
-  WriterStatus,
+  BackupSetup, FailedComponent, GatheredWriter, SavedDocuments, SnapshotProperties, VssBackup,
+  VssTransport, WriterStatus,
 } from './transport.ts'
 
 /** Writers prepare in their own time: checkpoints of busy databases take minutes. */
@@ -66,8 +67,14 @@ export interface NoSet {
   readonly fault: Fault
   readonly step: Hresult | null
   /** Writers with components in the backup that failed, as far as they could be asked. */
-  readonly writers: readonly { readonly writerId: string; readonly failure: Hresult }[]
+  readonly writers: readonly FailedWriter[]
   readonly transcript: readonly TranscriptEntry[]
+}
+
+export interface FailedWriter {
+  readonly writerId: string
+  readonly failure: Hresult
+  readonly failedComponents: readonly FailedComponent[] | undefined
 }
 
 /** Faults: the signal's reason, and what is no Fault at all. */
@@ -80,7 +87,7 @@ export async function attempt(
   const added = new Map<string, string>()
   try {
     backup = await openBackup(request, ports, steps, signal)
-    return { made: await run(backup, request, without, steps, added) }
+    return { made: await run(backup, request, without, steps, added, ports.log) }
   } catch (error) {
     const writers = backup === undefined ? []
       : await endFailed(backup, error, added, ports, transcript)
@@ -109,7 +116,7 @@ export async function openBackup(
 
 async function run(
   backup: VssBackup, request: SessionRequest, without: ReadonlySet<string>, steps: Steps,
-  added: Map<string, string>,
+  added: Map<string, string>, log: Log,
 ): Promise<MadeSet> {
   const gathered = await steps.take('GatherWriterMetadata', STEP_MS, (limit) =>
     backup.gatherWriterMetadata(limit))
@@ -128,6 +135,8 @@ async function run(
   await steps.take('DoSnapshotSet', STEP_MS, (limit) => backup.doSnapshotSet(limit))
   const statuses = await steps.take('GatherWriterStatus', SHORT_STEP_MS, (limit) =>
     backup.gatherWriterStatus(limit))
+  const failed = await askFailedComponents(
+    backup, troubleOf(statuses, added, 'snapshot'), steps, log)
   const snapshots: SnapshotProperties[] = []
   for (const id of snapshotIds) {
     snapshots.push(await steps.take('GetSnapshotProperties', SHORT_STEP_MS, (limit) =>
@@ -143,7 +152,7 @@ async function run(
   const selectedLate = await steps.work(selectingComponents({
     ...request, writers: late, without, promised: new Set() }))
   const writers = observeWriters({
-    gathered, statuses, metadata,
+    gathered, statuses, metadata, failed,
     selected: [...selection.writers, ...selectedLate.writers],
     components: await steps.work(parsingBackupComponents(documents.backupComponents)),
   })
@@ -231,7 +240,10 @@ async function endFailed(
     await quietly('status', async () => {
       const statuses = await last.take('GatherWriterStatus', SHORT_STEP_MS, (limit) =>
         backup.gatherWriterStatus(limit))
-      writers = troubleOf(statuses, added, 'failed')
+      const troubled = troubleOf(statuses, added, 'failed')
+      const failed: FailedComponents = await askFailedComponents(backup, troubled, last, log)
+      writers = troubled.map(({ writerId, instanceId, failure }) =>
+        ({ writerId, failure, failedComponents: failed.get(instanceId) }))
     })
   }
   if (begun) {
@@ -260,10 +272,10 @@ export class Steps {
     throwIfAborted(limit.signal)
     try {
       const result = await abortable(act(limit.signal), limit.signal)
-      this.#note(step, 'ok')
+      this.note(step, 'ok')
       return result
     } catch (error) {
-      this.#note(step, printable(error instanceof Error ? error.message : String(error)))
+      this.note(step, printable(error instanceof Error ? error.message : String(error)))
       throw error
     }
   }
@@ -273,7 +285,7 @@ export class Steps {
     return inTurns(work, this.#clock, this.#signal ?? NEVER)
   }
 
-  #note(step: string, ended: string): void {
+  note(step: string, ended: string): void {
     this.transcript.push({ atMs: this.#clock.monotonicMs(), step, ended })
   }
 }

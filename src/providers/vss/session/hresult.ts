@@ -16,6 +16,7 @@ export const S_ASYNC_FINISHED: Hresult = 0x0004230a
 export const S_ASYNC_CANCELLED: Hresult = 0x0004230b
 
 export const E_NOTIMPL: Hresult = 0x80004001
+export const E_NOINTERFACE: Hresult = 0x80004002
 export const E_ACCESSDENIED: Hresult = 0x80070005
 export const E_INVALIDARG: Hresult = 0x80070057
 export const E_OUTOFMEMORY: Hresult = 0x8007000e
@@ -82,8 +83,9 @@ const NAMES: ReadonlyMap<Hresult, string> = new Map<Hresult, string>([
   ...Object.entries(VSS_E).map(([name, code]) => [code, name] as const),
   [S_OK, 'S_OK'], [S_ASYNC_PENDING, 'S_ASYNC_PENDING'], [S_ASYNC_FINISHED, 'S_ASYNC_FINISHED'],
   [S_ASYNC_CANCELLED, 'S_ASYNC_CANCELLED'], [E_NOTIMPL, 'E_NOTIMPL'],
-  [E_ACCESSDENIED, 'E_ACCESSDENIED'], [E_INVALIDARG, 'E_INVALIDARG'],
-  [E_OUTOFMEMORY, 'E_OUTOFMEMORY'], [E_SERVICE_DISABLED, 'ERROR_SERVICE_DISABLED'],
+  [E_NOINTERFACE, 'E_NOINTERFACE'], [E_ACCESSDENIED, 'E_ACCESSDENIED'],
+  [E_INVALIDARG, 'E_INVALIDARG'], [E_OUTOFMEMORY, 'E_OUTOFMEMORY'],
+  [E_SERVICE_DISABLED, 'ERROR_SERVICE_DISABLED'],
 ])
 
 /** `0x80042319 WRITER_NOT_RESPONDING`; the number alone where it has no name here. */

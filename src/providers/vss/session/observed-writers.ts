@@ -1,9 +1,10 @@
 /** What a session saw of each writer: its documents, its components in the set, its states. */
 
 import type { AddedWriter, BackupComponents, WriterMetadata } from './documents.ts'
+import type { FailedComponents } from './failed-components.ts'
 import { S_OK, VSS_E, type Hresult } from './hresult.ts'
 import type { LeftOutComponent, SelectedWriter } from './selection.ts'
-import type { GatheredWriter, WriterStatus } from './transport.ts'
+import type { FailedComponent, GatheredWriter, WriterStatus } from './transport.ts'
 
 export interface ObservedWriter {
   readonly writerId: string
@@ -19,6 +20,8 @@ export interface ObservedWriter {
   readonly volumes: readonly string[] | undefined
   /** Behind the instant; null for one that was not listed any more. */
   readonly afterSnapshot: WriterSeen | null
+  /** Components that say that they failed; undefined where none was, or could be asked. */
+  readonly failedComponents?: readonly FailedComponent[] | undefined
 }
 
 export interface WriterSeen {
@@ -33,6 +36,7 @@ export interface Observed {
   /** Of writers whose documents came behind the instant: what would have been selected. */
   readonly selected: readonly SelectedWriter[]
   readonly components: BackupComponents
+  readonly failed: FailedComponents
 }
 
 export function observeWriters(observed: Observed): readonly ObservedWriter[] {
@@ -48,6 +52,7 @@ export function observeWriters(observed: Observed): readonly ObservedWriter[] {
       volumes: selected?.volumes,
       afterSnapshot: status === undefined ? null
         : { state: status.state, failure: status.failure },
+      failedComponents: observed.failed.get(instanceId),
     }
   })
 }

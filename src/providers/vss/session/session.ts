@@ -9,14 +9,22 @@
 import { throwIfAborted } from '../../../base/clock.ts'
 import { Fault, isFault } from '../../../base/fault.ts'
 import { printable } from '../../../base/text.ts'
+import { TurnWatch } from '../../../base/turns.ts'
 import {
   attempt, Steps, type MadeSet, type NoSet, type SessionPorts, type SessionRequest,
   type TranscriptEntry,
 } from './attempt.ts'
+import {
+  askFailedComponents, failedInWords, type FailedComponents,
+} from './failed-components.ts'
 import { describeHresult, type Hresult } from './hresult.ts'
-import { troubleOf, type ObservedWriter, type WriterSeen } from './observed-writers.ts'
+import {
+  troubleOf, type AddedWriters, type ObservedWriter, type WriterSeen,
+} from './observed-writers.ts'
 import { judgeAttempt, type FailedAttempt, type Verdict } from './retry.ts'
-import type { SavedDocuments, SnapshotProperties, WriterStatus } from './transport.ts'
+import type {
+  FailedComponent, SavedDocuments, SnapshotProperties, WriterStatus,
+} from './transport.ts'
 
 /** Redos of all kinds together, those that wait for another requestor not counted. */
 const MAX_ATTEMPTS = 8
@@ -32,6 +40,8 @@ export interface CompletedWriter {
   /** Null for one that was not listed any more. */
   readonly seen: WriterSeen | null
   readonly isInOrder: boolean
+  /** As of an ObservedWriter, behind BackupComplete. */
+  readonly failedComponents?: readonly FailedComponent[] | undefined
 }
 
 export class VssSession implements AsyncDisposable {
@@ -64,13 +74,17 @@ export class VssSession implements AsyncDisposable {
     const redone = new Map<Hresult, number>()
     const without = new Set<string>()
     const transcript: TranscriptEntry[] = []
+    using turns = new TurnWatch()
     for (let attempts = 1; ;) {
       throwIfAborted(signal)
       const result = await attempt(request, without, ports, signal)
       const session = 'made' in result
         ? new VssSession(result.made, request, ports, transcript) : undefined
       const verdict = judged(result, redone, attempts)
-      if (session !== undefined && verdict.next === 'keep') return session
+      if (session !== undefined && verdict.next === 'keep') {
+        ports.log.debug('vss.turns', { ...turns.longest })
+        return session
+      }
       transcript.push(...('made' in result ? result.made.transcript : result.failed.transcript))
       await session?.[Symbol.asyncDispose]()
       if ('failed' in result && verdict.next === 'give-up') throw withVeto(result.failed, without)
@@ -132,8 +146,10 @@ export class VssSession implements AsyncDisposable {
     this.#isCompleted = true
     const statuses = await steps.take('GatherWriterStatus', SHORT_STEP_MS, (limit) =>
       backup.gatherWriterStatus(limit))
-    return writers.filter(({ added }) => added.length > 0)
-      .map((writer) => completed(writer, statuses))
+    const told = writers.filter(({ added }) => added.length > 0)
+    const failed = await askFailedComponents(backup, troubleOf(
+      statuses, idsOf(told), 'completed'), steps, this.#ports.log)
+    return told.map((writer) => completed(writer, statuses, failed))
   }
 
   /** Whether every snapshot is still there: Windows drops them when their storage is full. */
@@ -193,26 +209,31 @@ function troubleBehind({ writers }: MadeSet): FailedAttempt['writers'] {
   const withComponents = writers.filter(({ added }) => added.length > 0)
   const statuses = withComponents.flatMap(({ writerId, instanceId, name, afterSnapshot }) =>
     afterSnapshot === null ? [] : [{ writerId, instanceId, name, ...afterSnapshot }])
-  return troubleOf(statuses, new Map(withComponents.map(({ instanceId, writerId }) =>
-    [instanceId, writerId])), 'snapshot')
+  return troubleOf(statuses, idsOf(withComponents), 'snapshot')
+}
+
+function idsOf(writers: readonly ObservedWriter[]): AddedWriters {
+  return new Map(writers.map(({ instanceId, writerId }) => [instanceId, writerId]))
 }
 
 function completed(
   { writerId, instanceId, name }: ObservedWriter, statuses: readonly WriterStatus[],
+  failed: FailedComponents,
 ): CompletedWriter {
   const status = statuses.find((it) => it.instanceId === instanceId)
   const trouble = troubleOf(statuses, new Map([[instanceId, writerId]]), 'completed')
   return {
     writerId, name: printable(name, 200), isInOrder: trouble.length === 0,
     seen: status === undefined ? null : { state: status.state, failure: status.failure },
+    failedComponents: failed.get(instanceId),
   }
 }
 
 /** The fault of the last attempt, with the writers that were left out before it. */
 function withVeto({ fault, writers }: NoSet, without: ReadonlySet<string>): Fault {
   if (writers.length === 0 && without.size === 0) return fault
-  const who = [...without, ...writers.map(({ writerId, failure }) =>
-    `${writerId} with ${describeHresult(failure)}`)]
+  const who = [...without, ...writers.map(({ writerId, failure, failedComponents }) =>
+    `${writerId} with ${describeHresult(failure)}${failedInWords(failedComponents)}`)]
   return new Fault(fault.code, `no shadow copy could be made; writers that failed: ${
     who.join(', ')}`, {
     cause: fault, retry: fault.retry,

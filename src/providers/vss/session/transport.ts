@@ -107,6 +107,14 @@ export interface VssBackup extends AsyncDisposable {
   gatherWriterStatus(signal: AbortSignal): Promise<readonly WriterStatus[]>
 
   /**
+   * What the added components of a writer have to say of their failure: of GetWriterComponents the
+   * IVssComponentEx (Windows Vista) and IVssComponentEx2 (Windows 7), as far as they are there. To
+   * be asked behind `gatherWriterStatus`, before Abort, of a writer that is not in order; those
+   * that say nothing are left out. Left out altogether where a transport cannot know.
+   */
+  failedComponents?(instanceId: string, signal: AbortSignal): Promise<readonly FailedComponent[]>
+
+  /**
    * DoSnapshotSet: PrepareForSnapshot, Freeze, the instant, Thaw and PostSnapshot. That it is done
    * says nothing of a single writer yet.
    */
@@ -165,6 +173,18 @@ export interface WriterStatus {
   readonly state: number
   readonly failure: Hresult
 }
+
+export interface FailedComponent {
+  readonly component: Pick<ComponentReference, 'type' | 'logicalPath' | 'name'>
+  /** What GetFailure has; S_OK where it has nothing, and messages alone were left. */
+  readonly failure: Hresult
+  /** A number of the application's own; S_OK for none. */
+  readonly applicationFailure: Hresult
+  /** Foreign texts, at most MAX_MESSAGE_UNITS each, in the order of the events. */
+  readonly messages: readonly string[]
+}
+
+export const MAX_MESSAGE_UNITS = 1000
 
 /** VSS_SNAPSHOT_PROP, as far as it is used. */
 export interface SnapshotProperties {
