@@ -15,7 +15,7 @@ export interface JsonLimits {
 const MIN_MAX_VALUES = 65_536
 const LEAST_BYTES_A_VALUE = 8
 
-export const DEFAULT_JSON_LIMITS: JsonLimits = { maxBytes: 4 * 1024 * 1024, maxDepth: 64 }
+const DEFAULT_JSON_LIMITS: JsonLimits = { maxBytes: 4 * 1024 * 1024, maxDepth: 64 }
 
 /**
  * Parses UTF-8 JSON. A text over the limits, not UTF-8 or not JSON is a Fault of `code` that

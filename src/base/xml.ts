@@ -33,7 +33,7 @@ export interface XmlLimits {
 }
 
 /** A domain of libvirt with 500 devices is some 300 kB of 30,000 nodes, nested ten deep. */
-export const DEFAULT_XML_LIMITS: XmlLimits = {
+const DEFAULT_XML_LIMITS: XmlLimits = {
   maxBytes: 8 * 1024 * 1024, maxDepth: 64, maxNodes: 200_000,
 }
 

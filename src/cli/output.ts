@@ -7,7 +7,7 @@ import { createBar, type Bar } from './progress-bar.ts'
 import type { World } from './world.ts'
 
 /** The version of what `--json` prints; docs/json-output.md describes it. */
-export const JSON_VERSION = 1
+const JSON_VERSION = 1
 
 export interface OutputOptions {
   readonly json: boolean

@@ -1,20 +1,15 @@
-export { AGENT_NAME, buildAgent } from './agent-build.ts'
+export { buildAgent } from './agent-build.ts'
 export { defaultCacheDir } from './cache.ts'
 export { runDemo } from './demo.ts'
-export type { DemoContext, DemoOptions } from './demo.ts'
 export { buildFullGuest, hasFullGuest } from './full-image.ts'
-export { makeDisk, type DiskFormat, type GuestDisk, type GuestDiskOptions } from './disk-images.ts'
+export { makeDisk } from './disk-images.ts'
 export {
-  guestPorts, joinGuest, makeGuestDomain, type GuestDomain, type GuestDomainOptions,
-  type GuestSettings,
+  guestPorts, joinGuest, makeGuestDomain, type GuestDomain, type GuestSettings,
 } from './guest-domain.ts'
-export type { AgentMode, GuestLayout, HookOptions } from './qemu-command.ts'
 export { redoOf, type Redo } from './recovery.ts'
 export { checkRows } from './row-check.ts'
-export type { CaptureWindow, Finding, RowExpectation } from './row-check.ts'
+export type { CaptureWindow } from './row-check.ts'
 export { captureWindow } from './report-json.ts'
 export { startGuest } from './running-guest.ts'
 export type { GuestKind, GuestOptions, RunningGuest } from './running-guest.ts'
-export { buildTinyGuest, hasTinyGuest } from './tiny-image.ts'
-export type { GuestImage } from './tiny-image.ts'
-export type { Acknowledged, BootReport, DiskReport, TableReport, Witness } from './witness.ts'
+export type { BootReport, Witness } from './witness.ts'

@@ -55,53 +55,6 @@ async function* onlyData(extents: Stream<Extent>): AsyncGenerator<Range, void, u
   }
 }
 
-/** The bytes in both streams. */
-export async function* intersectRanges(
-  a: Stream<Range>, b: Stream<Range>): AsyncGenerator<Range, void, undefined> {
-  const lefts = mergeRanges(a)
-  const rights = mergeRanges(b)
-  try {
-    let left = await lefts.next()
-    let right = await rights.next()
-    while (left.done !== true && right.done !== true) {
-      const start = Math.max(left.value.offset, right.value.offset)
-      const end = Math.min(endOf(left.value), endOf(right.value))
-      if (start < end) yield between(start, end)
-      if (endOf(left.value) < endOf(right.value)) left = await lefts.next()
-      else right = await rights.next()
-    }
-  } finally {
-    await lefts.return()
-    await rights.return()
-  }
-}
-
-/** The bytes of `within` that are not in `ranges`. */
-export async function* complementRanges(
-  ranges: Stream<Range>, within: Range): AsyncGenerator<Range, void, undefined> {
-  let at = within.offset
-  for await (const range of ordered(ranges)) {
-    if (range.offset >= endOf(within)) break
-    if (range.offset > at) yield between(at, range.offset)
-    at = Math.max(at, endOf(range))
-  }
-  if (at < endOf(within)) yield between(at, endOf(within))
-}
-
-/** The bytes in `a` that are not in `b`. */
-export function subtractRanges(
-  a: Stream<Range>, b: Stream<Range>): AsyncGenerator<Range, void, undefined> {
-  return intersectRanges(a, complementRanges(b, between(0, Number.MAX_SAFE_INTEGER)))
-}
-
-/** The bytes in either stream. */
-export function unionRanges(
-  a: Stream<Range>, b: Stream<Range>): AsyncGenerator<Range, void, undefined> {
-  const everything = between(0, Number.MAX_SAFE_INTEGER)
-  const neither = intersectRanges(complementRanges(a, everything), complementRanges(b, everything))
-  return complementRanges(neither, everything)
-}
-
 /** Every chunk the ranges touch, whole, up to `sizeBytes`, as range set. */
 export async function* alignRangesOutward(
   ranges: Stream<Range>, chunkBytes: number, sizeBytes: number,

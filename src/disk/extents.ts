@@ -34,11 +34,6 @@ export function normalise(ranges: Iterable<Range>): readonly Range[] {
   return merged
 }
 
-/** The bytes in `a`, `b` or both. */
-export function union(a: readonly Range[], b: readonly Range[]): readonly Range[] {
-  return normalise([...a, ...b])
-}
-
 /** The bytes in both `a` and `b`. */
 export function intersect(a: readonly Range[], b: readonly Range[]): readonly Range[] {
   const common: Range[] = []
@@ -75,15 +70,6 @@ export function subtract(a: readonly Range[], b: readonly Range[]): readonly Ran
 /** The bytes of `ranges` inside `within`. */
 export function clip(ranges: readonly Range[], within: Range): readonly Range[] {
   return within.length === 0 ? [] : intersect(ranges, [within])
-}
-
-/**
- * Every chunk of `chunkBytes` that `ranges` touch, whole, but not past `sizeBytes`: a disk's last
- * chunk may be short.
- */
-export function alignOutward(
-  ranges: readonly Range[], chunkBytes: number, sizeBytes: number): readonly Range[] {
-  return normalise(ranges.map((range) => alignedOutward(range, chunkBytes, sizeBytes)))
 }
 
 /** How many bytes `ranges` hold. */

@@ -1,12 +1,8 @@
 export { bufferFor, checkInside, type BlockSink, type BlockSource } from './block-source.ts'
 export { withChanges } from './changed-source.ts'
+export { alignRangesOutward, dataRanges, mergeExtents, mergeRanges } from './extent-stream.ts'
 export {
-  alignRangesOutward, complementRanges, dataRanges, intersectRanges, mergeExtents, mergeRanges,
-  subtractRanges, unionRanges,
-} from './extent-stream.ts'
-export {
-  alignOutward, alignedOutward, between, clip, complement, endOf, intersect, normalise, subtract,
-  totalLength, union, type Extent, type ExtentKind, type Range,
+  between, endOf, normalise, subtract, totalLength, type Extent, type Range,
 } from './extents.ts'
 export { BtrfsFileSystem } from './files/btrfs-file-system.ts'
 export { ExtFileSystem } from './files/ext-file-system.ts'
@@ -15,13 +11,10 @@ export {
 } from './files/image-file.ts'
 export { NtfsFileSystem, type NtfsInode } from './files/ntfs-file-system.ts'
 export type { FilePattern } from './files/ntfs-match.ts'
-export {
-  readNtfsUse, type KnownUse, type LeaveOut, type LeftOutFile, type NtfsUse,
-} from './files/ntfs-used.ts'
+export { readNtfsUse, type KnownUse, type NtfsUse } from './files/ntfs-used.ts'
 export { usedSource } from './files/used-source.ts'
 export { XfsFileSystem } from './files/xfs-file-system.ts'
-export { NBD_LIMITS, type NbdLimits } from './nbd/limits.ts'
-export { NbdError, nbdErrorOf } from './nbd/nbd-error.ts'
+export { nbdErrorOf } from './nbd/nbd-error.ts'
 export { connectNbd, type NbdSource, type NbdTarget } from './nbd/nbd-source.ts'
 export { connectNbdSink } from './nbd/nbd-sink.ts'
 export {
@@ -36,8 +29,7 @@ export { probeDisk } from './probe/probe-disk.ts'
 export {
   probeMapped, type MappedProbe, type MappedVolume, type PhysicalPlace,
 } from './probe/probe-mapped.ts'
-export type {
-  DiskProbe, ProbedVolume, Recognised, VolumeActivity, VolumeKind } from './probe/volume.ts'
+export type { ProbedVolume, Recognised, VolumeActivity } from './probe/volume.ts'
 export { windowOf, type Window } from './probe/window.ts'
 export { createRawSink } from './raw-sink.ts'
 export { fileSource, openRawSource, type ReadableFile } from './raw-source.ts'
@@ -45,4 +37,4 @@ export type { FindFile } from './vhd/parent-chain.ts'
 export { openVhd } from './vhd/vhd-source.ts'
 export { openVhdx } from './vhd/vhdx-source.ts'
 export { openVirtualDisk, type VirtualDiskFormat } from './vhd/open-virtual-disk.ts'
-export { isZero, nonZeroRuns } from './zero.ts'
+export { isZero } from './zero.ts'

@@ -1,4 +1,2 @@
-export {
-  isNamed, type EventQuery, type EventRecord, type EventValue,
-} from './event-record.ts'
-export { readEventLog, type EventLogReading, type LogBytes } from './read-event-log.ts'
+export { isNamed, type EventQuery, type EventRecord } from './event-record.ts'
+export { readEventLog, type EventLogReading } from './read-event-log.ts'

@@ -1,5 +1,5 @@
-export { parseDuration, type CalendarDuration } from './duration.ts'
+export { parseDuration } from './duration.ts'
 export {
-  applyRetention, CALENDAR_RULES, hasRules, type CalendarRule, type DatedItem, type ItemFate,
-  type KeepReason, type RetentionRules,
+  applyRetention, CALENDAR_RULES, hasRules, type CalendarRule, type KeepReason,
+  type RetentionRules,
 } from './retention.ts'

@@ -1,3 +1,1 @@
-export {
-  openPointRepository, SAMPLE_MACHINE, sampleSeal, storePoint, type PointParts,
-} from './stored-point.ts'
+export { openPointRepository, SAMPLE_MACHINE, sampleSeal, storePoint } from './stored-point.ts'

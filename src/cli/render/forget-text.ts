@@ -42,7 +42,7 @@ function whyWords(decision: ForgetDecision): string {
 }
 
 /** `daily 2026-11-24`, `oldest of weekly 2026-W02`. */
-export function reasonWords({ rule, slot, isOldest }: KeepReason): string {
+function reasonWords({ rule, slot, isOldest }: KeepReason): string {
   const words = [rule, printable(slot, 60)].filter((word) => word !== '').join(' ')
   return isOldest ? `oldest of ${words}` : words
 }

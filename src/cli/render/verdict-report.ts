@@ -5,7 +5,7 @@ import type { Check, Verdict } from '../../consistency/mod.ts'
 import { pair, text, type ReportLine, type ReportSection, type Tone } from './report.ts'
 import { ageWords, counted, wallTime } from './words.ts'
 
-export const VERDICT_TONE: Readonly<Record<Verdict['verdict'], Tone>> = {
+const VERDICT_TONE: Readonly<Record<Verdict['verdict'], Tone>> = {
   'proven': 'good', 'not-proven': 'weak', 'refuted': 'bad',
 }
 
@@ -18,7 +18,7 @@ const CLAIM_WORDS: Readonly<Record<Check['claim']['kind'], string>> = {
 }
 
 /** `proven (filesystem)`; `REFUTED (application claimed, crash left)`. */
-export function verdictWords({ verdict, grade, effective }: Verdict): string {
+function verdictWords({ verdict, grade, effective }: Verdict): string {
   switch (verdict) {
     case 'proven': return `proven (${grade})`
     case 'not-proven': return `not proven (${grade})`

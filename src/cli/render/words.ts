@@ -11,7 +11,7 @@ import {
 import type { Colour } from '../paint.ts'
 
 /** How many digits of an id are shown; as many as restic shows. */
-export const ID_DIGITS = 8
+const ID_DIGITS = 8
 
 export function shortId(id: string): string {
   return id.slice(0, ID_DIGITS)

@@ -24,7 +24,7 @@ export const VSS_FAILURES: readonly number[] =
   [12_290, 12_291, 12_292, 12_293, 12_294, 12_295, 12_296, 12_297, 12_298, 12_305, 12_340]
 export const VSS_DOUBTS: readonly number[] = [8193, 8194, 12_289]
 
-export const LOG_MEANINGS: readonly LogMeaning[] = [
+const LOG_MEANINGS: readonly LogMeaning[] = [
   { sources: SQL_SERVER, ids: [3197], tone: 'good', shows: 0,
     means: 'SQL Server holds the writes of a database' },
   { sources: SQL_SERVER, ids: [3198], tone: 'good', shows: 0,

@@ -23,8 +23,8 @@ export interface RecordsAround {
 }
 
 /** A hold takes seconds; what writers prepare may take minutes. */
-export const BEFORE_MS = 30 * 60_000
-export const AFTER_MS = 30 * 60_000
+const BEFORE_MS = 30 * 60_000
+const AFTER_MS = 30 * 60_000
 /**
  * The records of one log around the instant. What is in the image was written before the instant,
  * whatever the guest's clock says; of the next image what has a higher number was written after.

@@ -9,7 +9,7 @@ import { checked } from '../../base/checked.ts'
 import { parseJson } from '../../base/json.ts'
 import { SIGNATURE_BYTES, type Signer } from './signing-key.ts'
 
-export const PAYLOAD_TYPE = 'application/vnd.in-toto+json'
+const PAYLOAD_TYPE = 'application/vnd.in-toto+json'
 
 /** The longest payload that is signed or read. */
 export const MAX_PAYLOAD_BYTES = 5 * 1024 * 1024

@@ -22,8 +22,6 @@ export interface XfsLayout {
 const READ_INCOMPAT = 0xef
 const INCOMPAT_FTYPE = 1
 
-export const XFS_SUPERBLOCK_BYTES = 512
-
 /** Fault: `disk-unreadable`. */
 export function parseXfsSuperblock(bytes: Buffer): XfsLayout {
   if (bytes.toString('latin1', 0, 4) !== 'XFSB') fail('it has no superblock of XFS')

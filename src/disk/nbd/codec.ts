@@ -13,7 +13,7 @@ import {
 export const OPTION_REPLY_BYTES = 20
 export const SIMPLE_REPLY_BYTES = 16
 /** A structured chunk's header is longer than a simple reply's by flags, type and length. */
-export const STRUCTURED_REPLY_BYTES = 20
+const STRUCTURED_REPLY_BYTES = 20
 
 /** One option of the handshake with its data. */
 export function encodeOption(option: number, data: Uint8Array): Buffer {

@@ -11,7 +11,6 @@ export const NBD_REP_MAGIC = 0x3e889045565a9n
 export const NBD_FLAG_FIXED_NEWSTYLE = 1 << 0
 export const NBD_FLAG_NO_ZEROES = 1 << 1
 
-export const NBD_OPT_ABORT = 2
 export const NBD_OPT_GO = 7
 export const NBD_OPT_STRUCTURED_REPLY = 8
 export const NBD_OPT_SET_META_CONTEXT = 10

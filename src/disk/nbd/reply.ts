@@ -73,7 +73,7 @@ export function isStatusLength(length: number): boolean {
 const MAX_PIECES = 1024
 
 /** The part of a request's range that content chunks have covered; none may overlap. */
-export class Coverage {
+class Coverage {
   readonly #start: number
   readonly #end: number
   /** Ordered, apart; almost always one. */

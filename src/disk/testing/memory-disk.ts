@@ -1,8 +1,8 @@
-/** Disks in memory: a source that knows its zeros, and a sink to look into. */
+/** A disk in memory that knows its zeros. */
 
 import { throwIfAborted } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
-import { checkInside, type BlockSink, type BlockSource } from '../block-source.ts'
+import { checkInside, type BlockSource } from '../block-source.ts'
 import { mergeExtents } from '../extent-stream.ts'
 import { between, endOf, type Extent, type Range } from '../extents.ts'
 import { isZero } from '../zero.ts'
@@ -48,32 +48,5 @@ export function memorySource(bytes: Uint8Array, options: MemoryDiskOptions = {})
     [Symbol.asyncDispose]: async () => {
       isClosed = true
     },
-  }
-}
-
-export interface MemorySink extends BlockSink {
-  readonly bytes: Uint8Array<ArrayBuffer>
-  readonly isFinished: boolean
-}
-
-/** A sink of `sizeBytes` zeros. */
-export function memorySink(sizeBytes: number, name = 'memory disk'): MemorySink {
-  const bytes = new Uint8Array(sizeBytes)
-  let isFinished = false
-  return {
-    name, sizeBytes, bytes,
-    get isFinished() {
-      return isFinished
-    },
-    write: async (offset, data, signal) => {
-      checkInside({ name, sizeBytes }, offset, data.length)
-      throwIfAborted(signal)
-      bytes.set(data, offset)
-    },
-    finish: async (signal) => {
-      throwIfAborted(signal)
-      isFinished = true
-    },
-    [Symbol.asyncDispose]: async () => {},
   }
 }

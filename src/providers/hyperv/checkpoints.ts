@@ -82,7 +82,7 @@ export async function destroyCheckpoint(
     doing: 'the removal of our checkpoint', limitMs: REMOVE_LIMIT_MS }, signal)
 }
 
-export function isOurs({ name, isRecovery }: HypervCheckpoint): boolean {
+function isOurs({ name, isRecovery }: HypervCheckpoint): boolean {
   return isRecovery && NAME.test(name)
 }
 

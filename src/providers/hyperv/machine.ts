@@ -69,7 +69,7 @@ export function guestKind({ guestOs }: HypervMachine): 'windows' | 'linux' | und
 }
 
 /** Services by their id, since names are in the host's language. */
-export const SERVICES = {
+const SERVICES = {
   vss: '5ced1297-4598-4915-a5fc-ad21bb4d02a4',
   heartbeat: '84eaae65-2f2e-45f5-9bb5-0e857dc8eb47',
 } as const

@@ -144,7 +144,7 @@ function baseOf(
 }
 
 /** Configuration version 8 (Server 2016) and VHDX. */
-export function canTrack(machine: HypervMachine, disk: HypervDisk): boolean {
+function canTrack(machine: HypervMachine, disk: HypervDisk): boolean {
   return Number.parseFloat(machine.version) >= 8 && /x$/i.test(disk.chain[0] ?? '')
 }
 

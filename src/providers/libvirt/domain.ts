@@ -114,7 +114,7 @@ const PAUSED = 3
 const SHUTDOWN = 4
 const SHUTOFF = 5
 const PMSUSPENDED = 7
-export const PAUSED_IOERROR = 5
+const PAUSED_IOERROR = 5
 const PAUSED_CRASHED = 10
 const SHUTOFF_SAVED = 5
 

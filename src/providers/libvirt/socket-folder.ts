@@ -16,7 +16,7 @@ import { isSession } from './options.ts'
 /** libvirt's folder for each machine that runs, `domain-ID-NAME`: QEMU's confinement allows it. */
 const LIBVIRT_QEMU = '/var/lib/libvirt/qemu'
 /** For who is not root; made by the operator, docs/operations/libvirt.md says how. */
-export const SHARED_FOLDER = '/var/lib/libvirt/stillpoint'
+const SHARED_FOLDER = '/var/lib/libvirt/stillpoint'
 /** Where an operator adds to what AppArmor lets each machine do (Debian, Ubuntu, SUSE). */
 const APPARMOR_LOCAL = '/etc/apparmor.d/local/abstractions/libvirt-qemu'
 

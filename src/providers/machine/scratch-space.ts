@@ -96,7 +96,7 @@ export function watchScratch(
 }
 
 /** Free bytes for an ordinary user. Faults: `io-error`. */
-export async function freeBytes(folder: string): Promise<number> {
+async function freeBytes(folder: string): Promise<number> {
   try {
     const { bavail, bsize } = await statfs(folder)
     return bavail * bsize

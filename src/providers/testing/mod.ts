@@ -1,7 +1,7 @@
 export { ModelImage, serveBitmaps, type ModelBitmap } from './bitmap-model.ts'
-export { BareQemu, qemuMissing, type BareQemuOptions } from './bare-qemu.ts'
-export { FakeGuestAgent, type FakeAgentBehaviour } from './fake-guest-agent.ts'
-export { FakeQmpError, FakeQmpServer, type FakeQmpHandler } from './fake-qmp-server.ts'
+export { BareQemu, qemuMissing } from './bare-qemu.ts'
+export { FakeGuestAgent } from './fake-guest-agent.ts'
+export { FakeQmpError, FakeQmpServer } from './fake-qmp-server.ts'
 export { QmpClient } from '../qemu/qmp-client.ts'
 export { serverCertificate, type ServerCertificate } from './certificates.ts'
 export {
@@ -26,14 +26,14 @@ export {
 } from '../guardian/protocol.ts'
 export { listRecords, recordFileFor, type HoldSockets } from '../guardian/record.ts'
 export { RELEASE_TIMES } from '../guardian/release.ts'
-export { Guardian, type GuardianPorts } from '../guardian/guardian.ts'
+export { Guardian } from '../guardian/guardian.ts'
 export { describeHostileDomain } from './hostile-domain.ts'
 export { SimulatedVss } from './vss/simulator.ts'
 export { vssTransportContract, type OpenVssBench, type VssBench } from './vss/transport-contract.ts'
-export type { ScriptedWriter, VssEvent, VssScenario } from './vss/scenario.ts'
+export type { VssScenario } from './vss/scenario.ts'
 export {
-  DATA_VOLUME, largeWriter, NTDS_WRITER, ntdsWriter, sampleDocument, sampleHost, sampleVolumeOf,
-  sampleWriter, SQL_WRITER, sqlWriter, SYSTEM_VOLUME, SYSTEM_WRITER, systemWriter,
+  DATA_VOLUME, largeWriter, ntdsWriter, sampleDocument, sampleHost, sampleVolumeOf, sampleWriter,
+  SQL_WRITER, sqlWriter, SYSTEM_VOLUME, SYSTEM_WRITER, systemWriter,
 } from './vss/sample-host.ts'
 export {
   ImpatientClock, MAX_TURN_MS, sampleRequest, vssSessionContract,

@@ -8,12 +8,12 @@ import { morefElement, textElement, type Moref } from './vim/soap.ts'
 import { childrenOf, textAt } from '../../base/xml.ts'
 
 /** On the machine. */
-export const MACHINE_PRIVILEGES: readonly string[] = [
+const MACHINE_PRIVILEGES: readonly string[] = [
   'VirtualMachine.State.CreateSnapshot', 'VirtualMachine.State.RemoveSnapshot',
   'VirtualMachine.Config.ChangeTracking',
 ]
 /** On the datastores that hold its disks. */
-export const DATASTORE_PRIVILEGES: readonly string[] = [
+const DATASTORE_PRIVILEGES: readonly string[] = [
   'Datastore.Browse', 'Datastore.FileManagement',
 ]
 

@@ -8,7 +8,7 @@ import { runProgram, type ProgramResult } from '../../base/program.ts'
 /** An account of every Linux that owns no files: `nobody`, and its group. */
 export const NOBODY = 65_534
 /** Bytes of a file that it may write. */
-export const MAX_FILE_BYTES = 512 * 1024 ** 2
+const MAX_FILE_BYTES = 512 * 1024 ** 2
 const LIMITS = ['--as=536870912', '--cpu=40', '--nofile=32', '--nproc=8', '--core=0',
   `--fsize=${MAX_FILE_BYTES}`]
 

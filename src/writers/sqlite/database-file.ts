@@ -28,7 +28,7 @@ export async function journalMode(path: string): Promise<JournalMode | undefined
   return header[WRITE_VERSION] === 2 ? 'wal' : 'rollback'
 }
 
-export async function fileId(path: string): Promise<FileId> {
+async function fileId(path: string): Promise<FileId> {
   const { dev, ino } = await stat(path, { bigint: true })
   return `${dev}:${ino}`
 }
