@@ -111,7 +111,7 @@ suite('[staged in vcsim] VMware Tools and their manifests', { skip }, () => {
     assert.match(doctor.stdout, /^ {2}consolidation +needed: files of removed snapshots/m)
     const backup = await round.backup()
     assert.deepEqual([backup.code, backup.stored], [0, true])
-    assert.match(backup.stderr, /vsphere-consolidation-needed/)
+    assert.match(backup.stderr, /"vsphere\.consolidation-needed"/)
   })
 })
 
