@@ -15,13 +15,12 @@ import {
   destroyCheckpoint, makeCheckpoint, nameFor, REMOVE_LIMIT_MS, surveyOne,
 } from './checkpoints.ts'
 import { eventsSchema, type HypervMachine } from './host-answers.ts'
-import { runTask } from './jobs.ts'
 import { disksOf, powerOf, type HypervDisk } from './machine.ts'
 import type { HypervHost } from './powershell.ts'
 import { assessQuiesce } from './quiesce.ts'
 import { expectedLevel, reasonsIn, remarksOn } from './reasons.ts'
+import { convertCheckpoint } from './reference-point.ts'
 import type { HypervTracking } from './tracking.ts'
-import type { TrackedPoint } from './tracking-record.ts'
 
 /** For everything that a release does. */
 const RELEASE_LIMIT_MS = REMOVE_LIMIT_MS + 15 * 60_000
@@ -211,40 +210,9 @@ export class HypervSet implements PlatformHeldSet {
 
   /** Of a sealed point: its checkpoint becomes what the next increment starts from. */
   async #convert(signal: AbortSignal): Promise<void> {
-    const { host, machine, tracking, pointId, log } = this.#parts
-    const checkpoint = this.#checkpoint
-    if (tracking?.isSealed !== true || checkpoint === undefined) return
-    const { machine: before } = await surveyOne(host, machine.id, signal)
-    if (!before.checkpoints.some(({ id }) => id === checkpoint)) return
-    try {
-      await runTask(host, { script: 'convert', input: { checkpoint },
-        doing: 'the reference point', limitMs: REMOVE_LIMIT_MS }, signal)
-    } catch (error) {
-      throwIfAborted(signal)
-      if (!isFault(error, 'platform-refused')) throw error
-      log.warn('hyperv.not-tracked', { reason: error.message })
-      return // the checkpoint is removed instead
-    }
-    const { machine: after } = await surveyOne(host, machine.id, signal)
-    const known = new Set(before.referencePoints.map(({ id }) => id))
-    const made = after.referencePoints.find(({ id }) => !known.has(id))
-    if (made === undefined) return
-    log.info('hyperv.reference-point', { consistencyLevel: made.consistencyLevel })
-    await tracking.keep(trackedPoint(pointId, made, this.#parts.disks))
-    const old = tracking.base?.referencePoint
-    if (old !== undefined && known.has(old)) await this.#destroyReferencePoint(old, signal)
-  }
-
-  async #destroyReferencePoint(referencePoint: string, signal: AbortSignal): Promise<void> {
-    const { host, log } = this.#parts
-    try {
-      await runTask(host, { script: 'destroy-reference-point', input: { referencePoint },
-        doing: 'the removal of an old reference point', limitMs: REMOVE_LIMIT_MS }, signal)
-    } catch (error) {
-      throwIfAborted(signal)
-      if (!isFault(error)) throw error
-      log.warn('hyperv.reference-point-left', { referencePoint, reason: error.message })
-    }
+    const { tracking } = this.#parts
+    if (tracking?.isSealed !== true || this.#checkpoint === undefined) return
+    await convertCheckpoint({ ...this.#parts, tracking }, this.#checkpoint, signal)
   }
 
   /** All checkpoints of this run, by its name: also one whose making was cut off. */
@@ -291,17 +259,4 @@ function notHeld(why: string, cause: unknown): Fault {
 /** Windows' names are the same in any case. */
 function isSamePath(a: string, b: string): boolean {
   return a.toLowerCase() === b.toLowerCase()
-}
-
-function trackedPoint(
-  pointId: string, made: HypervMachine['referencePoints'][number], disks: readonly HypervDisk[],
-): TrackedPoint {
-  const { id, consistencyLevel, diskIds, trackingIds } = made
-  return { pointId, referencePoint: id, consistencyLevel,
-    disks: Object.fromEntries(disks.flatMap((disk) => {
-      const at = diskIds.findIndex((it) => it.toLowerCase().includes(disk.diskId))
-      const trackingId = trackingIds[at]
-      return trackingId === undefined || trackingId === '' ? []
-        : [[disk.id, { diskId: disk.diskId, sizeBytes: disk.sizeBytes, trackingId }]]
-    })) }
 }
