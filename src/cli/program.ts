@@ -89,7 +89,7 @@ function createProgram(world: World, run: Run): Command {
     .option('--password-command <command>',
       'command that prints the password (default $RESTIC_PASSWORD_COMMAND)')
     .option('--config <file>',
-      'configuration (default $STILLPOINT_CONFIG, ./stillpoint.yaml, then /etc/stillpoint)')
+      'configuration (default $STILLPOINT_CONFIG, ./stillpoint.yaml, then the system\'s)')
     .option('--json', 'print one JSON object a line on stdout')
     .option('-q, --quiet', 'show no progress')
     .option('-v, --verbose', 'log every step to stderr, one JSON object a line')

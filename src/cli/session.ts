@@ -1,5 +1,6 @@
 /** One run of one command: what it was told, where it writes, what it may touch. */
 
+import { programPlaces, thisSystem } from '../base/program-places.ts'
 import { loadConfig, type EngineContext, type RepositoryOptions } from '../engine/mod.ts'
 import type { Output } from './output.ts'
 import type { World } from './world.ts'
@@ -49,6 +50,7 @@ export function createSession(options: GlobalOptions, output: Output, world: Wor
       askPassword: world.askPassword,
       config: await loadConfig({
         named: options.config, fromEnvironment: environment['STILLPOINT_CONFIG'], workingDir,
+        system: programPlaces(thisSystem(environment)).config,
       }),
     }),
   }

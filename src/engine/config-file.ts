@@ -3,6 +3,8 @@
 import { open } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { Fault } from '../base/fault.ts'
+import { closingCommand, othersOf } from '../base/own-files.ts'
+import { printable } from '../base/text.ts'
 import { NO_CONFIG, parseConfig, type Config } from './config.ts'
 import { MAX_CONFIG_BYTES } from '../base/config-text.ts'
 
@@ -13,9 +15,9 @@ export interface ConfigPlaces {
   readonly fromEnvironment: string | undefined
   /** Where `stillpoint.yaml` is looked for first. */
   readonly workingDir: string
+  /** The folder of what holds for all of the host, where it is looked for last. */
+  readonly system: string
 }
-
-const SYSTEM_CONFIG = '/etc/stillpoint/stillpoint.yaml'
 
 /**
  * The configuration of the first place that has one: named, environment, working folder, system.
@@ -23,7 +25,7 @@ const SYSTEM_CONFIG = '/etc/stillpoint/stillpoint.yaml'
  * Faults: `not-found` for a named file, `config-invalid`, `io-error`.
  */
 export async function loadConfig(places: ConfigPlaces): Promise<Config> {
-  const { named, fromEnvironment, workingDir } = places
+  const { named, fromEnvironment, workingDir, system } = places
   const wanted = named ?? fromEnvironment
   if (wanted !== undefined && wanted !== '') {
     const found = await readConfig(resolve(workingDir, wanted), 'named')
@@ -31,7 +33,7 @@ export async function loadConfig(places: ConfigPlaces): Promise<Config> {
     throw new Fault('not-found', `the configuration file ${wanted} does not exist`, {
       advice: named === undefined ? 'See $STILLPOINT_CONFIG.' : 'See --config.' })
   }
-  for (const file of [resolve(workingDir, 'stillpoint.yaml'), SYSTEM_CONFIG]) {
+  for (const file of [workingDir, system].map((folder) => resolve(folder, 'stillpoint.yaml'))) {
     const found = await readConfig(file, 'found')
     if (found !== undefined) return found
   }
@@ -46,7 +48,8 @@ async function readConfig(path: string, how: 'named' | 'found'): Promise<Config 
       throw new Fault('config-invalid',
         `${path} has ${size} bytes, more than the ${MAX_CONFIG_BYTES} allowed`)
     }
-    checkOwner(path, { mode, uid }, how)
+    if (process.platform === 'win32') await checkAccess(path, how)
+    else checkOwner(path, { mode, uid }, how)
     return parseConfig(await file.readFile('utf8'), path)
   } catch (error) {
     if (error instanceof Fault) throw error
@@ -55,15 +58,27 @@ async function readConfig(path: string, how: 'named' | 'found'): Promise<Config 
   }
 }
 
+/** Everyone, Authenticated Users, Users, Interactive, and all that may not be told apart. */
+const EVERY_USER: ReadonlySet<string> = new Set(['WD', 'AU', 'BU', 'IU', 'everybody'])
+
+/** On Windows: a mode says nothing there. */
+async function checkAccess(path: string, how: 'named' | 'found'): Promise<void> {
+  const others = await othersOf(path)
+  if (others === undefined && how === 'found') {
+    throw new Fault('config-invalid', `whose ${printable(path)} is cannot be seen here, so it is ` +
+      'not believed', { advice: 'Name it with --config if you trust its owner.' })
+  }
+  const { mayWrite } = others ?? { mayWrite: [] }
+  const [other] = how === 'found' ? mayWrite : mayWrite.filter((it) => EVERY_USER.has(it))
+  if (other === undefined) return
+  throw new Fault('config-invalid', `${printable(path)} may be changed by others of this host (${
+    printable(other, 100)}), so it is not believed`, {
+    advice: `Take that right away: ${closingCommand(printable(path))}` })
+}
+
 function checkOwner(
   path: string, { mode, uid }: { mode: number; uid: number }, how: 'named' | 'found'): void {
   const user = process.getuid?.()
-  if (user === undefined) {
-    // Windows has access lists, which Node does not show.
-    if (how === 'named') return
-    throw new Fault('config-invalid', `whose ${path} is cannot be seen here, so it is not believed`,
-      { advice: 'Name it with --config if you trust its owner.' })
-  }
   if ((mode & 0o002) !== 0) {
     throw new Fault('config-invalid', `${path} may be changed by every user of this host`, {
       advice: `Take that right away: chmod o-w ${path}` })

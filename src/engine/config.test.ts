@@ -134,11 +134,13 @@ test('the file is named or found in the working folder; others may not write it'
   const folder = await mkdtemp(join(tmpdir(), 'stillpoint-config-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const path = join(folder, 'stillpoint.yaml')
-  const places = { named: undefined, fromEnvironment: undefined, workingDir: folder }
+  const places = {
+    named: undefined, fromEnvironment: undefined, workingDir: folder, system: '/nowhere' }
   await writeFile(path, 'limits: { holdMs: 123 }\n', { mode: 0o600 })
   assert.equal((await loadConfig(places)).limits.holdMs, 123)
   assert.equal((await loadConfig({ ...places, workingDir: '/', named: path })).file, path)
   assert.equal((await loadConfig({ ...places, workingDir: '/', fromEnvironment: path })).file, path)
+  assert.equal((await loadConfig({ ...places, workingDir: '/', system: folder })).file, path)
   await assert.rejects(loadConfig({ ...places, named: 'other.yaml' }), { code: 'not-found' })
   await chmod(path, 0o602)
   await assert.rejects(loadConfig(places), { code: 'config-invalid', message: /every user/ })

@@ -1,8 +1,8 @@
 /** The key that this host signs evidence with: found, or made. */
 
-import { homedir } from 'node:os'
 import { join, resolve, sep } from 'node:path'
 import { Fault } from '../base/fault.ts'
+import { programPlaces, thisSystem } from '../base/program-places.ts'
 import { printable } from '../base/text.ts'
 import { isForeign } from '../catalog/mod.ts'
 import { newSigningKey, parseSigningKey, type Signer } from '../consistency/mod.ts'
@@ -44,10 +44,5 @@ export async function findSigner(context: EngineContext, location: string): Prom
 
 function keyPath({ config, environment, workingDir }: EngineContext): string {
   if (config.evidence.key !== undefined) return config.evidence.key
-  const configured = environment['XDG_CONFIG_HOME'] ?? ''
-  const home = environment['HOME'] ?? ''
-  // A service may have no HOME; the account has one.
-  const folder = configured !== '' ? resolve(workingDir, configured)
-    : join(home === '' ? homedir() : resolve(workingDir, home), '.config')
-  return join(folder, 'stillpoint', 'evidence.key')
+  return join(programPlaces(thisSystem(environment), workingDir).keys, 'evidence.key')
 }

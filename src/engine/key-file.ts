@@ -1,10 +1,11 @@
 /** The file with a host's private key: read with care, made once, never replaced. */
 
 import { constants } from 'node:fs'
-import { link, mkdir, mkdtemp, open, rm } from 'node:fs/promises'
+import { link, mkdtemp, open, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { errnoOf } from '../base/errno.ts'
 import { Fault } from '../base/fault.ts'
+import { closeToOthers, closingCommand, makeOwnFolder, othersOf } from '../base/own-files.ts'
 import { Secret } from '../base/secret.ts'
 import { printable } from '../base/text.ts'
 import { MAX_KEY_FILE_BYTES } from '../consistency/mod.ts'
@@ -30,13 +31,19 @@ async function read(path: string): Promise<Secret | undefined> {
     const stat = await file.stat()
     const owner = process.getuid?.()
     if (!stat.isFile()) throw unusable(`${shown} is no file`, 'Name a file.')
-    // Windows has access lists, which Node does not show: the folder's own count there.
+    // On Windows a mode says nothing; who may read it is asked below.
     if (owner !== undefined && (stat.mode & 0o077) !== 0) {
       throw unusable(`${shown} may be read by other users of this host`,
         `Take that right away: chmod 600 ${shown}. If others may have read it, make a new key.`)
     }
     if (owner !== undefined && stat.uid !== owner && stat.uid !== 0) {
       throw unusable(`${shown} belongs to another user`, 'Give it to the user who backs up.')
+    }
+    const [other] = (await othersOf(path))?.mayRead ?? []
+    if (other !== undefined) {
+      throw unusable(`${shown} may be read by others of this host (${printable(other, 100)})`,
+        `Take that right away: ${closingCommand(shown)}. If others may have read it, make a new ` +
+        'key.')
     }
     const bytes = Buffer.alloc(MAX_KEY_FILE_BYTES + 1)
     const { bytesRead } = await file.read(bytes, 0, bytes.length, 0)
@@ -54,10 +61,11 @@ async function create(path: string, text: Secret): Promise<boolean> {
   const folder = dirname(path)
   let drafts: string | undefined
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await makeOwnFolder(folder)
     drafts = await mkdtemp(join(folder, '.evidence-key-'))
     const draft = join(drafts, 'draft')
     await using file = await open(draft, 'wx', 0o600)
+    await closeToOthers(draft)
     await file.writeFile(text.reveal())
     await file.sync()
     await link(draft, path)

@@ -5,6 +5,8 @@ import { spawnSync } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import * as koffi from 'koffi'
+import { othersOf } from '../../src/base/own-files.ts'
 import { ntfsImage } from '../../src/disk/testing/mod.ts'
 import { sampleHost, SQL_WRITER, sqlWriter, systemWriter } from '../../src/providers/testing/mod.ts'
 import { heard, placeFor, stillpoint } from './program.ts'
@@ -82,6 +84,43 @@ test('doctor names files and services without a writer on the volumes', async (t
     [`Outlook data file ${shop}\\archive.pst`, 'incidental', 'filesystem'],
     [`SQLite database ${shop}\\app.db`, 'incidental', 'filesystem']])
 })
+
+test('key and configuration lie in a folder of ProgramData that is closed to others', async (t) => {
+  await using _host = await startTestHost(sampleHost(), [], () => NTFS)
+  const { folder, env } = await placeFor(t, NTFS.length)
+  const own = join(folder, 'Stillpoint')
+  const init = await stillpoint(['init'], env)
+  assert.equal(init.code, 0, init.stderr)
+  const closed = { mayRead: [], mayWrite: [] }
+  for (const path of [own, join(own, 'evidence.key')]) {
+    assert.deepEqual(await othersOf(path), closed, path)
+  }
+  await writeFile(join(own, 'stillpoint.yaml'), 'platforms: { here: { type: host } }\n')
+  const config = join(folder, 'named.yaml')
+  await writeFile(config, '')
+  const found = await stillpoint(['doctor', 'here'], env)
+  assert.match(found.stdout, /^a backup now would be: application /m, found.stderr)
+  openToEverybody(join(own, 'stillpoint.yaml'))
+  openToEverybody(join(own, 'evidence.key'))
+  const refused = await stillpoint(['doctor', 'here'], env)
+  assert.match(refused.stderr, /may be changed by others of this host \(WD\), so it is not/)
+  assert.match(refused.stderr, /do: Take that right away: icacls/)
+  const unsigned = await stillpoint(['backup', '--on', 'host:', '--config', config], env)
+  assert.equal(unsigned.code, 1)
+  assert.match(unsigned.stderr, /evidence\.key may be read by others of this host \(WD\)/)
+})
+
+function openToEverybody(path: string): void {
+  const advapi = koffi.load('advapi32.dll')
+  const descriptor: unknown[] = [null]
+  const convert = advapi.func(
+    'int __stdcall ConvertStringSecurityDescriptorToSecurityDescriptorW(' +
+    'str16 text, uint32 revision, _Out_ void **sd, void *size)')
+  convert('D:(A;;FA;;;WD)', 1, descriptor, null)
+  const isSet: unknown = advapi.func(
+    'int __stdcall SetFileSecurityW(str16 name, uint32 what, void *sd)')(path, 4, descriptor[0])
+  assert.notEqual(isSet, 0)
+}
 
 test('lists of the registry are read by reg.exe, and named by doctor', async (t) => {
   const key = 'HKLM\\SYSTEM\\CurrentControlSet\\Control\\BackupRestore\\FilesNotToSnapshot'

@@ -58,7 +58,7 @@ export async function placeFor(
   await writeFile(join(folder, 'volumes.json'), JSON.stringify({ ok: true, volumes }))
   await writeFile(join(folder, 'services.json'), JSON.stringify({ ok: true, services }))
   return { folder, env: {
-    PATH: `${PROGRAMS};${process.env['PATH'] ?? ''}`, TEMP: folder, HOME: folder,
+    PATH: `${PROGRAMS};${process.env['PATH'] ?? ''}`, TEMP: folder, ProgramData: folder,
     RESTIC_REPOSITORY: join(folder, 'repository'), RESTIC_PASSWORD: 'secret' } }
 }
 

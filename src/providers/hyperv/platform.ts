@@ -1,9 +1,9 @@
 /** The Hyper-V platform: all machines of this host. */
 
-import { homedir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { canonicalJson } from '../../base/canonical-json.ts'
 import { Fault } from '../../base/fault.ts'
+import { programPlaces, thisSystem } from '../../base/program-places.ts'
 import { printable } from '../../base/text.ts'
 import type { MachineSummary, Platform } from '../../catalog/mod.ts'
 import type { Provider } from '../../consistency/mod.ts'
@@ -46,7 +46,7 @@ class HypervPlatform implements Platform {
 
   constructor(
     run: RunScript,
-    { stateDir = defaultStateDir(), acceptLogTruncation = false }: HypervOptions,
+    { stateDir = programPlaces(thisSystem()).state, acceptLogTruncation = false }: HypervOptions,
     context: ProviderContext, openDisk: OpenVirtualDisk) {
     this.#acceptsTruncation = acceptLogTruncation
     this.#host = new HypervHost(run, context.clock)
@@ -110,9 +110,4 @@ function definitionOf(machine: HypervMachine): object {
   return { id, name, version, generation, checkpointType, guestOs,
     disks: disks.map(({ controller, number, location, chain }) =>
       ({ controller, number, location, files: chain.map(({ path }) => path) })) }
-}
-
-/** It outlives a restart. */
-function defaultStateDir(): string {
-  return join(homedir(), '.stillpoint', 'state')
 }

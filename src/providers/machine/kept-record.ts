@@ -4,11 +4,12 @@
  */
 
 import { createHash } from 'node:crypto'
-import { mkdir, open, rename } from 'node:fs/promises'
+import { open, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { z } from 'zod'
 import { parseJson } from '../../base/json.ts'
 import type { Log } from '../../base/log.ts'
+import { closeToOthers, makeOwnFolder, othersOf } from '../../base/own-files.ts'
 
 const MAX_BYTES = 1024 * 1024
 
@@ -33,6 +34,11 @@ export class KeptRecord<Kept extends object> {
   async read(): Promise<Kept | undefined> {
     try {
       await using handle = await open(this.file, 'r')
+      const [other] = (await othersOf(this.file))?.mayWrite ?? []
+      if (other !== undefined) {
+        this.#log.warn(`${this.#platform}.record-not-believed`, { file: this.file, other })
+        return undefined
+      }
       const bytes = new Uint8Array(MAX_BYTES + 1)
       const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0)
       const limits = { maxBytes: MAX_BYTES, maxDepth: 8 }
@@ -55,10 +61,11 @@ export class KeptRecord<Kept extends object> {
   }
 
   async #replace(text: string): Promise<void> {
-    await mkdir(dirname(this.file), { recursive: true, mode: 0o700 })
+    await makeOwnFolder(dirname(this.file))
     const part = `${this.file}.part`
     {
       await using handle = await open(part, 'w', 0o600)
+      await closeToOthers(part)
       await handle.writeFile(text)
       await handle.sync()
     }

@@ -1,8 +1,6 @@
 /** What names a vCenter or an ESXi host, and who logs in there. */
 
 import { open } from 'node:fs/promises'
-import { homedir } from 'node:os'
-import { join } from 'node:path'
 import { Fault } from '../../base/fault.ts'
 import { Secret } from '../../base/secret.ts'
 import { printable } from '../../base/text.ts'
@@ -16,7 +14,7 @@ export interface VsphereOptions {
   readonly passwordFile: string
   /** The one certificate that is believed; without it, those of authorities this host trusts. */
   readonly fingerprint?: CertificateFingerprint
-  /** Where it is kept since when changes are known; default `defaultStateDir`. */
+  /** Where it is kept since when changes are known; default `programPlaces`. */
   readonly stateDir?: string
   /** Where machines are restored to; may be left out where there is only one. */
   readonly datastore?: string
@@ -24,11 +22,6 @@ export interface VsphereOptions {
   readonly cluster?: string
   /** The folder of VMware's library: disks are then read by it, and not from their datastore. */
   readonly vddk?: string
-}
-
-/** `/var/lib/stillpoint` for root, else the user's own: it outlives a restart (FHS 5.8). */
-export function defaultStateDir(userId: number): string {
-  return userId === 0 ? '/var/lib/stillpoint' : join(homedir(), '.local/state/stillpoint')
 }
 
 const KEYS: readonly string[] = [

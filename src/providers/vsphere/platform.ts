@@ -2,6 +2,7 @@
 
 import { canonicalJson } from '../../base/canonical-json.ts'
 import { Fault } from '../../base/fault.ts'
+import { programPlaces, thisSystem } from '../../base/program-places.ts'
 import type { RandomBytes } from '../../base/random.ts'
 import { printable } from '../../base/text.ts'
 import type {
@@ -13,7 +14,7 @@ import {
   MACHINE_PATHS, parseMachine, parseSummary, SUMMARY_PATHS, type VimMachine,
 } from './machine.ts'
 import { makeMachine } from './machine-in-making.ts'
-import { defaultStateDir, readPassword, type VsphereOptions } from './options.ts'
+import { readPassword, type VsphereOptions } from './options.ts'
 import type { PlaceNames } from './place.ts'
 import type { VddkOptions } from './vddk/vddk-options.ts'
 import { VsphereProvider } from './provider.ts'
@@ -52,7 +53,7 @@ class VspherePlatform implements Platform {
     this.#client = client
     const { vddk: libraryDir, user, passwordFile } = options
     this.#vddk = libraryDir === undefined ? undefined : { libraryDir, user, passwordFile }
-    this.#stateDir = options.stateDir ?? defaultStateDir(process.getuid?.() ?? 0)
+    this.#stateDir = options.stateDir ?? programPlaces(thisSystem()).state
     this.#places = options
     this.#resources = resources
   }
