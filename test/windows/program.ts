@@ -23,18 +23,27 @@ type Environment = Readonly<Record<string, string>>
 export interface Running {
   readonly process: ChildProcess
   readonly ended: Promise<Ended>
+  /** Resolves when its standard output fits. */
+  says(what: RegExp): Promise<void>
 }
 
 export function startStillpoint(args: readonly string[], env: Environment = {}): Running {
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
     env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   let [stdout, stderr] = ['', '']
-  child.stdout.on('data', (chunk: Buffer) => { stdout += chunk.toString() })
+  const listeners = new Set<() => void>()
+  child.stdout.on('data', (chunk: Buffer) => {
+    stdout += chunk.toString()
+    for (const listener of listeners) listener()
+  })
   child.stderr.on('data', (chunk: Buffer) => { stderr += chunk.toString() })
   const ended = new Promise<Ended>((resolve) => {
     child.on('close', (code) => resolve({ code, stdout, stderr }))
   })
-  return { process: child, ended }
+  const says = (what: RegExp): Promise<void> => new Promise((resolve) => {
+    listeners.add(() => { if (what.test(stdout)) resolve() })
+  })
+  return { process: child, ended, says }
 }
 
 export function stillpoint(args: readonly string[], env: Environment = {}): Promise<Ended> {
