@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { systemClock, type Clock } from '../../../base/clock.ts'
-import { silentLog } from '../../../base/log.ts'
+import { silentLog, type Log } from '../../../base/log.ts'
 import { TurnWatch } from '../../../base/turns.ts'
 import type { SessionRequest } from '../../vss/session/attempt.ts'
 import { isVssFault, VSS_E } from '../../vss/session/hresult.ts'
@@ -256,9 +256,13 @@ function contractOfTurns(open: OpenVssBench): void {
     test(`no turn of the event loop takes ${MAX_TURN_MS} ms, documents ${size}`, async (t) => {
       await using bench = await open(sampleHost({ writers: [writer, systemWriter()] }))
       using watch = new TurnWatch()
+      const told: unknown[] = []
+      const log: Log = { ...silentLog, debug: (event, fields) => {
+        if (event === 'vss.turns') told.push(fields?.['cpuMs'])
+      } }
       {
         await using session = await VssSession.make(sampleRequest(),
-          { transport: bench.transport, clock: systemClock, log: silentLog }, signal)
+          { transport: bench.transport, clock: systemClock, log }, signal)
         assert.ok((session.writers[0]?.added.length ?? 0) > 1)
         await session.complete(signal)
       }
@@ -266,6 +270,7 @@ function contractOfTurns(open: OpenVssBench): void {
       t.diagnostic(`longest turn: ${cpuMs.toFixed(1)} ms of the processor, ${
         wallMs.toFixed(1)} ms by the clock`)
       assert.ok(cpuMs < MAX_TURN_MS, `${cpuMs} ms`)
+      assert.ok(told.length === 1 && Number(told[0]) <= cpuMs, 'and the log says so')
     })
   }
 }

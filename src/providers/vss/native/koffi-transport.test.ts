@@ -9,7 +9,7 @@ import { TurnWatch } from '../../../base/turns.ts'
 import { MAX_TURN_MS } from '../../testing/vss/session-contract.ts'
 import type { StubAnswers } from '../../testing/vss/stub-requestor.ts'
 import { isVssFault, VSS_E } from '../session/hresult.ts'
-import { CONTEXT, type BackupSetup } from '../session/transport.ts'
+import { CONTEXT, MAX_MESSAGE_UNITS, type BackupSetup } from '../session/transport.ts'
 import { KoffiTransport } from './koffi-transport.ts'
 import {
   MAX_LINE_BYTES, MAX_TEXT_UNITS, MESSAGES_FD, PART_UNITS, REQUESTOR_STDIO,
@@ -70,6 +70,28 @@ test('a document that comes in parts is whole again, its writer told by its ids'
     backupComponents: '<b/>',
     writerMetadata: [{ instanceId: GUID, document: '<a>\u{1f600}</a>' }] })
 })
+
+test('components that failed are those of the writer that is meant, and of no endless words',
+  async () => {
+    const said = { type: 1, logicalPath: null, name: 'sales', failure: VSS_E.WRITERERROR_TIMEOUT,
+      applicationFailure: 0, messages: ['full'] }
+    const asked = (messages: readonly string[]): Stub => stub({
+      addedWriters: [{ value: [{ instanceId: GUID.replaceAll('a', 'b'), count: 5 },
+        { instanceId: GUID, count: 2 }] }],
+      failedComponent: [{ value: { ...said, messages } }] })
+    {
+      await using backup = await asked(['full']).transport.open(COPY, signal)
+      const failed = {
+        component: { type: 'database', logicalPath: null, name: 'sales' },
+        failure: said.failure, applicationFailure: 0, messages: ['full'] }
+      assert.deepEqual(await backup.failedComponents?.(GUID, signal), [failed, failed])
+      assert.deepEqual(await backup.failedComponents?.(GUID.replaceAll('a', 'c'), signal), [])
+    }
+    await using backup = await asked(['x'.repeat(MAX_MESSAGE_UNITS + 1)]).transport
+      .open(COPY, signal)
+    await assert.rejects(backup.failedComponents?.(GUID, signal) ?? Promise.resolve(),
+      { code: 'platform-protocol' })
+  })
 
 test('what VSS ended a method with comes back under the name of that method', async () => {
   const { transport } = stub({
