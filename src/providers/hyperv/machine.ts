@@ -2,6 +2,7 @@
 
 import type { MachineDescription } from '../../catalog/mod.ts'
 import type { DiskLeftOut, PowerState } from '../../consistency/mod.ts'
+import type { FoundDisks } from '../machine/choose-disks.ts'
 import type { HypervDrive, HypervMachine } from './host-answers.ts'
 
 export interface HypervDisk {
@@ -15,20 +16,11 @@ export interface HypervDisk {
   readonly diskId: string
 }
 
-export interface HypervDisks {
-  readonly disks: readonly HypervDisk[]
-  readonly leftOut: readonly DiskLeftOut[]
-}
-
-export function disksOf(machine: HypervMachine, exclude: readonly string[]): HypervDisks {
+export function disksOf(machine: HypervMachine): FoundDisks<HypervDisk> {
   const disks: HypervDisk[] = []
   const leftOut: DiskLeftOut[] = []
   for (const drive of machine.disks) {
     const id = idOf(drive)
-    if (exclude.includes(id)) {
-      leftOut.push({ id, reason: 'excluded', detail: '' })
-      continue
-    }
     const [first] = drive.chain
     if (drive.isPassThrough) {
       leftOut.push({ id, reason: 'pass-through', detail: 'a disk of the host (VMMS 10107)' })
@@ -85,7 +77,7 @@ export function describe(machine: HypervMachine): MachineDescription {
     version: 1, name: machine.name.slice(0, 256), platformId: machine.id, platform: 'hyperv',
     architecture: 'x86_64', cpuCount: Math.max(1, Math.min(8192, machine.cpuCount)),
     memoryBytes: machine.memoryBytes, firmware: machine.generation >= 2 ? 'uefi' : 'bios',
-    disks: disksOf(machine, []).disks.map(({ id, sizeBytes, bus }) => ({ id, sizeBytes, bus })),
+    disks: disksOf(machine).disks.map(({ id, sizeBytes, bus }) => ({ id, sizeBytes, bus })),
     nics: machine.nics.map(({ mac, isLegacy }) => ({
       model: isLegacy ? 'tulip' : 'virtio-net-pci',
       ...isMac(mac) ? { mac: colons(mac) } : {} })),

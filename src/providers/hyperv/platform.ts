@@ -59,7 +59,7 @@ class HypervPlatform implements Platform {
     const { machines } = await this.#host.ask('survey', { id: null }, surveySchema, signal)
     return machines.map((machine): MachineSummary => ({
       name: machine.name, power: powerOf(machine), agent: agentOf(machine),
-      disks: disksOf(machine, []).disks.map(({ id, sizeBytes }) => ({ id, sizeBytes })),
+      disks: disksOf(machine).disks.map(({ id, sizeBytes }) => ({ id, sizeBytes })),
     })).toSorted((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0)
   }
 

@@ -143,7 +143,7 @@ export class HypervSet implements PlatformHeldSet {
    * any more. Fault: `snapshot-failed`.
    */
   #filesOf(after: HypervMachine): ReadonlyMap<string, string> {
-    const now = disksOf(after, []).disks
+    const now = disksOf(after).disks
     return new Map(this.#parts.disks.map(({ id, chain: [head = ''] }) => {
       const below = now.find((disk) => disk.id === id)?.chain.slice(1) ?? []
       if (!below.some((path) => isSamePath(path, head))) {
@@ -178,7 +178,7 @@ export class HypervSet implements PlatformHeldSet {
   async recheck(signal: AbortSignal): Promise<readonly DiskLeftOut[]> {
     const { host, machine } = this.#parts
     const { machine: now } = await surveyOne(host, machine.id, signal)
-    const { disks, leftOut } = disksOf(now, [])
+    const { disks, leftOut } = disksOf(now)
     return hotChanges(this.#parts, { disks: [...disks, ...leftOut], leftOut: [] })
   }
 
@@ -231,7 +231,7 @@ export class HypervSet implements PlatformHeldSet {
     const { host, machine, disks, log } = this.#parts
     const startMs = host.clock.monotonicMs()
     for (;;) {
-      const now = disksOf((await surveyOne(host, machine.id, signal)).machine, []).disks
+      const now = disksOf((await surveyOne(host, machine.id, signal)).machine).disks
       const unmerged = disks.filter(({ id, chain: [head = ''] }) => now.some((disk) =>
         disk.id === id && disk.chain.slice(1).some((it) => isSamePath(it, head))))
       if (unmerged.length === 0) return

@@ -6,6 +6,7 @@ import { printable } from '../../base/text.ts'
 import type {
   PreparedSet, PrepareRequest, Provider, ProviderSurvey, SurveyRemark,
 } from '../../consistency/mod.ts'
+import { chooseDisks } from '../machine/choose-disks.ts'
 import { surveyOne, sweepCheckpoints } from './checkpoints.ts'
 import { eventsSchema, type HypervHostFacts, type HypervMachine } from './host-answers.ts'
 import { disksOf, powerOf } from './machine.ts'
@@ -40,7 +41,7 @@ export class HypervProvider implements Provider {
   async survey(exclude: readonly string[], signal: AbortSignal): Promise<ProviderSurvey> {
     const { host, find } = this.#parts
     const { machine, facts } = await surveyOne(host, await find(signal), signal)
-    const { disks, leftOut } = disksOf(machine, exclude)
+    const { disks, leftOut } = chooseDisks(disksOf(machine), exclude)
     return {
       power: powerOf(machine),
       disks: disks.map(({ id, sizeBytes }) => ({ id, sizeBytes })),
@@ -57,11 +58,7 @@ export class HypervProvider implements Provider {
     await using stack = new AsyncDisposableStack()
     const lock = stack.use(await lockMachine(id))
     const { machine, facts } = await this.#swept(id, signal)
-    const { disks, leftOut } = disksOf(machine, request.exclude)
-    if (disks.length === 0) {
-      throw new Fault(
-        'nothing-to-back-up', `${printable(machine.name, 100)} has no disk to capture`)
-    }
+    const { disks, leftOut } = chooseDisks(disksOf(machine), request.exclude)
     const { pointId, tracking: wanted } = request
     const tracking = wanted === undefined ? undefined : await HypervTracking.begin(
       { host, log, machine, disks, request: wanted, stateDir })

@@ -165,11 +165,11 @@ export class LibvirtProvider implements Provider {
   /** The machine's power and disks; what of its firmware is not kept is among those left out. */
   async #examine(domain: Domain, exclude: readonly string[]): Promise<Examined> {
     const { options: { uri }, major } = this.#parts
-    const found = discoverDisks(domain, major)
-    const { leftOut } = await readFirmwareState(domain, uri)
+    const { disks, leftOut, addresses } = discoverDisks(domain, major)
+    const { leftOut: unkept } = await readFirmwareState(domain, uri)
     return {
-      power: powerOf(domain),
-      ...chooseDisks({ ...found, leftOut: [...found.leftOut, ...leftOut] }, exclude),
+      power: powerOf(domain), addresses,
+      ...chooseDisks({ disks, leftOut: [...leftOut, ...unkept] }, exclude),
     }
   }
 

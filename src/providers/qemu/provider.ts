@@ -66,7 +66,8 @@ export class QemuProvider implements Provider {
     await this.#sweepLeftovers(client, signal)
     const power = await powerOf(client, signal)
     const found = await discoverDisks(client, signal)
-    const { disks, leftOut, addresses } = chooseDisks(found, request.exclude)
+    const { addresses } = found
+    const { disks, leftOut } = chooseDisks(found, request.exclude)
     await checkNotBusy(client, signal)
     throwIfAborted(signal)
 

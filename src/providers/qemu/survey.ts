@@ -20,12 +20,12 @@ export async function surveyMachine(
   signal: AbortSignal,
 ): Promise<ProviderSurvey> {
   const power = await powerOf(client, signal)
-  const { disks, leftOut, addresses } =
-    chooseDisks(await discoverDisks(client, signal), exclude)
+  const found = await discoverDisks(client, signal)
+  const { disks, leftOut } = chooseDisks(found, exclude)
   const channel = agentPath === undefined
     ? undefined : await agentChannel(client, agentPath, signal)
   const missing = missingAgent(agentPath, channel, power)
   const freezing = missing ?? await surveyAgent(
-    agentPath ?? '', addresses, acceptLogTruncation, clock, signal)
+    agentPath ?? '', found.addresses, acceptLogTruncation, clock, signal)
   return { power, disks: disks.map(({ id, sizeBytes }) => ({ id, sizeBytes })), leftOut, freezing }
 }

@@ -1,10 +1,10 @@
 /** Controllers and disks of a machine, and which disks a snapshot can capture. */
 
-import { Fault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
 import type { MachineDisk, MachineNic } from '../../catalog/mod.ts'
 import type { DiskLeftOut } from '../../consistency/mod.ts'
 import { childOf, childrenOf, textAt, type XmlElement } from '../../base/xml.ts'
+import type { FoundDisks } from '../machine/choose-disks.ts'
 import { numberOf, typeOf } from './vim/values.ts'
 
 export interface VimController {
@@ -156,20 +156,10 @@ function whyLeftOut(
   return undefined
 }
 
-export interface ChosenDisks {
-  readonly disks: readonly VimDisk[]
-  readonly leftOut: readonly DiskLeftOut[]
-}
-
-/** All that can be captured but those of `exclude`. Fault: `nothing-to-back-up`. */
-export function chooseDisks(
-  all: readonly VimDisk[], exclude: readonly string[]): ChosenDisks {
-  const disks = all.filter(({ id, leftOut }) => leftOut === undefined && !exclude.includes(id))
-  const leftOut = all.flatMap(({ id, leftOut: why }): readonly DiskLeftOut[] =>
-    exclude.includes(id) ? [{ id, reason: 'excluded', detail: 'excluded by the operator' }]
-      : why === undefined ? [] : [why])
-  if (disks.length > 0) return { disks, leftOut }
-  const why = leftOut.map(({ id, detail }) => `${id}: ${detail}`).join('; ')
-  throw new Fault('nothing-to-back-up',
-    `the machine has no disk that can be captured${why === '' ? '' : ` (${printable(why)})`}`)
+/** `all` by whether a snapshot captures them. */
+export function foundDisks(all: readonly VimDisk[]): FoundDisks<VimDisk> {
+  return {
+    disks: all.filter(({ leftOut }) => leftOut === undefined),
+    leftOut: all.flatMap(({ leftOut }) => leftOut ?? []),
+  }
 }

@@ -6,8 +6,9 @@ import { sweepWorkingFolders } from '../../base/working-folder.ts'
 import type {
   PreparedSet, PrepareRequest, Provider, ProviderSurvey,
 } from '../../consistency/mod.ts'
+import { chooseDisks } from '../machine/choose-disks.ts'
 import { datacenterOf, DatastoreReader } from './datastore.ts'
-import { chooseDisks } from './devices.ts'
+import { foundDisks } from './devices.ts'
 import { whyNotReadable, type ReadingWay } from './flat-disk.ts'
 import type { VimMachine } from './machine.ts'
 import { VsphereSet } from './prepared-set.ts'
@@ -47,7 +48,7 @@ export class VsphereProvider implements Provider {
 
   async survey(exclude: readonly string[], signal: AbortSignal): Promise<ProviderSurvey> {
     const machine = await this.#find(signal)
-    const { disks, leftOut } = chooseDisks(machine.disks, exclude)
+    const { disks, leftOut } = chooseDisks(foundDisks(machine.disks), exclude)
     const privileges = await missingPrivileges(this.#client, machine, signal)
     return {
       power: machine.power,
@@ -76,7 +77,7 @@ export class VsphereProvider implements Provider {
       client.log.warn('vsphere.swept', { released: sentence })
     }
     const machine = swept.length === 0 ? found : await readMachine(client, found.ref, signal)
-    const { disks, leftOut } = chooseDisks(machine.disks, request.exclude)
+    const { disks, leftOut } = chooseDisks(foundDisks(machine.disks), request.exclude)
     for (const disk of disks) {
       const why = whyNotReadable(disk, this.#way)
       if (why !== undefined) throw why

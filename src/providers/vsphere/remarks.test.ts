@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { chooseDisks } from './devices.ts'
+import { chooseDisks } from '../machine/choose-disks.ts'
+import { foundDisks } from './devices.ts'
 import { parseMachine, type VimMachine } from './machine.ts'
 import { bestLevel, remarksOn } from './remarks.ts'
 import { localizedFault } from './vim/soap.ts'
@@ -133,13 +134,14 @@ test('disks that no snapshot captures are left out and said, the others chosen',
     disk(2, '<compatibilityMode>physicalMode</compatibilityMode>',
       'VirtualDiskRawDiskMappingVer1BackingInfo') +
     disk(3, '<sharing>sharingMultiWriter</sharing>') + disk(4) })
-  const chosen = chooseDisks(disks, ['scsi0-4'])
+  const found = foundDisks(disks)
+  const chosen = chooseDisks(found, ['scsi0-4'])
   assert.deepEqual(chosen.disks.map(({ id, sizeBytes }) => [id, sizeBytes]),
     [['scsi0-0', 2 ** 20]])
   assert.deepEqual(chosen.leftOut.map(({ id, reason }) => [id, reason]), [
     ['scsi0-1', 'independent'], ['scsi0-2', 'pass-through'], ['scsi0-3', 'shared'],
     ['scsi0-4', 'excluded']])
-  assert.throws(() => chooseDisks(disks, ['scsi0-0', 'scsi0-4']),
+  assert.throws(() => chooseDisks(found, ['scsi0-0', 'scsi0-4']),
     { code: 'nothing-to-back-up', message: /scsi0-1: its mode independent_persistent/ })
   const shared = CONTROLLER.replace('noSharing', 'physicalSharing')
   assert.deepEqual(machine({ devices: shared + disk(0) }).disks.map((it) => it.leftOut?.reason),
