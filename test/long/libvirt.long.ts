@@ -1,16 +1,19 @@
 /** With libvirt, what takes its time: every kill, an agent kept busy, scratch that runs out. */
 
 import assert from 'node:assert/strict'
-import { after, suite, test } from 'node:test'
+import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, suite, test, type TestContext } from 'node:test'
 import { systemClock as clock } from '../../src/base/clock.ts'
 import { systemRandom as random, uuid } from '../../src/base/random.ts'
+import { runProgram } from '../../src/base/program.ts'
 import { backupDomain } from '../system/libvirt/backups.ts'
-import { KILLS, libvirtKilled } from '../system/libvirt/killed.ts'
+import { KILLS, libvirtKilled, makeScene, run, runVerb } from '../system/libvirt/killed.ts'
 import type { Shared } from '../system/libvirt/contract.ts'
 import {
   leftOvers, libvirtMissing, moreRows, startDomain, startLibvirt,
 } from '../system/libvirt/rig.ts'
-import { newRepository } from '../system/rig.ts'
+import { newRepository, withRepository } from '../system/rig.ts'
 
 const LIMITS = { timeout: 600_000 }
 /** Longer than libvirt gives a silent agent, shorter than it lets another client wait. */
@@ -86,4 +89,60 @@ suite('libvirt in trouble', { skip: libvirtMissing() }, () => {
       await moreRows(guest)
       assert.deepEqual(await leftOvers(libvirt, guest), [])
     })
+
+  for (const [when, step] of [
+    ['in capture', { name: 'both, in capture', printed: '"phase":"reading"', whom: 'both' }],
+    ['frozen', { name: 'both, frozen', where: 'out', text: 'Backup started', whom: 'both' }],
+  ] as const) {
+    test(`a machine stopped over the scratch of a run killed ${when}, with its guardian, ` +
+      'runs on with the next run', LIMITS, async (t) => {
+      const { libvirt } = await start()
+      const { small } = libvirt
+      if (small === undefined) return t.skip('a small file system cannot be mounted')
+      using guest = await startDomain(libvirt, `starved-${step.where ?? 'read'}`)
+      await runProgram('mount', ['-o', 'remount,size=96m', small], { signal: t.signal })
+      const scene = await makeScene(t, { libvirt, guest }, `full-${step.where ?? 'read'}`, small)
+      await withRepository(scene.repositoryPath, t, async () => {})
+      await inGuest(t, { libvirt, guest }, FILL)
+      await inGuest(t, { libvirt, guest }, WRITE_WHEN_FROZEN)
+      const killed = await run(t, scene, step)
+      assert.equal(killed.code, null, killed.output)
+      const filler = join(small, 'filler')
+      await runProgram('dd', ['if=/dev/zero', `of=${filler}`, 'bs=1M', 'count=90'], {
+        signal: t.signal, okCodes: [0, 1] })
+      const writing = when === 'frozen' ? undefined
+        : inGuest(t, { libvirt, guest }, REWRITE).catch(() => {}) // ends when the machine goes on
+      const state = async (): Promise<string> =>
+        (await libvirt.virsh('domstate', guest.name, '--reason')).trim()
+      while (!(await state()).startsWith('paused')) await clock.sleep(200, t.signal)
+      assert.equal(await state(), 'paused (I/O error)')
+
+      // There is no space for another backup: the machine goes on all the same.
+      const next = await runVerb(t, scene, when === 'frozen' ? 'recover' : 'backup')
+      assert.match(await state(), /^running/, next.output)
+      assert.equal(next.code, when === 'frozen' ? 0 : 1, next.output)
+      await writing
+      await moreRows(guest)
+      await rm(filler)
+      const last = await run(t, scene)
+      assert.match(last.output, /"grade":"filesystem"/)
+      assert.deepEqual(await leftOvers(libvirt, guest), [])
+      assert.deepEqual(await readdir(small), [])
+    })
+  }
 })
+
+const FILL = 'yes a | head -c 20971520 >/disks/disk0/big; sync'
+const REWRITE = 'yes b | head -c 20971520 | dd of=/disks/disk0/big bs=65536 conv=notrunc; sync'
+/** Writes to the disk itself what is there already, once its file system has held for 5 seconds. */
+const WRITE_WHEN_FROZEN = `(while :; do
+  rm -f /tmp/written; (: >/disks/disk0/tick; : >/tmp/written) & sleep 5
+  [ -e /tmp/written ] || break; done
+  disk=$(sed -n 's| /disks/disk0 .*||p' /proc/mounts)
+  dd if=$disk of=$disk bs=65536 conv=notrunc; sync) >/dev/null 2>&1 </dev/null &`
+
+async function inGuest(t: TestContext, { libvirt, guest }: Shared, script: string): Promise<void> {
+  await using platform = await libvirt.open()
+  await using inside = await platform.openGuest?.(guest.name, t.signal)
+  await inside?.run('/bin/sh', ['-c', script], 300_000, t.signal)
+}

@@ -1,9 +1,10 @@
 /** What a killed run left for a machine: its backup job, its scratch files. */
 
-import { readdir, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { readdir, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { deadline, systemClock, type Clock } from '../../base/clock.ts'
-import { Fault } from '../../base/fault.ts'
+import { Fault, isFault } from '../../base/fault.ts'
 import { systemRandom } from '../../base/random.ts'
 import { endServersOf } from '../../base/working-folder.ts'
 import { OURS } from '../machine/run-names.ts'
@@ -12,15 +13,24 @@ import { endJob, findJob, type RunningJob } from './backup-job.ts'
 import { isStoppedByError, readDomain } from './domain.ts'
 import { ownerOf } from './names.ts'
 import { deleteCheckpointOf } from './tracking.ts'
-import { Virsh } from './virsh.ts'
+import { Virsh, type VirshCommands } from './virsh.ts'
 
 /** For a killed run's leftovers: what QEMU copies just then ends first. */
 const ABANDONED_MS = 40_000
 
 export interface LeftoverPlace {
-  readonly virsh: Virsh
+  readonly virsh: VirshCommands
   readonly uuid: string
+  readonly runDir: string
   readonly clock: Clock
+}
+
+/**
+ * Is there from before a dead run's job ends, which tells whose stop it is, until the machine goes
+ * on: whoever is killed in between, the next run knows.
+ */
+function stopMark({ runDir, uuid }: LeftoverPlace): string {
+  return join(runDir, `${OURS}${uuid}.stopped`)
 }
 
 /**
@@ -29,18 +39,44 @@ export interface LeftoverPlace {
  * Faults: `machine-busy` for any other job, `platform-*`, `timed-out`.
  */
 export async function endLeftJob(
-  { virsh, uuid, clock }: LeftoverPlace, elsewhere: boolean, signal: AbortSignal,
+  place: LeftoverPlace, elsewhere: boolean, signal: AbortSignal,
 ): Promise<readonly string[]> {
+  const { virsh, uuid, clock } = place
   const job = await findJob(virsh, uuid, signal)
   if (job === undefined) return []
   const { owner } = job
   if (owner === undefined || owner.process === 'alive' ||
     (owner.process === 'elsewhere' && !elsewhere)) throw busy(job)
+  await writeFile(stopMark(place), '')
   await endJob(virsh, uuid, owner.run, clock, signal)
-  const ended = [`backup job of run ${owner.run}`]
-  if (!isStoppedByError(await readDomain(virsh, uuid, signal))) return ended
-  await virsh.run(['resume', uuid], signal)
-  return [...ended, 'stop of the machine over its full scratch']
+  return [`backup job of run ${owner.run}`, ...await resume(place, signal)]
+}
+
+async function resume(place: LeftoverPlace, signal: AbortSignal): Promise<readonly string[]> {
+  const { virsh, uuid } = place
+  const isStopped = isStoppedByError(await readDomain(virsh, uuid, signal))
+  if (isStopped) await virsh.run(['resume', uuid], signal)
+  await rm(stopMark(place), { force: true })
+  return isStopped ? ['stop of the machine over its full scratch'] : []
+}
+
+/**
+ * As `endLeftJob`, of a machine that QEMU has stopped, and before anything else: until it goes on
+ * nobody in it can release what is held. A job of others is left alone.
+ */
+export async function resumeStopped(
+  place: LeftoverPlace, elsewhere: boolean, signal: AbortSignal): Promise<readonly string[]> {
+  if (!isStoppedByError(await readDomain(place.virsh, place.uuid, signal))) {
+    await rm(stopMark(place), { force: true })
+    return []
+  }
+  try {
+    const ended = await endLeftJob(place, elsewhere, signal)
+    return ended.length > 0 || !existsSync(stopMark(place)) ? ended : await resume(place, signal)
+  } catch (error) {
+    if (isFault(error, 'machine-busy')) return []
+    throw error
+  }
 }
 
 function busy({ owner }: RunningJob): Fault {

@@ -26,7 +26,7 @@ import { discoverDisks, type LibvirtDisk } from './disks.ts'
 import { findDomain, powerOf, readDomain, readIdleDomain, type Domain } from './domain.ts'
 import { readFirmwareState } from './firmware-state.ts'
 import { missingAgent } from './guest-agent.ts'
-import { endLeftJob, removeLeftFiles } from './leftovers.ts'
+import { endLeftJob, removeLeftFiles, resumeStopped } from './leftovers.ts'
 import { jobNames, type JobNames } from './names.ts'
 import { isRemote, isSession, type LibvirtOptions } from './options.ts'
 import { LibvirtPreparedSet, releaseMachine } from './prepared-set.ts'
@@ -62,9 +62,8 @@ export class LibvirtProvider implements Provider {
     if (isRemote(uri)) throw remote()
     await ensureRunDir(runDir)
     const uuid = await findDomain(virsh, this.#parts.machine, signal)
-    const unreleased = await releaseLeftHolds(
-      this.#leftHolds(uuid), async () => {}, signal)
-    await this.#endLeftJob(uuid, signal)
+    const unreleased = await this.#releaseLeftHolds(uuid, signal)
+    await this.#endLeftJob(uuid, endLeftJob, signal)
     const domain = await readIdleDomain(virsh, uuid, signal)
     const names = jobNames(request.pointId, uuid)
     const now = await this.#examine(domain, request.exclude)
@@ -121,8 +120,7 @@ export class LibvirtProvider implements Provider {
     const { runDir, virsh, machine, options: { uri } } = this.#parts
     if (isRemote(uri)) return
     await ensureRunDir(runDir)
-    const uuid = await findDomain(virsh, machine, signal)
-    await releaseLeftHolds(this.#leftHolds(uuid), async () => {}, signal)
+    await this.#releaseLeftHolds(await findDomain(virsh, machine, signal), signal)
   }
 
   async recover(signal: AbortSignal): Promise<readonly string[]> {
@@ -130,15 +128,17 @@ export class LibvirtProvider implements Provider {
     if (isRemote(options.uri)) throw remote()
     await ensureRunDir(runDir)
     const uuid = await findDomain(virsh, machine, signal)
+    const place = { virsh, uuid, runDir, clock }
+    const resumed = await resumeStopped(place, true, signal)
     const released = await recoverHolds(this.#leftHolds(uuid), signal)
-    const ended = await endLeftJob({ virsh, uuid, clock }, true, signal)
+    const ended = await endLeftJob(place, true, signal)
     const { disks } = discoverDisks(await readDomain(virsh, uuid, signal), major)
     const { removed, problems } = await removeLeftFiles(
       [runDir, ...disks.map((disk) => this.#scratchFolder(disk))], uuid)
     if (problems.length > 0) {
       throw new Fault('io-error', `not all could be removed: ${printable(problems.join('; '))}`)
     }
-    return [...released, ...[...ended, ...removed].map((what) => `${what} was removed`)]
+    return [...released, ...[...resumed, ...ended, ...removed].map((what) => `${what} was removed`)]
   }
 
   async survey(exclude: readonly string[], signal: AbortSignal): Promise<ProviderSurvey> {
@@ -195,9 +195,15 @@ export class LibvirtProvider implements Provider {
       agent: libvirtAgentAddress({ uuid, uri }), qmp: undefined, guardianQmp: undefined } }
   }
 
-  async #endLeftJob(uuid: string, signal: AbortSignal): Promise<void> {
-    const { virsh, context: { clock, log } } = this.#parts
-    const ended = await endLeftJob({ virsh, uuid, clock }, false, signal)
+  async #releaseLeftHolds(uuid: string, signal: AbortSignal): Promise<FreezerMissing | undefined> {
+    await this.#endLeftJob(uuid, resumeStopped, signal)
+    return releaseLeftHolds(this.#leftHolds(uuid), async () => {}, signal)
+  }
+
+  async #endLeftJob(
+    uuid: string, end: typeof endLeftJob, signal: AbortSignal): Promise<void> {
+    const { virsh, runDir, context: { clock, log } } = this.#parts
+    const ended = await end({ virsh, uuid, runDir, clock }, false, signal)
     if (ended.length > 0) log.warn('libvirt.leftovers-removed', { removed: ended })
   }
 

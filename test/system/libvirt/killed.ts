@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
@@ -18,7 +19,7 @@ const PROMISED_MS = 2_000
 
 export interface Step extends Partial<VirshStep> {
   readonly name: string
-  /** Killed by the test when the program has printed this. */
+  /** Killed by the test when the program has printed this; `both`: its guardian before it. */
   readonly printed?: string
 }
 
@@ -111,9 +112,10 @@ function checkThaw(t: TestContext, step: Step, lines: readonly HeardLine[]): voi
   assert.ok(!isLate, `the thaw was issued only after ${issuedMs} ms`)
 }
 
-/** `name` is that of a folder to be made. */
+/** `name` is that of a folder to be made, `scratchDir` of one that is there. */
 export async function makeScene(
-  t: TestContext, shared: Pick<Scene, 'libvirt' | 'guest'>, name: string): Promise<Scene> {
+  t: TestContext, shared: Pick<Scene, 'libvirt' | 'guest'>, name: string, scratchDir?: string,
+): Promise<Scene> {
   const { libvirt, guest } = shared
   const folder = join(libvirt.folder, name)
   await mkdir(folder)
@@ -125,20 +127,25 @@ platforms:
     uri: '${libvirt.uri}'
     socketDir: ${libvirt.folder}
     runDir: ${libvirt.runDir}
-machines:
+${scratchDir === undefined ? '' : `    scratchDir: ${scratchDir}\n`}machines:
   ${guest.name}: { platform: kvm, limits: { holdMs: 10000 } }
 `)
   return { ...shared, folder, repositoryPath: await newRepository(t) }
 }
 
-/** Runs the program, and kills somebody at the step, if one is given. */
-export async function run(t: TestContext, scene: Scene, step?: Step): Promise<Ended> {
+/** Backs the machine up, and kills somebody at the step, if one is given. */
+export function run(t: TestContext, scene: Scene, step?: Step): Promise<Ended> {
+  return runVerb(t, scene, 'backup', step)
+}
+
+export async function runVerb(
+  t: TestContext, scene: Scene, verb: 'backup' | 'recover', step?: Step): Promise<Ended> {
   const { folder, guest, repositoryPath } = scene
   const { where, text, whom } = step ?? {}
   await arm(folder, where === undefined || text === undefined || whom === undefined
     ? undefined : { where, text, whom })
   const child = spawn(PROGRAM,
-    ['backup', guest.name, '--json', '--config', join(folder, 'stillpoint.yaml')], {
+    [verb, guest.name, '--json', '--config', join(folder, 'stillpoint.yaml')], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, PATH: `${folder}:${process.env['PATH']}`,
         RESTIC_REPOSITORY: repositoryPath, RESTIC_PASSWORD: PASSWORD } })
@@ -148,7 +155,11 @@ export async function run(t: TestContext, scene: Scene, step?: Step): Promise<En
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (data: Buffer) => {
       output += data.toString()
-      if (step?.printed !== undefined && output.includes(step.printed)) child.kill('SIGKILL')
+      if (step?.printed === undefined || !output.includes(step.printed)) return
+      if (whom === 'both' && child.exitCode === null && child.signalCode === null) {
+        process.kill(Number(readFileSync(join(folder, 'guardian'), 'utf8')), 'SIGKILL')
+      }
+      child.kill('SIGKILL')
     })
   }
   const code = await new Promise<number | null>((resolve) => { child.once('exit', resolve) })
