@@ -104,7 +104,7 @@ function ratios(step: Step, measures: Measures, all: readonly Measures[]): reado
   ]
 }
 
-/** What was measured and what is allowed, of the worse of our two ways; DESIGN's budgets. */
+/** What was measured and what is allowed, of the worse of our two ways; bench/budgets.json. */
 function budgets(all: readonly Measures[]): Readonly<Record<string, readonly [number, number]>> {
   const limits = JSON.parse(readFileSync(join(import.meta.dirname, 'budgets.json'), 'utf8')) as
     { 'repository-write': Record<string, number> }

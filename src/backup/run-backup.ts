@@ -1,4 +1,4 @@
-/** The life of one backup, in its order (DESIGN §3, docs/architecture.md). */
+/** The life of one backup, in its order (docs/architecture.md). */
 
 import { uuid } from '../base/random.ts'
 import { bestGradeSoFar, readCatalog } from '../catalog/mod.ts'

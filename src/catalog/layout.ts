@@ -1,6 +1,6 @@
 /** How a restore point lies in the repository: names of its files, tags of its snapshot. */
 
-/** Names below the root of a restore point (DESIGN §6). */
+/** Names below the root of a restore point (docs/repository-format.md). */
 export const POINT = {
   /** The snapshot's one path, the same for every machine and run. */
   path: '/stillpoint',

@@ -1,5 +1,5 @@
 /**
- * A machine in portable words: what `/machine.json` of a restore point holds (DESIGN §6).
+ * A machine in portable words: what `/machine.json` of a point holds (docs/repository-format.md).
  *
  * Authoritative for restoring: a machine is rebuilt from this alone, never from a stored platform
  * definition. Every field is checked by `parseStoredMachine` when read back.

@@ -1,4 +1,4 @@
-/** A point's signed evidence, and whether the point is still what was sealed (DESIGN §4). */
+/** A point's signed evidence, and whether the point is still what was sealed (docs/evidence.md). */
 
 import { hash } from 'node:crypto'
 import { isFault } from '../base/fault.ts'

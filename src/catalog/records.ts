@@ -1,4 +1,4 @@
-/** Signed records about restore points: small snapshots of their own (DESIGN §6). */
+/** Signed records about restore points: small snapshots of their own (docs/evidence.md). */
 
 import { isFault } from '../base/fault.ts'
 import {

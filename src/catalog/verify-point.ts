@@ -1,4 +1,4 @@
-/** What the signature, the subjects and the chain say of a restore point (DESIGN §4). Pure. */
+/** What signature, subjects and chain say of a restore point (docs/evidence.md). Pure. */
 
 import { printable } from '../base/text.ts'
 import {

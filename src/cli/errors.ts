@@ -5,7 +5,7 @@ import { causesOf, Fault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
 import type { Output } from './output.ts'
 
-/** Tells of `error`; returns the exit code (DESIGN §8). */
+/** Tells of `error`; returns the exit code (docs/command-line.md). */
 export function reportError(error: unknown, output: Output): number {
   const report = reportOf(error)
   if (report === undefined) return 0

@@ -1,5 +1,5 @@
 /**
- * Change tracking: what a platform knows of a disk's changes since an earlier point (DESIGN §5).
+ * What a platform knows of a disk's changes since an earlier point (docs/change-tracking.md).
  *
  * Tracking belongs to one repository and names the point it began at, so that two repositories
  * never disturb one another and a change record is never applied to the wrong base.

@@ -1,5 +1,5 @@
 /**
- * The coordinator: what happens around the instant (DESIGN §3).
+ * The coordinator: what happens around the instant (docs/architecture.md).
  *
  * ```text
  *  ┌ hold ── freeze writers → freeze file systems → commit the snapshot set

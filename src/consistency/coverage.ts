@@ -1,4 +1,4 @@
-/** Which disks of the machine are in the point, and why others are not (DESIGN §4 "Coverage"). */
+/** Which disks of the machine are in the point, and why others are not (docs/grades.md). */
 
 export type LeftOutReason =
   | 'excluded' // named by the operator

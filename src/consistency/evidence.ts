@@ -49,7 +49,7 @@ export type HoldEvidence = NoHold | RequestorHold | PlatformHold
 /** Why nothing was held, although or because of what was found. */
 export type NoHoldReason =
   | FreezerMissing['missing']
-  | 'powered-off' | 'paused' | 'saved' // no running guest, no freeze (DESIGN §4)
+  | 'powered-off' | 'paused' | 'saved' // no running guest, no freeze (docs/grades.md)
   | 'declined' // the operator asked for none
 
 export interface NoHold {
@@ -246,7 +246,7 @@ export interface KeptPlace {
   readonly root?: string
 }
 
-/** What the writer did for one of the contracts of DESIGN §4, or why there was none. */
+/** What the writer did for one of the contracts of docs/grades.md, or why there was none. */
 export type WriterEvidence =
   | { readonly contract: 'none'; readonly reason: NoWriterReason; readonly detail: string }
   | ({ readonly contract: 'held' } & WriterHold)

@@ -1,6 +1,6 @@
 /**
  * Applications that the freeze of the file systems holds itself, through a hook in the guest: their
- * agent is told of the freeze and the thaw by the platform's agent, not by us (DESIGN §7).
+ * agent is told of the freeze and the thaw by the platform's agent, not by us (docs/agent.md).
  *
  * Nothing is asked of it while the guest is held. What counts afterwards is the token that it left:
  * the nonce of this run shows that it was this freeze. Our own clock bounds the hold.

@@ -1,7 +1,7 @@
 /**
  * The freezer SPI: holds the file systems of a guest still, through its agent and a guardian.
  *
- * An agent may freeze although the call fails or its client dies (reference/qemu.md §5), so a thaw
+ * An agent may freeze although the call fails or its client dies, so a thaw
  * follows every attempt, and what holds the agent connection is a process of its own.
  */
 

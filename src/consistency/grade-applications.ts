@@ -1,4 +1,4 @@
-/** What the evidence shows of each application (DESIGN §4 "Applications", "Writer contracts"). */
+/** What the evidence shows of each application (docs/grades.md "Applications"). */
 
 import { printable } from '../base/text.ts'
 import { unreachable } from '../base/unreachable.ts'

@@ -1,5 +1,5 @@
 /**
- * How each expected file system is accounted for (DESIGN §4 "File systems").
+ * How each expected file system is accounted for (docs/grades.md).
  *
  * Expected is what was found on the captured disks, joined with what the agent lists before and
  * after: neither alone is enough, since an agent does not see other mount namespaces, and a probe
@@ -16,7 +16,7 @@ import {
 } from './guest-mounts.ts'
 import { reason, type GradeReason, type ReasonCode } from './reasons.ts'
 
-/** The classes of DESIGN §4. */
+/** The classes of docs/grades.md. */
 export type FileSystemClass =
   | 'acknowledged' | 'image-frozen' | 'unfreezable' | 'read-only' | 'unmounted' | 'unexplained'
 

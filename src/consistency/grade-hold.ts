@@ -1,5 +1,5 @@
 /**
- * What the evidence shows of the instant and of the hold round it (DESIGN §4).
+ * What the evidence shows of the instant and of the hold round it (docs/grades.md).
  *
  * Comparisons are written so that a number which is none (NaN) shows nothing.
  */

@@ -1,4 +1,4 @@
-/** The four grades and their order (DESIGN §4). */
+/** The four grades and their order (docs/grades.md). */
 
 /** From weak to strong. */
 export const GRADES = ['torn', 'crash', 'filesystem', 'application'] as const

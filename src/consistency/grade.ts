@@ -1,5 +1,5 @@
 /**
- * The grade: what the evidence supports. A pure, total function; nobody sets one (DESIGN §4).
+ * The grade: what the evidence supports. A pure, total function; nobody sets one (docs/grades.md).
  *
  * Each part of the evidence either shows what the strongest grade asks of it or yields reasons;
  * each reason caps the grade (reasons.ts), and the grade is the weakest of these caps. So a reason

@@ -1,4 +1,4 @@
-/** What the operator asks of a backup, and whether it was reached (DESIGN §3 "Policy"). */
+/** What the operator asks of a backup, and whether it was reached (docs/grades.md). */
 
 import { printable } from '../base/text.ts'
 import type { PolicyEvidence } from './evidence.ts'

@@ -2,7 +2,7 @@
  * The provider SPI: takes the snapshot set, all disks of one machine at one instant.
  *
  * Written for the coordinator. A set is either held by us (`commit`, around which the coordinator
- * freezes) or by the platform (`commitQuiesced`, which freezes inside one call) — DESIGN §3.
+ * freezes) or by the platform (`commitQuiesced`, which freezes inside one call).
  */
 
 import type { BlockSource } from '../disk/mod.ts'
@@ -110,7 +110,7 @@ interface PreparedSetBase extends AsyncDisposable {
   readonly disks: readonly SetDisk[]
   /** Every disk of the machine that will not be in the set, each with its reason. */
   readonly leftOut: readonly DiskLeftOut[]
-  /** The machine's power at prepare. `paused` and `off` need no freeze (DESIGN §4). */
+  /** The machine's power at prepare. `paused` and `off` need no freeze (docs/grades.md). */
   readonly power: PowerState
   /** There if the request asked for tracking and the platform can do it. */
   readonly tracking?: SetTracking

@@ -1,5 +1,5 @@
 /**
- * The verdict: what later checks of the captured data made of the grade. Pure (DESIGN §4).
+ * The verdict: what later checks of the captured data made of the grade. Pure (docs/proof.md).
  *
  * A grade claims something of each file system and of each application, and every grade but `torn`
  * that each disk is of the one instant. A check answers one claim: it confirms it, contradicts it,

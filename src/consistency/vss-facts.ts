@@ -1,8 +1,8 @@
 /**
  * What a session of VSS showed, as numbers of VSS, and what of it keeps an application from its
- * grade. The rule is windows.md §1.6: a writer context, the writer there at Identify, all of its
- * components in the set, and its state behind the instant and behind BackupComplete in order, read
- * in the session itself.
+ * grade. The rule (docs/vss-explained.md): a writer context, the writer there at Identify, all of
+ * its components in the set, and its state behind the instant and behind BackupComplete in order,
+ * read in the session itself.
  */
 
 import type { ReasonCode } from './reasons.ts'

@@ -3,7 +3,7 @@
  *
  * The coordinator freezes writers in their order before it freezes file systems, and thaws them
  * in reverse order after these are thawed, whatever became of freeze and commit. What a writer
- * achieves is one of two contracts (DESIGN §4), which `gradeOf` finds in what it stated:
+ * achieves is one of two contracts (docs/grades.md), which `gradeOf` finds in what it stated:
  *
  * - `held`: nothing commits between freeze and thaw.
  * - `recoverable`: the engine recovers by itself from one instant of all its data and logs; its

@@ -1,4 +1,4 @@
-/** What the demonstration reads from the program's `--json` output (DESIGN §8). */
+/** What the demonstration reads from the program's `--json` output (docs/json-output.md). */
 
 import { z } from 'zod'
 import { Fault } from '../base/fault.ts'

@@ -1,5 +1,5 @@
 /**
- * The store SPI: named write-once files of a repository, restic's layout (restic-format.md §1.2).
+ * The store SPI: named write-once files of a repository, in restic's layout.
  *
  * Implementations: a local directory; later S3, SFTP, REST. Each passes `testing/contract.ts`.
  */

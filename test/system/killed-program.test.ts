@@ -16,7 +16,7 @@ import { newRepository, PASSWORD, readyGuest, testFolder, withRepository } from 
 
 const LIMITS = { timeout: 600_000 }
 const RUN_DIR = '/run/stillpoint'
-/** DESIGN §10: from the later of the kill and the agent's answer to the thaw's being issued. */
+/** From the later of the kill and the agent's answer to the thaw's being issued, at most. */
 const PROMISED_MS = 2_000
 
 /** What is heard of a run: requests and answers at its two sockets, and its output. */

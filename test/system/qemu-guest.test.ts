@@ -25,7 +25,7 @@ import { connectGuestAgent } from './guest-agent.ts'
 const LIMITS: FreezeLimits = { freezeMs: 30_000, holdMs: 10_000, thawMs: 30_000 }
 const context = { clock, random: systemRandom, log: silentLog }
 const limits = { timeout: 240_000 }
-/** DESIGN §10. The rest is what a busy host needs to notice the death of a process. */
+/** docs/simulation.md. The rest is what a busy host needs to notice the death of a process. */
 const PROMISED_MS = 2_000
 
 interface Scene {

@@ -14,7 +14,7 @@ import { thawLeftovers } from './leftovers.ts'
 import type { HoldSockets } from './record.ts'
 
 const LIMITS = { freezeMs: 20_000, holdMs: 20_000, thawMs: 10_000 }
-/** DESIGN §10: a thaw is issued this long after the later of the kill and the agent's answer. */
+/** From the later of the kill and the agent's answer to the thaw's being issued, at most. */
 const PROMISED_MS = 2_000
 const signal = new AbortController().signal
 

@@ -1,6 +1,6 @@
 /**
- * Why Hyper-V cannot hold a guest, or not all of it: the product's own reasons (reference
- * windows.md §3.3) in plain words, from how the machine stands and from what the host logged.
+ * Why Hyper-V cannot hold a guest, or not all of it: the product's own reasons in plain
+ * words (docs/operations/hyperv.md), from how the machine stands and from what the host logged.
  */
 
 import type { QuiesceLevel, SurveyRemark } from '../../consistency/mod.ts'

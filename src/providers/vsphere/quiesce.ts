@@ -1,5 +1,5 @@
 /**
- * What shows that vSphere's quiescing did what was asked (reference vmware.md §4.6). Pure.
+ * What shows that vSphere's quiescing did what was asked (docs/operations/vmware.md). Pure.
  *
  * `quiesced=true` shows nothing, since servers echo the request. What counts is the document that
  * VMware Tools made inside the guest, and that they ran before and after in one and the same life

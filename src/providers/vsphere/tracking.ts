@@ -1,5 +1,5 @@
 /**
- * Changed block tracking of vSphere for one run (reference vmware.md §4.8): which disks have a
+ * Changed block tracking of vSphere for one run (docs/change-tracking.md): which disks have a
  * base, what has changed since, and what the next run may build on.
  */
 

@@ -91,7 +91,7 @@ export interface Releases {
   readonly slackMs: number
 }
 
-/** A thaw is issued so soon after the requestor's death (DESIGN §10). */
+/** A thaw is issued so soon after the requestor's death (docs/simulation.md). */
 const AFTER_DEATH_MS = 2000
 
 /** What a requestor held when it died is released at once, not at the end of its limit. */

@@ -14,7 +14,7 @@ import { arm, heard, makeRelay, type HeardLine, type VirshStep } from './relay-v
 import { leftOvers, moreRows, trackedPoints, type Libvirt } from './rig.ts'
 
 const LIMITS = { timeout: 600_000 }
-/** DESIGN §10: from the later of the kill and the agent's answer to the thaw's being issued. */
+/** From the later of the kill and the agent's answer to the thaw's being issued, at most. */
 const PROMISED_MS = 2_000
 
 export interface Step extends Partial<VirshStep> {
