@@ -13,7 +13,8 @@ test: setup # what CI runs
 
 test-long: # what takes minutes: many seeds; the full guest, built and demonstrated; VSS under wine
 	@tools/setup.sh tests-long
-	@tools/node --test --test-reporter=spec 'test/long/*.long.ts'
+	@tools/node --import ./tools/without-hooks.ts --test --test-reporter=spec \
+	  'test/long/*.long.ts'
 
 test-peers: setup # tests against the newest restic, vcsim, rustic …; builds them with Go and Rust
 	@tools/peers.sh
@@ -21,7 +22,8 @@ test-peers: setup # tests against the newest restic, vcsim, rustic …; builds t
 	  test/interop/restic- test/system/backup-restic.test.ts
 	@STILLPOINT_VCSIM="$(CURDIR)/.cache/peers/vcsim" tools/node tools/run-tests.ts \
 	  src/providers/vsphere test/system/vsphere test/hostile/vsphere
-	@PATH="$(CURDIR)/.cache/peers:$$PATH" tools/node --test --test-reporter=spec 'test/peers/*.peers.ts'
+	@PATH="$(CURDIR)/.cache/peers:$$PATH" tools/node --import ./tools/without-hooks.ts --test --test-reporter=spec \
+	  'test/peers/*.peers.ts'
 
 check: # types, lint, text rules: no guest is started
 	@tools/node tools/check.ts

@@ -6,7 +6,7 @@
  */
 
 import { spawnSync } from 'node:child_process'
-import { projectFiles, ROOT } from './source-tree.ts'
+import { projectFiles, ROOT, WITHOUT_HOOKS } from './source-tree.ts'
 
 const wanted = process.argv.slice(2)
 const files = projectFiles().filter((path) => path.endsWith('.test.ts'))
@@ -31,8 +31,9 @@ const GROUP_LIMIT_MS = 60 * 60_000
 let failed = false
 for (const group of groups) {
   const result = spawnSync(process.execPath, [
-    '--test', '--disable-warning=ExperimentalWarning', `--test-concurrency=${group.atOnce}`,
-    `--test-timeout=${TEST_LIMIT_MS}`, '--test-reporter=spec', ...group.files,
+    ...WITHOUT_HOOKS, '--test', '--disable-warning=ExperimentalWarning',
+    `--test-concurrency=${group.atOnce}`, `--test-timeout=${TEST_LIMIT_MS}`,
+    '--test-reporter=spec', ...group.files,
   ], {
     cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'], timeout: GROUP_LIMIT_MS,
     killSignal: 'SIGKILL',

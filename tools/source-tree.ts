@@ -8,6 +8,9 @@ import type { Import } from './layers.ts'
 
 export const ROOT = normalize(join(dirname(fileURLToPath(import.meta.url)), '..'))
 
+/** Makes node run tests without an async hook: without-hooks.ts says why. */
+export const WITHOUT_HOOKS = ['--import', join(ROOT, 'tools/without-hooks.ts')] as const
+
 /** Paths of all tracked and new files, `/` between parts, sorted. */
 export function projectFiles(): readonly string[] {
   const args = ['ls-files', '--cached', '--others', '--exclude-standard', '-z']
