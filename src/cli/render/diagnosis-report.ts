@@ -1,9 +1,11 @@
 /** What `stillpoint doctor` says of a machine; its last section is the grade. */
 
 import { formatBytes, printable } from '../../base/text.ts'
-import type { FileSystemClass, Freezing } from '../../consistency/mod.ts'
+import type {
+  FileSystemClass, Freezing, GradeReason, GradeResult,
+} from '../../consistency/mod.ts'
 import type { Diagnosis } from '../../engine/mod.ts'
-import { applicationHead } from './application-report.ts'
+import { adviceFor, applicationHead } from './application-report.ts'
 import { gradeLines, GRADE_TONE } from './grade-lines.ts'
 import { pair, text, type ReportSection } from './report.ts'
 import { adviceOf, counted, GRADE_MEANING, limitingReasons, POWER_WORDS } from './words.ts'
@@ -92,9 +94,23 @@ function applicationsOf({ applications, predicted }: Diagnosis): ReportSection |
 }
 
 /** The one action to begin with; empty where none raises the grade. */
-export function firstAction({ predicted: { grade, reasons }, nextStep }: Diagnosis): string {
+export function firstAction({ predicted, applications, nextStep }: Diagnosis): string {
+  const { grade, reasons } = predicted
   const [worst] = limitingReasons(grade, reasons)
-  return nextStep ?? (worst === undefined ? '' : adviceOf(worst))
+  if (nextStep !== undefined || worst === undefined) return nextStep ?? ''
+  return ownAdvice(worst, predicted, applications) ?? adviceOf(worst)
+}
+
+/** Of whoever found the application that the reason speaks of. */
+function ownAdvice(
+  { code, sentence }: GradeReason, predicted: GradeResult,
+  { discovery }: Diagnosis['applications'],
+): string | undefined {
+  const at = predicted.applications.findIndex(({ reason }) =>
+    reason?.code === code && reason.sentence === sentence)
+  const advice = discovery.state === 'done' ? adviceFor(discovery.applications[at]) : ''
+  return advice === '' ? undefined
+    : printable(`${predicted.applications[at]?.name}: ${advice}`, 400)
 }
 
 function gradeOf(diagnosis: Diagnosis): ReportSection {

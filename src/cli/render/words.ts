@@ -73,8 +73,10 @@ export function applicationWords({ grade, contract, recovery, reason }: Applicat
   return `${shown}; ${how}, ${RECOVERY_WORDS[recovery]}`
 }
 
-export function incidentalNote({ kind }: ApplicationGrade): string {
-  return kind === 'incidental' ? ' (no service; it counts for no grade)' : ''
+export function incidentalNote({ kind, contract }: ApplicationGrade): string {
+  if (kind !== 'incidental') return ''
+  const what = contract === 'platform-stated' ? 'a part of the system' : 'no service'
+  return ` (${what}; it counts for no grade)`
 }
 
 /** What keeps the grade from being higher, without the remarks on what it rests on. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
+import fc from 'fast-check'
 import { systemClock as clock } from '../../base/clock.ts'
 import { checkLeaveOut, patternsOf, patternsOn, readLeaveOut } from './leave-out.ts'
 import { parseRegistryValues, queryRegistry, type RegistryValue } from './registry.ts'
@@ -40,6 +41,20 @@ suite('an entry of what is left out', () => {
     ] as const) {
       assert.match(String(meant(entry)), why, entry)
     }
+  })
+
+  test('never means a path that is not absolute, goes upwards or names a volume', () => {
+    const piece = fc.constantFrom('C:', '\\', '*', '..', '%temp%', '%x%', '$UserProfile$',
+      '$AllVolumes$', ' /s', 'a', '*.tmp', '/', '\u0000', '?', '\\\\', '.', ' ')
+    fc.assert(fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
+      const found = patternsOf(pieces.join(''), variables, PROFILES)
+      for (const { path } of 'why' in found ? [] : found.patterns) {
+        assert.match(path, /^(?:[A-Z]:)?\\[^\\]/i)
+        const names = path.split('\\').slice(1).filter((name) => name !== '')
+        assert.ok(!names.includes('..') && !path.includes('?') && !path.includes('\u0000'), path)
+        assert.ok(names.some((name) => /[^*.]/.test(name)), path)
+      }
+    }))
   })
 
   test('may be a list, and nothing else that is no path', () => {

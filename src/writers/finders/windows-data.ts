@@ -16,7 +16,7 @@ import { folderOf, runningServers, type RunningServer } from './windows-servers.
 const DEFAULT_LIMITS: LookLimits = {
   lookMs: 15_000, // a file server has more files than anybody looks at before each backup
   entries: 500_000,
-  depth: 16,
+  depth: 32, // profiles lie deep
 }
 /** Folders or files of one server's data that are named. */
 const MAX_PLACES = 256
