@@ -7,7 +7,6 @@
 import { isFault } from '../../../base/fault.ts'
 import type { Log } from '../../../base/log.ts'
 import { printable } from '../../../base/text.ts'
-import type { Steps } from './attempt.ts'
 import { describeHresult, S_OK } from './hresult.ts'
 import type { FailedComponent, VssBackup } from './transport.ts'
 
@@ -16,10 +15,16 @@ export type FailedComponents = ReadonlyMap<string, readonly FailedComponent[]>
 
 const ASK_MS = 60_000
 
+/** The steps of a session, as `Steps` takes and notes them. */
+interface NotedSteps {
+  take<T>(step: string, limitMs: number, act: (signal: AbortSignal) => Promise<T>): Promise<T>
+  note(step: string, ended: string): void
+}
+
 /** Reports instead of throwing: nothing of a backup hangs on it. */
 export async function askFailedComponents(
   backup: VssBackup, troubled: readonly { readonly instanceId: string; readonly name: string }[],
-  steps: Steps, log: Log,
+  steps: NotedSteps, log: Log,
 ): Promise<FailedComponents> {
   const answers = new Map<string, readonly FailedComponent[]>()
   if (backup.failedComponents === undefined) return answers
