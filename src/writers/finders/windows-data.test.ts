@@ -139,7 +139,7 @@ suite('servers on a Windows', () => {
   test('that cannot be told are not taken for absent', async () => {
     const [found] = await find(volume(), { unknown: 'denied' })
     assert.deepEqual([found?.kind, found?.name],
-      ['protected', 'servers: not known whether there is any'])
+      ['protected', 'servers without a writer, if there are any'])
     assert.match(found?.advice ?? '', /denied/)
   })
 })

@@ -73,7 +73,7 @@ function protectedBy(
 /** Not known is not absent. */
 function noServices(why: string): FoundData {
   return {
-    name: 'servers: not known whether there is any', kind: 'protected', recovery: 'unknown',
+    name: 'servers without a writer, if there are any', kind: 'protected', recovery: 'unknown',
     paths: [], advice: `Windows did not say which services run: ${printable(why, 300)}` }
 }
 
