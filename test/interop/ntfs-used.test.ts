@@ -10,6 +10,7 @@ import {
   dataRanges, NtfsFileSystem, readNtfsUse, totalLength, usedSource, windowOf, type BlockSource,
   type KnownUse, type NtfsUse,
 } from '../../src/disk/mod.ts'
+import { filesThatFit } from '../../src/disk/files/ntfs-match.ts'
 import { ntfsRuns } from '../../src/disk/probe/ntfs-record.ts'
 import { memorySource } from '../../src/disk/testing/mod.ts'
 import { commitSet } from '../../src/consistency/testing/mod.ts'
@@ -235,6 +236,16 @@ test('what fits a list of Windows is left out, but what a writer names or has an
       await link(join(root, 'scratch/linked.tmp'), join(root, 'kept.txt'))
     })
     const image = await readFile(path)
+    const tree = await NtfsFileSystem.open(
+      windowOf(memorySource(image), 0, image.length, t.signal))
+    const everyTmp = [{ entry: 'x', folders: [], name: '*.tmp', recursive: true }]
+    const roomy = { folders: 100, files: 100, indexBytes: 2 ** 20, depth: 100 }
+    for (const [limits, count, isCut] of [
+      [roomy, 4, false], [{ ...roomy, folders: 1 }, 0, true], [{ ...roomy, files: 2 }, 2, true],
+      [{ ...roomy, indexBytes: -1 }, 0, true], [{ ...roomy, depth: 1 }, 3, true]] as const) {
+      const found = await filesThatFit(tree, everyTmp, limits)
+      assert.deepEqual([found.files.length, found.isCut], [count, isCut], JSON.stringify(limits))
+    }
     const bench = new HostBench({}, () => image)
     const key = 'HKLM\\SYSTEM\\CurrentControlSet\\Control\\BackupRestore\\FilesNotTo'
     const value = { key: '', type: 'REG_MULTI_SZ', separator: '|' }

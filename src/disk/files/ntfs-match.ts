@@ -32,10 +32,19 @@ export interface FittingFiles {
 
 /** Files of anybody's begin here. */
 export const FIRST_FILE = 24
-const MAX_FOLDERS = 200_000
-const MAX_FILES = 50_000
-/** As deep as Windows' own paths of 32,767 letters rarely are. */
-const MAX_DEPTH = 128
+
+export interface MatchLimits {
+  readonly folders: number
+  readonly files: number
+  /** Of all folders' indexes together: damaged ones may all lie in the same clusters. */
+  readonly indexBytes: number
+  readonly depth: number
+}
+
+const LIMITS: MatchLimits = {
+  folders: 200_000, files: 50_000, indexBytes: 8 * 2 ** 30,
+  depth: 128, // as deep as Windows' own paths of 32,767 letters rarely are
+}
 
 interface Active {
   readonly pattern: FilePattern
@@ -51,24 +60,27 @@ interface Folder {
 
 /** Folders are entered only where a pattern leads. Fault: of reading, but `disk-unreadable`. */
 export async function filesThatFit(
-  volume: NtfsFileSystem, patterns: readonly FilePattern[]): Promise<FittingFiles> {
+  volume: NtfsFileSystem, patterns: readonly FilePattern[], limits: MatchLimits = LIMITS,
+): Promise<FittingFiles> {
   const files = new Map<number, FittingFile>()
   const seen = new Set<number>()
-  let isCut = false
+  let [isCut, indexBytes] = [false, 0]
   let level: readonly Folder[] = patterns.length === 0 ? [] : [
     { inode: volume.root, path: '', active: patterns.map((pattern) => ({ pattern, at: 0 })) }]
   for (let depth = 0; level.length > 0; depth++) {
-    if (depth > MAX_DEPTH) return { files: [...files.values()], isCut: true }
+    if (depth > limits.depth) return { files: [...files.values()], isCut: true }
     const next: Folder[] = []
     for (const folder of level) {
-      const entries = seen.size < MAX_FOLDERS ? await entriesOf(volume, folder) : undefined
+      const isOver = seen.size >= limits.folders || indexBytes > limits.indexBytes
+      const listed = isOver ? undefined : await listedFolder(volume, folder)
       seen.add(folder.inode)
-      isCut ||= entries === undefined
-      for (const entry of entries ?? []) {
+      indexBytes += listed?.indexBytes ?? 0
+      isCut ||= listed === undefined
+      for (const entry of listed?.entries ?? []) {
         if (recordOf(entry.inode).number < FIRST_FILE) continue
         const { fits, below } = follow(entry, folder)
         if (fits !== undefined && entry.isFolder !== true && !files.has(entry.inode)) {
-          if (files.size >= MAX_FILES) return { files: [...files.values()], isCut: true }
+          if (files.size >= limits.files) return { files: [...files.values()], isCut: true }
           files.set(entry.inode, {
             path: `${folder.path}${entry.name}`, inode: entry.inode, entry: fits })
         }
@@ -101,11 +113,13 @@ function follow({ name }: FolderEntry, { active }: Folder): {
 }
 
 /** Undefined where it cannot be read; none of what is no folder. */
-async function entriesOf(
-  volume: NtfsFileSystem, { inode }: Folder): Promise<readonly FolderEntry[] | undefined> {
+async function listedFolder(volume: NtfsFileSystem, { inode }: Folder): Promise<{
+  readonly entries: readonly FolderEntry[]; readonly indexBytes: number } | undefined> {
   try {
     const folder = await volume.inode(inode)
-    return folder.kind === 'folder' ? await volume.list(folder) : []
+    if (folder.kind !== 'folder') return { entries: [], indexBytes: 0 }
+    return {
+      entries: await volume.list(folder), indexBytes: folder.index?.blocks?.sizeBytes ?? 0 }
   } catch (error) {
     if (isFault(error) && error.code === 'disk-unreadable') return undefined
     throw error
