@@ -54,14 +54,14 @@ function finish(why: 'closed' | 'abandoned' | 'told-to-end'): void {
 
 /** What a dead requestor left in the machine would fill its scratch space until the next run. */
 async function tidy(): Promise<void> {
-  const { sockets, nodePrefix } = guardian.leavings
+  const { sockets, runDir, nodePrefix } = guardian.leavings
   const path = sockets.guardianQmp ?? sockets.qmp
   if (nodePrefix === '') return
   try {
     // Only now: the guardian starts with few imports.
     if (sockets.agent !== undefined && isLibvirtAgent(sockets.agent)) {
       const { sweepAbandonedRun } = await import('../libvirt/leftovers.ts')
-      return await sweepAbandonedRun(sockets.agent, nodePrefix)
+      return await sweepAbandonedRun(sockets.agent, runDir, nodePrefix)
     }
     if (path === undefined) return
     const { sweepAbandoned } = await import('../qemu/sweep.ts')

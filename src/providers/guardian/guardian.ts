@@ -6,6 +6,7 @@
  * follows every freeze that was written.
  */
 
+import { dirname } from 'node:path'
 import type { Clock } from '../../base/clock.ts'
 import { abortable, deadline } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
@@ -83,8 +84,10 @@ export class Guardian {
   }
 
   /** What the requestor may leave behind in the machine, as `open` named it. */
-  get leavings(): { readonly sockets: HoldSockets; readonly nodePrefix: string } {
-    return { sockets: this.#sockets, nodePrefix: this.#nodePrefix }
+  get leavings(): {
+    readonly sockets: HoldSockets; readonly runDir: string; readonly nodePrefix: string } {
+    const runDir = dirname(this.#recordFile)
+    return { sockets: this.#sockets, runDir, nodePrefix: this.#nodePrefix }
   }
 
   /**

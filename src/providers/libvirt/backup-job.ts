@@ -81,15 +81,19 @@ export async function findJob(
 }
 
 /**
- * Ends the machine's job if it is of the run, and waits until it is gone; libvirt removes the
- * scratch files with it. True if there was one. Faults: `platform-*`, `timed-out`.
+ * Ends the machine's job if it is of the run, `before` which something may be done, and waits until
+ * it is gone; libvirt removes the scratch files with it. True if there was one. Faults:
+ * `platform-*`, `timed-out`, what `before` throws.
  */
 export async function endJob(
-  virsh: VirshCommands, uuid: string, run: string, clock: Clock, signal: AbortSignal,
+  virsh: VirshCommands, uuid: string, run: string,
+  { clock, before }: { readonly clock: Clock; readonly before?: () => Promise<void> },
+  signal: AbortSignal,
 ): Promise<boolean> {
   const isThere = async (): Promise<boolean> =>
     (await findJob(virsh, uuid, signal))?.owner?.run === run
   if (!await isThere()) return false
+  await before?.()
   using limit = deadline(clock, GONE_MS, 'the end of the backup job', signal)
   try {
     await virsh.run(['domjobabort', uuid], limit.signal)

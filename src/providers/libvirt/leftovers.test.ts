@@ -8,6 +8,7 @@ import { ManualClock } from '../../base/testing/manual-clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { processMark } from '../../base/process-mark.ts'
 import { temporaryFolder } from '../testing/mod.ts'
+import { endRun } from './end-run.ts'
 import { endLeftJob, resumeStopped } from './leftovers.ts'
 import type { VirshCommands } from './virsh.ts'
 
@@ -49,6 +50,22 @@ test('whoever ends the job of a dead run and is killed before the machine goes o
     assert.deepEqual(await resumeStopped(place, false, signal),
       ['stop of the machine over its full scratch'])
     assert.equal(virsh.isStopped, false)
+    assert.deepEqual(await readdir(folder.path), [])
+  })
+
+test('a run that is killed between its job and the machine leaves both to its guardian',
+  async () => {
+    await using folder = await temporaryFolder()
+    const virsh = new StoppedMachine()
+    const place = { virsh, uuid: UUID, runDir: folder.path, clock: new ManualClock() }
+    for (const diesAt of ['domjobabort', 'domstats', 'resume']) {
+      virsh.diesAt = diesAt
+      await assert.rejects(endRun(place, '01234567', signal), /killed/)
+    }
+    virsh.diesAt = ''
+    assert.deepEqual([virsh.owner, virsh.isStopped], [undefined, true])
+    assert.deepEqual(await endRun(place, '01234567', signal), { ended: false, resumed: true })
+    assert.deepEqual(await endRun(place, '01234567', signal), { ended: false, resumed: false })
     assert.deepEqual(await readdir(folder.path), [])
   })
 

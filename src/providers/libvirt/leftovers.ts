@@ -1,37 +1,24 @@
 /** What a killed run left for a machine: its backup job, its scratch files. */
 
-import { existsSync } from 'node:fs'
-import { readdir, rm, writeFile } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { deadline, systemClock, type Clock } from '../../base/clock.ts'
+import { deadline, systemClock } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
 import { systemRandom } from '../../base/random.ts'
 import { endServersOf } from '../../base/working-folder.ts'
 import { OURS } from '../machine/run-names.ts'
 import { parseLibvirtAgent } from './agent-address.ts'
-import { endJob, findJob, type RunningJob } from './backup-job.ts'
+import { findJob, type RunningJob } from './backup-job.ts'
 import { isStoppedByError, readDomain } from './domain.ts'
+import { endRun, forgetStop, mayBeStopped, resume, type RunPlace } from './end-run.ts'
 import { ownerOf } from './names.ts'
 import { deleteCheckpointOf } from './tracking.ts'
-import { Virsh, type VirshCommands } from './virsh.ts'
+import { Virsh } from './virsh.ts'
+
+const STOP = 'stop of the machine over its full scratch'
 
 /** For a killed run's leftovers: what QEMU copies just then ends first. */
 const ABANDONED_MS = 40_000
-
-export interface LeftoverPlace {
-  readonly virsh: VirshCommands
-  readonly uuid: string
-  readonly runDir: string
-  readonly clock: Clock
-}
-
-/**
- * Is there from before a dead run's job ends, which tells whose stop it is, until the machine goes
- * on: whoever is killed in between, the next run knows.
- */
-function stopMark({ runDir, uuid }: LeftoverPlace): string {
-  return join(runDir, `${OURS}${uuid}.stopped`)
-}
 
 /**
  * Ends a job of ours whose process is gone, and resumes the machine if QEMU had stopped it for its
@@ -39,25 +26,15 @@ function stopMark({ runDir, uuid }: LeftoverPlace): string {
  * Faults: `machine-busy` for any other job, `platform-*`, `timed-out`.
  */
 export async function endLeftJob(
-  place: LeftoverPlace, elsewhere: boolean, signal: AbortSignal,
+  place: RunPlace, elsewhere: boolean, signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const { virsh, uuid, clock } = place
-  const job = await findJob(virsh, uuid, signal)
+  const job = await findJob(place.virsh, place.uuid, signal)
   if (job === undefined) return []
   const { owner } = job
   if (owner === undefined || owner.process === 'alive' ||
     (owner.process === 'elsewhere' && !elsewhere)) throw busy(job)
-  await writeFile(stopMark(place), '')
-  await endJob(virsh, uuid, owner.run, clock, signal)
-  return [`backup job of run ${owner.run}`, ...await resume(place, signal)]
-}
-
-async function resume(place: LeftoverPlace, signal: AbortSignal): Promise<readonly string[]> {
-  const { virsh, uuid } = place
-  const isStopped = isStoppedByError(await readDomain(virsh, uuid, signal))
-  if (isStopped) await virsh.run(['resume', uuid], signal)
-  await rm(stopMark(place), { force: true })
-  return isStopped ? ['stop of the machine over its full scratch'] : []
+  const { resumed } = await endRun(place, owner.run, signal)
+  return [`backup job of run ${owner.run}`, ...resumed ? [STOP] : []]
 }
 
 /**
@@ -65,14 +42,15 @@ async function resume(place: LeftoverPlace, signal: AbortSignal): Promise<readon
  * nobody in it can release what is held. A job of others is left alone.
  */
 export async function resumeStopped(
-  place: LeftoverPlace, elsewhere: boolean, signal: AbortSignal): Promise<readonly string[]> {
+  place: RunPlace, elsewhere: boolean, signal: AbortSignal): Promise<readonly string[]> {
   if (!isStoppedByError(await readDomain(place.virsh, place.uuid, signal))) {
-    await rm(stopMark(place), { force: true })
+    await forgetStop(place)
     return []
   }
   try {
     const ended = await endLeftJob(place, elsewhere, signal)
-    return ended.length > 0 || !existsSync(stopMark(place)) ? ended : await resume(place, signal)
+    if (ended.length > 0 || !mayBeStopped(place)) return ended
+    return await resume(place, signal) ? [STOP] : []
   } catch (error) {
     if (isFault(error, 'machine-busy')) return []
     throw error
@@ -122,17 +100,18 @@ export async function removeLeftFiles(
   return { removed, problems }
 }
 
-/** For the guardian of a dead requestor: ends its job, and forgets the point that is not sealed. */
-export async function sweepAbandonedRun(address: string, prefix: string): Promise<void> {
+/**
+ * For the guardian of a dead requestor: ends its job, lets the machine go on, and forgets the point
+ * that is not sealed.
+ */
+export async function sweepAbandonedRun(
+  address: string, runDir: string, prefix: string): Promise<void> {
   const agent = parseLibvirtAgent(address)
   if (agent === undefined) return
   const run = prefix.slice(OURS.length).replace(/-$/, '')
   using limit = deadline(systemClock, ABANDONED_MS, 'the clean-up')
   await using virsh = new Virsh(agent.uri, systemClock, systemRandom)
   const { uuid } = agent
-  const isOurs = await endJob(virsh, uuid, run, systemClock, limit.signal)
-  if (isOurs && isStoppedByError(await readDomain(virsh, uuid, limit.signal))) {
-    await virsh.run(['resume', uuid], limit.signal)
-  }
+  await endRun({ virsh, uuid, runDir, clock: systemClock }, run, limit.signal)
   await deleteCheckpointOf(virsh, uuid, run, limit.signal)
 }

@@ -16,7 +16,8 @@ import { hotChanges } from '../machine/hot-changes.ts'
 import { watchScratch, type ScratchSpace } from '../machine/scratch-space.ts'
 import { endJob, EXPORTED_BITMAP, findJob } from './backup-job.ts'
 import { discoverDisks, type LibvirtDisk } from './disks.ts'
-import { isStoppedByError, powerOf, readDomain, readIdleDomain } from './domain.ts'
+import { powerOf, readDomain, readIdleDomain } from './domain.ts'
+import { endRun } from './end-run.ts'
 import type { JobNames } from './names.ts'
 import type { LibvirtTracking } from './tracking.ts'
 import type { Virsh } from './virsh.ts'
@@ -29,6 +30,7 @@ const COMMIT_MS = 30_000
 export interface PreparedParts {
   readonly virsh: Virsh
   readonly uuid: string
+  readonly runDir: string
   readonly major: number
   readonly guard: Guard
   readonly names: JobNames
@@ -139,7 +141,7 @@ export class LibvirtPreparedSet implements RequestorHeldSet {
 }
 
 type MachineParts = Pick<PreparedParts,
-  'virsh' | 'uuid' | 'names' | 'power' | 'xmlFiles' | 'tracking' | 'clock' | 'log'>
+  'virsh' | 'uuid' | 'runDir' | 'names' | 'power' | 'xmlFiles' | 'tracking' | 'clock' | 'log'>
 
 /** What a prepared machine is given back by; never throws. Also for a prepare that fails midway. */
 export async function releaseMachine(
@@ -160,13 +162,15 @@ export async function releaseMachine(
 
 /** Ends our job, and lets the machine run again if its scratch space ran out under it. */
 async function endAndResume(
-  { virsh, uuid, names, power, clock, log }: MachineParts): Promise<void> {
+  { virsh, uuid, runDir, names, power, clock, log }: MachineParts): Promise<void> {
   using limit = deadline(clock, RELEASE_MS, 'ending the backup job')
   try {
-    const ended = await endJob(virsh, uuid, names.run, clock, limit.signal)
-    if (!ended || power !== 'running') return
-    if (!isStoppedByError(await readDomain(virsh, uuid, limit.signal))) return
-    await virsh.run(['resume', uuid], limit.signal)
+    if (power !== 'running') { // whatever stopped it was before us
+      await endJob(virsh, uuid, names.run, { clock }, limit.signal)
+      return
+    }
+    const { resumed } = await endRun({ virsh, uuid, runDir, clock }, names.run, limit.signal)
+    if (!resumed) return
     log.error('libvirt.machine-resumed', { reason: 'QEMU had stopped it: the scratch was full' })
   } catch (error) {
     log.error('libvirt.leftovers', { problems: [wordsOf(error)] })

@@ -88,7 +88,7 @@ export class LibvirtProvider implements Provider {
     let tracking: LibvirtTracking | undefined
     const xmlFiles: string[] = []
     undo.defer(() => releaseMachine({
-      virsh, uuid, names, power, xmlFiles, tracking, guard, clock, log }))
+      virsh, uuid, runDir, names, power, xmlFiles, tracking, guard, clock, log }))
     const freezer = await this.#freezer(
       domain, power, guard, addresses, unreleased, signal)
     const scratchFolders = disks.map((disk) => this.#scratchFolder(disk))
@@ -112,7 +112,7 @@ export class LibvirtProvider implements Provider {
       tracking?.newName === undefined ? undefined : checkpointXml(tracking.newName,
         tracking.tracked, discovered.filter((name) => !tracking?.tracked.includes(name))))
     undo.move() // the set releases from here on
-    return new LibvirtPreparedSet({ virsh, uuid, major, guard, names, disks, leftOut, power,
+    return new LibvirtPreparedSet({ virsh, uuid, runDir, major, guard, names, disks, leftOut, power,
       freezer, scratchFolders, scratchSpaces: spaces, socketPath, xmlFiles, tracking, clock, log })
   }
 
