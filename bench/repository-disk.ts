@@ -22,13 +22,14 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     'no-verify': { type: 'boolean', default: false },
-    level: { type: 'string', default: '3' },
+    level: { type: 'string' },
     workers: { type: 'string' },
     base: { type: 'string' },
     changed: { type: 'string', default: '' },
   },
 })
 const [command, place = '', ...rest] = positionals
+const level = values.level === undefined ? {} : { zstdLevel: Number(values.level) }
 const workers = values.workers === undefined ? {} : { workers: Number(values.workers) }
 if (command === 'init') {
   await initRepository(openLocalStorage(place), CONTEXT, signal)
@@ -51,7 +52,7 @@ async function store(repository: Repository, image: string): Promise<void> {
   await using lock = await repository.lock('shared', signal)
   await using source = await openRawSource(image, signal)
   await using session = await beginWrite(repository, {
-    verify: !values['no-verify'], zstdLevel: Number(values.level), ...workers, lock,
+    verify: !values['no-verify'], ...level, ...workers, lock,
   }, lock.lost)
   const changed = values.changed.split(',').map((at) => ({ offset: Number(at), length: 65_536 }))
   const base = values.base === undefined

@@ -11,6 +11,8 @@ import { ChunkHasher, cutRun } from './chunk-hasher.ts'
 import { ChunkSealer, PACK_BUFFER_BYTES } from './chunk-sealer.ts'
 import { MasterKey } from '../format/crypto.ts'
 import type { BlobId } from '../format/id.ts'
+import { zstdCompress } from '../format/zstd.ts'
+import { LevelChooser } from './level-chooser.ts'
 import { SealAhead, type SealedAhead } from './seal-ahead.ts'
 
 /**
@@ -54,7 +56,10 @@ export class ChunkLane {
     send: (message: FromChunkWorker, transfer: readonly ArrayBuffer[]) => void,
   ) {
     const { key, zstdLevel, verify } = settings
-    const tools = { key: new MasterKey(key), random, zstdLevel }
+    const chooser = new LevelChooser()
+    const tools = { key: new MasterKey(key), random,
+      compress: (chunk: Uint8Array) => zstdLevel === undefined ? chooser.compress(chunk)
+        : zstdCompress(chunk, zstdLevel) }
     this.#sealer = new ChunkSealer(tools, { verify })
     this.#ahead = verify ? new SealAhead(tools) : undefined
     this.#send = send

@@ -7,7 +7,8 @@ import type { PackedBlob, FinishedPack } from '../format/pack.ts'
 /** What a chunk worker is started with. */
 export interface ChunkWorkerSettings {
   readonly key: Uint8Array
-  readonly zstdLevel: number
+  /** Undefined: chosen as it is repaid. */
+  readonly zstdLevel: number | undefined
   /** Open each blob again after sealing it and compare its hash, before it may be stored. */
   readonly verify: boolean
 }

@@ -5,13 +5,14 @@ import { openBlob } from '../format/blob.ts'
 import { ChunkSealer, PACK_BUFFER_BYTES } from './chunk-sealer.ts'
 import { KEY_BYTES, MasterKey } from '../format/crypto.ts'
 import { blobIdOf } from '../format/id.ts'
+import { zstdCompress } from '../format/zstd.ts'
 import {
   MAX_BLOBS_PER_PACK, readPackHeader, TARGET_PACK_BYTES, type FinishedPack,
 } from '../format/pack.ts'
 
 const key = new MasterKey(seededRandom(1)(KEY_BYTES))
 const MIB = 1024 * 1024
-const tools = { key, random: systemRandom, zstdLevel: 3 }
+const tools = { key, random: systemRandom, compress: zstdCompress }
 const options = { verify: true }
 
 /** Seals until a pack is full. */

@@ -4,10 +4,11 @@ import { seededRandom, systemRandom } from '../../base/random.ts'
 import { openBlob } from '../format/blob.ts'
 import { KEY_BYTES, MasterKey } from '../format/crypto.ts'
 import { blobIdOf } from '../format/id.ts'
+import { zstdCompress } from '../format/zstd.ts'
 import { SealAhead } from './seal-ahead.ts'
 
 const key = new MasterKey(seededRandom(1)(KEY_BYTES))
-const tools = { key, random: systemRandom, zstdLevel: 3 }
+const tools = { key, random: systemRandom, compress: zstdCompress }
 const CHUNK = 4096
 
 test('after a known chunk none are sealed ahead, until many new ones came in a row', () => {

@@ -5,13 +5,13 @@ import type { RandomBytes } from '../../base/random.ts'
 import { openBlob, openUnnamed, type BlobKind } from '../format/blob.ts'
 import { SEAL_OVERHEAD_BYTES, type MasterKey } from '../format/crypto.ts'
 import { blobIdOf, type BlobId } from '../format/id.ts'
-import { zstdCompress } from '../format/zstd.ts'
 import { release } from '../release.ts'
 
 export interface SealTools {
   readonly key: MasterKey
   readonly random: RandomBytes
-  readonly zstdLevel: number
+  /** One frame of zstd, which may be longer. */
+  readonly compress: (chunk: Uint8Array) => Uint8Array<ArrayBuffer>
 }
 
 export interface SealedChunk {
@@ -23,9 +23,9 @@ export interface SealedChunk {
 
 /** Compresses where that helps, and seals into the start of `room`, which is long enough. */
 export function sealChunk(
-  { key, random, zstdLevel }: SealTools, chunk: Uint8Array, room: Uint8Array<ArrayBuffer>,
+  { key, random, compress }: SealTools, chunk: Uint8Array, room: Uint8Array<ArrayBuffer>,
 ): SealedChunk {
-  const compressed = zstdCompress(chunk, zstdLevel)
+  const compressed = compress(chunk)
   const isSmaller = compressed.length < chunk.length
   const payload = isSmaller ? compressed : chunk
   const sealed = room.subarray(0, payload.length + SEAL_OVERHEAD_BYTES)

@@ -17,7 +17,6 @@ import { verifySealed } from './seal-chunk.ts'
 import type { Repository } from '../repository.ts'
 import { encodeSnapshotFile, type SnapshotFile } from '../format/snapshot-file.ts'
 import { encodeTree, type Tree } from '../format/tree.ts'
-import { DEFAULT_ZSTD_LEVEL } from '../format/zstd.ts'
 
 export interface WriteOptions {
   /**
@@ -25,7 +24,7 @@ export interface WriteOptions {
    * With 0 the calling thread does it.
    */
   readonly workers?: number
-  /** Default 3, restic's `auto`. */
+  /** Default 3, restic's `auto`, or 2 for chunks of a disk where that gives as much. */
   readonly zstdLevel?: number
   /** Open each blob again after sealing it and compare its hash, before it is stored. Default. */
   readonly verify?: boolean
@@ -206,7 +205,7 @@ export class WriteSession implements AsyncDisposable {
     return new ChunkPool({
       workers: this.workers,
       key: this.#repository.masterKey.toBytes(),
-      zstdLevel: this.#options.zstdLevel ?? DEFAULT_ZSTD_LEVEL,
+      zstdLevel: this.#options.zstdLevel,
       verify: this.#options.verify ?? true,
       claim: (id) => {
         const isNew = this.#claim('data', id)
