@@ -1,7 +1,7 @@
 /**
  * A stub of diskshadow.exe over the simulator: it knows the commands of our scripts alone, and
- * prints what windows.md §2.3 shows, in English or in a German of our own. It proves nothing of
- * the real one. Arguments: the file of a scenario, the language, `/s`, the script.
+ * prints what Microsoft's "DiskShadow" shows, in English or in a German of our own. It proves
+ * nothing of the real one. Arguments: the file of a scenario, the language, `/s`, the script.
  */
 
 import { spawnSync } from 'node:child_process'

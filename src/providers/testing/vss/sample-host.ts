@@ -1,4 +1,4 @@
-/** A host of tests in two volumes with three writers; made by hand from windows.md §1.4 and §7. */
+/** A host of tests in two volumes with three writers; made by hand. */
 
 import { escapeXml } from '../../../base/xml.ts'
 import type { VolumeOfPath } from '../../vss/session/selection.ts'

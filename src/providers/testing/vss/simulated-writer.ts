@@ -4,7 +4,7 @@ import { VSS_E, WRITER_STATES } from '../../vss/session/hresult.ts'
 import type { FailedComponent, WriterStatus } from '../../vss/session/transport.ts'
 import { VSS_EVENTS, type ScriptedWriter, type VssEvent } from './scenario.ts'
 
-/** VSS_WRITER_STATE when the event went well, and when it did not (windows.md §1.1, §1.2). */
+/** VSS_WRITER_STATE when the event went well, and when it did not (vss.h). */
 const STATES: Readonly<Record<Exclude<VssEvent, 'Abort'>, readonly [well: number, not: number]>> = {
   Identify: [1, WRITER_STATES.indexOf('FAILED_AT_IDENTIFY')],
   PrepareForBackup: [1, WRITER_STATES.indexOf('FAILED_AT_PREPARE_BACKUP')],

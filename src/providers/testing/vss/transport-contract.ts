@@ -102,7 +102,7 @@ function contractOfOrder(open: OpenVssBench): void {
   })
 }
 
-/** The state that a failure at an event leaves (windows.md §1.2). */
+/** The state that a failure at an event leaves (vss.h). */
 const FAILED_STATES = [
   ['PrepareForBackup', 7], ['PrepareForSnapshot', 8], ['Freeze', 9], ['Thaw', 10],
   ['PostSnapshot', 11],

@@ -1,6 +1,6 @@
 /**
  * What diskshadow prints, read by its GUIDs, numbers, device names and marks alone, since its words
- * are translated on some systems. Shapes: windows.md §2.3. Pure.
+ * are translated on some systems. Shapes: Microsoft's "DiskShadow". Pure.
  */
 
 import { Fault } from '../../../base/fault.ts'

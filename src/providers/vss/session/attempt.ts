@@ -1,6 +1,6 @@
 /**
  * One attempt at a snapshot set, from CreateVssBackupComponents to what the writers say behind the
- * instant (windows.md §1.1, steps 1 to 10). Whatever fails, Abort is sent and all is released.
+ * instant. Whatever fails, Abort is sent and all is released.
  */
 
 import { abortable, deadline, throwIfAborted, type Clock } from '../../../base/clock.ts'

@@ -57,7 +57,7 @@ export function observeWriters(observed: Observed): readonly ObservedWriter[] {
   })
 }
 
-/** VSS_WRITER_STATE of one in order (windows.md §1.1). */
+/** VSS_WRITER_STATE of one in order (vss.h). */
 const STABLE = 1
 const IN_ORDER = { prepared: [STABLE], snapshot: [5, STABLE], completed: [STABLE] } as const
 const FIRST_FAILED = 6

@@ -1,7 +1,7 @@
 /**
  * What becomes of a backup that VSS or a writer failed: redone after a while, redone without a
- * writer, kept as weaker, or given up. Pure; windows.md §1.2 is the table, and what stands there as
- * not to be retried is not.
+ * writer, kept as weaker, or given up. Pure; docs/vss-explained.md has the table, and what stands
+ * there as not to be retried is not.
  */
 
 import { VSS_E, type Hresult } from './hresult.ts'
