@@ -17,6 +17,7 @@ const LIMITS = { timeout: 600_000 }
 const AGENT = '/usr/local/bin/stillpoint-agent'
 /** For an agent that is there to answer; one that is not never does. */
 const ANSWER_MS = 15_000
+const PORT_MS = 120_000
 const skip = libvirtMissing() ?? (process.getuid?.() === 0 || hasFullGuest(defaultCacheDir())
   ? undefined : 'the full guest can only be built by root')
 
@@ -25,7 +26,14 @@ suite('four databases on libvirt', { skip }, () => {
   const start = (): Promise<Shared> => {
     shared ??= (async () => {
       const libvirt = await startLibvirt()
-      return { libvirt, guest: await startDomain(libvirt, 'full', {}, 'full') }
+      const guest = await startDomain(libvirt, 'full', {}, 'full')
+      // Its agent comes up after its databases.
+      using limit = deadline(clock, PORT_MS, 'the agent in the guest')
+      await using platform = await libvirt.open()
+      while (await platform.agentPort?.('full', limit.signal) === undefined) {
+        await clock.sleep(100, limit.signal)
+      }
+      return { libvirt, guest }
     })()
     return shared
   }
