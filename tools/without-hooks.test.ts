@@ -35,3 +35,24 @@ test('sound after', async () => { ${WAIT} })
     assert.equal(result.status, status, result.stdout)
   })
 }
+
+test('a suite is begun before its tests and ended before the next one', async () => {
+  await using folder = await temporaryFolder()
+  const path = join(folder.path, 'a.test.mjs')
+  writeFileSync(path, `import assert from 'node:assert/strict'
+import { after, before, suite, test } from 'node:test'
+const seen = []
+before(async () => { ${WAIT}; seen.push('begun') })
+for (const name of ['a', 'b']) suite(name, () => {
+  before(async () => { ${WAIT}; seen.push(name) })
+  after(() => { seen.push('end of ' + name) })
+  test('in it', async () => { ${WAIT}; seen.push('in ' + name) })
+})
+test('last', () => assert.deepEqual(
+  seen, ['begun', 'a', 'in a', 'end of a', 'b', 'in b', 'end of b']))
+`)
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env
+  const args = [...WITHOUT_HOOKS, '--test', path]
+  const result = spawnSync(process.execPath, args, { env, encoding: 'utf8' })
+  assert.equal(result.status, 0, result.stdout)
+})
