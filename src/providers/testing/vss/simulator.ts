@@ -1,7 +1,7 @@
 /**
- * A VSS made of TypeScript: scripted writers, no volumes. It keeps writers' states and refuses calls
- * out of order as VSS does (Microsoft, "Overview of Processing a Backup Under VSS"); it shows nothing
- * of real writers.
+ * A VSS made of TypeScript: scripted writers, no volumes. It keeps writers' states and refuses
+ * calls out of order as VSS does (Microsoft, "Overview of Processing a Backup Under VSS"); it shows
+ * nothing of real writers.
  */
 
 import { abortable, throwIfAborted } from '../../../base/clock.ts'

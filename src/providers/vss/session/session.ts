@@ -1,10 +1,10 @@
 /**
  * A requestor's session: a snapshot set with writers, held until the backup is sealed or given up.
  *
- * The order of calls is Microsoft's ("Overview of Processing a Backup Under VSS"); what each failure
- * is worth stands in docs/vss-explained.md. One conversation is one attempt and is never used again.
- * A session that is disposed without `complete` has sent Abort, so that no writer takes the backup
- * for a good one and truncates its logs.
+ * The order of calls is Microsoft's ("Overview of Processing a Backup Under VSS"); what a failure
+ * is worth stands in docs/vss-explained.md. One conversation is one attempt and is never used
+ * again. A session that is disposed without `complete` has sent Abort, so that no writer takes the
+ * backup for a good one and truncates its logs.
  */
 
 import { throwIfAborted } from '../../../base/clock.ts'
