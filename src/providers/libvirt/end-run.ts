@@ -42,9 +42,10 @@ export async function endRun(
   place: RunPlace, run: string, signal: AbortSignal,
 ): Promise<{ readonly ended: boolean; readonly resumed: boolean }> {
   const { virsh, uuid, clock } = place
-  const mark = (): Promise<void> => writeFile(stopMark(place), '')
+  // A disk that is full has no room for it either, and the job must end all the same.
+  const mark = (): Promise<void> => writeFile(stopMark(place), '').catch(() => {})
   const ended = await endJob(virsh, uuid, run, { clock, before: mark }, signal)
-  return { ended, resumed: mayBeStopped(place) && await resume(place, signal) }
+  return { ended, resumed: (ended || mayBeStopped(place)) && await resume(place, signal) }
 }
 
 /** True if it was stopped. */

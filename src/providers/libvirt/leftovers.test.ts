@@ -69,6 +69,16 @@ test('a run that is killed between its job and the machine leaves both to its gu
     assert.deepEqual(await readdir(folder.path), [])
   })
 
+test('without room for its mark a run ends its job all the same, and the machine goes on',
+  async () => {
+    await using folder = await temporaryFolder()
+    const virsh = new StoppedMachine()
+    const runDir = join(folder.path, 'none')
+    const place = { virsh, uuid: UUID, runDir, clock: new ManualClock() }
+    assert.deepEqual(await endRun(place, '01234567', signal), { ended: true, resumed: true })
+    assert.deepEqual([virsh.owner, virsh.isStopped], [undefined, false])
+  })
+
 test('a machine that QEMU stopped for a reason of its own, or of others, is left', async () => {
   await using folder = await temporaryFolder()
   const virsh = new StoppedMachine()

@@ -63,12 +63,17 @@ export function openUnnamed(
     throw new Fault('repository-damaged', `${what} claims ${uncompressedLength} bytes`)
   }
   const opened = key.open(sealed, what)
-  if (uncompressedLength === 0) return opened
+  if (uncompressedLength === 0) return plain(opened)
   const plaintext = zstdDecompress(opened, uncompressedLength, what, uncompressedLength)
   release(opened)
   // Readers work out from the lengths which blob holds an offset, before they have read any.
-  if (plaintext.length === uncompressedLength) return plaintext
+  if (plaintext.length === uncompressedLength) return plain(plaintext)
   throw new Fault('repository-damaged', `${what} has another length than is said of it`)
+}
+
+/** Not Node's own kind of buffer, whose `slice` is a view and no copy. */
+function plain(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 /** Bytes of plaintext of a blob stored as `length` sealed bytes. */

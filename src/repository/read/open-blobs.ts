@@ -45,9 +45,7 @@ const POOLED_BYTES = 64 * 1024
 export function openBlobs(key: MasterKey, { bytes, blobs }: OpenRequest): Plaintexts {
   const plaintexts = blobs.map((blob) => {
     const plain = openBlob(key, blob, bytes.subarray(blob.offset, blob.offset + blob.length))
-    // Never Node's own kind of buffer, whose `slice` is a view: who asks may be in this thread.
-    return plain.length < POOLED_BYTES
-      ? new Uint8Array(plain) : new Uint8Array(plain.buffer, plain.byteOffset, plain.length)
+    return plain.length < POOLED_BYTES ? new Uint8Array(plain) : plain
   })
   release(bytes)
   return plaintexts
