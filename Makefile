@@ -22,8 +22,8 @@ test-peers: setup # tests against the newest restic, vcsim, rustic …; builds t
 	  test/interop/restic- test/system/backup-restic.test.ts
 	@STILLPOINT_VCSIM="$(CURDIR)/.cache/peers/vcsim" tools/node tools/run-tests.ts \
 	  src/providers/vsphere test/system/vsphere test/hostile/vsphere
-	@PATH="$(CURDIR)/.cache/peers:$$PATH" tools/node --import ./tools/without-hooks.ts --test --test-reporter=spec \
-	  'test/peers/*.peers.ts'
+	@PATH="$(CURDIR)/.cache/peers:$$PATH" tools/node --import ./tools/without-hooks.ts \
+	  --test --test-reporter=spec 'test/peers/*.peers.ts'
 
 check: # types, lint, text rules: no guest is started
 	@tools/node tools/check.ts

@@ -8,7 +8,7 @@ import type { Import } from './layers.ts'
 
 export const ROOT = normalize(join(dirname(fileURLToPath(import.meta.url)), '..'))
 
-/** Makes node run tests without an async hook: without-hooks.ts says why. */
+/** Makes node run tests without a hook on each promise: without-hooks.ts says why. */
 export const WITHOUT_HOOKS = ['--import', join(ROOT, 'tools/without-hooks.ts')] as const
 
 /** Paths of all tracked and new files, `/` between parts, sorted. */

@@ -2,7 +2,9 @@
 
 import { undoFixups } from '../probe/ntfs-record.ts'
 import { fail, MAX_FOLDER_BYTES, type FolderEntry } from './image-file.ts'
-import { referenceAt, type NtfsStream, type RecordReference } from './ntfs-records.ts'
+import {
+  NAME_IS_DOS, NAMESPACE_AT, referenceAt, type NtfsStream, type RecordReference,
+} from './ntfs-records.ts'
 
 const INDEXES_FILE_NAMES = 0x30
 const ROOT_HEADER_AT = 16
@@ -14,8 +16,6 @@ const NAME_BYTES = 66
 /** Of a file, as its name's entry repeats them. */
 const ATTRIBUTES_AT = 56
 const IS_FOLDER = 0x1000_0000
-/** The second, short name of a file that has a long one. */
-const NAME_IS_DOS = 2
 
 export interface FolderIndex {
   readonly root: NtfsStream
@@ -72,7 +72,7 @@ function entriesOf(
     const nameEnd = NAME_BYTES + 2 * bytes.readUInt8(keyAt + 64)
     if (nameEnd > keyLength) fail('a folder is damaged')
     const name = bytes.toString('utf16le', keyAt + NAME_BYTES, keyAt + nameEnd)
-    if (bytes.readUInt8(keyAt + 65) !== NAME_IS_DOS && name !== '.' && name !== '') {
+    if (bytes.readUInt8(keyAt + NAMESPACE_AT) !== NAME_IS_DOS && name !== '.' && name !== '') {
       entries.push({
         name, inode: numberOf(referenceAt(bytes, at)),
         isFolder: (bytes.readUInt32LE(keyAt + ATTRIBUTES_AT) & IS_FOLDER) !== 0 })

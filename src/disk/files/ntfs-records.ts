@@ -35,9 +35,9 @@ interface Part {
   readonly load: () => Promise<NtfsAttribute>
 }
 
-/** In a file's name, of what kind it is. */
-const NAMESPACE_AT = 65
-const NAME_IS_DOS = 2
+/** In a file's name, of what kind it is: the short one beside a long one is of this. */
+export const NAMESPACE_AT = 65
+export const NAME_IS_DOS = 2
 const FLAG_IN_USE = 1
 const FLAG_FOLDER = 2
 const FLAG_COMPRESSED = 0x00ff

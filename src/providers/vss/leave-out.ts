@@ -11,7 +11,7 @@
 import { fitsWildcard } from '../../base/wildcard.ts'
 import type { FilePattern } from '../../disk/mod.ts'
 import type { RegistryValue } from './registry.ts'
-import { expandPath } from './session/paths.ts'
+import { expandPath, variablesOf } from './session/paths.ts'
 
 export type LeaveOutList = 'files-not-to-snapshot' | 'files-not-to-backup'
 
@@ -62,7 +62,7 @@ export async function readLeaveOut(
   words: readonly string[], ports: LeaveOutPorts, signal: AbortSignal,
 ): Promise<LeaveOutPatterns> {
   const { environment } = ports
-  const variables = new Map([...environment].map(([name, value]) => [name.toLowerCase(), value]))
+  const variables = variablesOf(environment)
   const patterns: HostPattern[] = []
   const notUnderstood: { entry: string; why: string }[] = []
   let profiles: readonly string[] | undefined

@@ -28,10 +28,20 @@ export function sealBlob(
   if (plaintext.length === 0 || plaintext.length > MAX_BLOB_BYTES) {
     throw new RangeError(`a blob of ${plaintext.length} bytes cannot be stored`)
   }
-  const compressed = zstdCompress(plaintext, level)
-  return compressed.length < plaintext.length
-    ? { sealed: key.seal(compressed, random), uncompressedLength: plaintext.length }
-    : { sealed: key.seal(plaintext, random), uncompressedLength: 0 }
+  return sealShorter(key, plaintext, zstdCompress(plaintext, level), random)
+}
+
+/** Seals the shorter of both: into the start of `room`, which is long enough, or a new buffer. */
+export function sealShorter(
+  key: MasterKey, plaintext: Uint8Array, compressed: Uint8Array, random: RandomBytes,
+  room?: Uint8Array<ArrayBuffer>,
+): SealedBlob {
+  const isSmaller = compressed.length < plaintext.length
+  const payload = isSmaller ? compressed : plaintext
+  const length = payload.length + SEAL_OVERHEAD_BYTES
+  const sealed = room?.subarray(0, length) ?? new Uint8Array(length)
+  key.sealInto(sealed, payload, random)
+  return { sealed, uncompressedLength: isSmaller ? plaintext.length : 0 }
 }
 
 /** What a reader must know of a sealed blob to open it. */

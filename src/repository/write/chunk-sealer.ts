@@ -2,12 +2,13 @@
 
 import assert from 'node:assert/strict'
 import type { PackTail } from './chunk-messages.ts'
+import type { SealedBlob } from '../format/blob.ts'
 import { SEAL_OVERHEAD_BYTES } from '../format/crypto.ts'
 import type { BlobId } from '../format/id.ts'
 import {
   PackBuilder, TARGET_PACK_BYTES, type FinishedPack,
 } from '../format/pack.ts'
-import { sealChunk, verifySealed, type SealedChunk, type SealTools } from './seal-chunk.ts'
+import { sealChunk, verifySealed, type SealTools } from './seal-chunk.ts'
 
 /** The longest chunk a sealer takes. */
 export const MAX_CHUNK_BYTES = 8 * 1024 * 1024
@@ -59,7 +60,7 @@ export class ChunkSealer {
   }
 
   /** Takes a copy of one that is sealed and read back. */
-  addSealed(id: BlobId, { sealed, uncompressedLength }: SealedChunk): void {
+  addSealed(id: BlobId, { sealed, uncompressedLength }: SealedBlob): void {
     const copy = this.#room().subarray(0, sealed.length)
     copy.set(sealed)
     this.#pack.add(id, copy, uncompressedLength)

@@ -3,9 +3,10 @@
  * first backup, that saves one of the two times that a chunk is hashed which is read back.
  */
 
+import type { SealedBlob } from '../format/blob.ts'
 import { SEAL_OVERHEAD_BYTES } from '../format/crypto.ts'
 import type { BlobId } from '../format/id.ts'
-import { nameSealed, sealChunk, type SealedChunk, type SealTools } from './seal-chunk.ts'
+import { nameSealed, sealChunk, type SealTools } from './seal-chunk.ts'
 
 /**
  * After a known chunk so many in a row must be new again. To seal a known one costs a dozen times
@@ -19,7 +20,7 @@ export interface SealedAhead {
   /** Seals and names its chunks, for `ChunkHasher`. Fault: `worker-failed`. */
   readonly nameOf: (chunk: Uint8Array, position: number) => BlobId
   /** By position; there is none for zeros, which are rarely wanted. */
-  readonly sealed: readonly (SealedChunk | undefined)[]
+  readonly sealed: readonly (SealedBlob | undefined)[]
   /** What they lie in. */
   readonly room: ArrayBuffer
 }
@@ -38,7 +39,7 @@ export class SealAhead {
   begin(bytes: number, chunks: number): SealedAhead | undefined {
     if (this.#newInARow < NEW_IN_A_ROW) return undefined
     const room = this.#takeRoom(bytes + chunks * SEAL_OVERHEAD_BYTES)
-    const sealed = Array<SealedChunk | undefined>(chunks).fill(undefined)
+    const sealed = Array<SealedBlob | undefined>(chunks).fill(undefined)
     let at = 0
     const nameOf = (chunk: Uint8Array, position: number): BlobId => {
       const one = sealChunk(this.#tools, chunk, new Uint8Array(room, at))
@@ -58,6 +59,8 @@ export class SealAhead {
   /** As long as no chunk gets shorter. */
   #takeRoom(bytes: number): ArrayBuffer {
     const room = this.#free.pop()
-    return room !== undefined && room.byteLength >= bytes ? room : new ArrayBuffer(bytes)
+    if (room !== undefined && room.byteLength >= bytes) return room
+    room?.transfer(0)
+    return new ArrayBuffer(bytes)
   }
 }

@@ -2,8 +2,10 @@
 
 import { Fault } from '../../base/fault.ts'
 import type { RandomBytes } from '../../base/random.ts'
-import { openBlob, openUnnamed, type BlobKind } from '../format/blob.ts'
-import { SEAL_OVERHEAD_BYTES, type MasterKey } from '../format/crypto.ts'
+import {
+  openBlob, openUnnamed, sealShorter, type BlobKind, type SealedBlob,
+} from '../format/blob.ts'
+import type { MasterKey } from '../format/crypto.ts'
 import { blobIdOf, type BlobId } from '../format/id.ts'
 import { release } from '../release.ts'
 
@@ -14,24 +16,14 @@ export interface SealTools {
   readonly compress: (chunk: Uint8Array) => Uint8Array<ArrayBuffer>
 }
 
-export interface SealedChunk {
-  /** A view of what it was sealed into. */
-  readonly sealed: Uint8Array<ArrayBuffer>
-  /** Bytes of the plaintext; 0 where it is stored uncompressed. */
-  readonly uncompressedLength: number
-}
-
 /** Compresses where that helps, and seals into the start of `room`, which is long enough. */
 export function sealChunk(
   { key, random, compress }: SealTools, chunk: Uint8Array, room: Uint8Array<ArrayBuffer>,
-): SealedChunk {
+): SealedBlob {
   const compressed = compress(chunk)
-  const isSmaller = compressed.length < chunk.length
-  const payload = isSmaller ? compressed : chunk
-  const sealed = room.subarray(0, payload.length + SEAL_OVERHEAD_BYTES)
-  key.sealInto(sealed, payload, random)
+  const blob = sealShorter(key, chunk, compressed, random, room)
   release(compressed)
-  return { sealed, uncompressedLength: isSmaller ? chunk.length : 0 }
+  return blob
 }
 
 /**
@@ -39,7 +31,7 @@ export function sealChunk(
  * `worker-failed`.
  */
 export function verifySealed(
-  key: MasterKey, kind: BlobKind, id: BlobId, { sealed, uncompressedLength }: SealedChunk): void {
+  key: MasterKey, kind: BlobKind, id: BlobId, { sealed, uncompressedLength }: SealedBlob): void {
   try {
     release(openBlob(key, { kind, id, uncompressedLength }, sealed))
   } catch (cause) {
@@ -52,7 +44,7 @@ export function verifySealed(
  * chunk byte by byte: as safe as `verifySealed`, and hashed but once. Fault: `worker-failed`.
  */
 export function nameSealed(
-  key: MasterKey, chunk: Uint8Array, { sealed, uncompressedLength }: SealedChunk): BlobId {
+  key: MasterKey, chunk: Uint8Array, { sealed, uncompressedLength }: SealedBlob): BlobId {
   let plaintext: Uint8Array<ArrayBuffer>
   try {
     plaintext = openUnnamed(key, 'a new chunk', uncompressedLength, sealed)

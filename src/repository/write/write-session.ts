@@ -255,9 +255,9 @@ export class WriteSession implements AsyncDisposable {
   async #seal(kind: BlobKind, id: BlobId, plaintext: Uint8Array): Promise<void> {
     const { masterKey, random } = this.#repository
     const { zstdLevel, verify = true } = this.#options
-    const { sealed, uncompressedLength } = sealBlob(masterKey, plaintext, random, zstdLevel)
-    if (verify) verifySealed(masterKey, kind, id, { sealed, uncompressedLength })
-    await this.#addSealed(kind, id, sealed, uncompressedLength)
+    const blob = sealBlob(masterKey, plaintext, random, zstdLevel)
+    if (verify) verifySealed(masterKey, kind, id, blob)
+    await this.#addSealed(kind, id, blob.sealed, blob.uncompressedLength)
   }
 
   async #addTail({ bytes, blobs }: PackTail): Promise<void> {

@@ -2,7 +2,7 @@
 
 import { mapping, type Work } from '../../../base/turns.ts'
 import type { FileSet, WriterMetadata } from './documents.ts'
-import { expandPath, normalPath } from './paths.ts'
+import { expandPath, normalPath, variablesOf } from './paths.ts'
 import { fitsWildcard } from '../../../base/wildcard.ts'
 
 interface Claim {
@@ -22,7 +22,7 @@ export class WriterClaims {
     writers: readonly WriterMetadata[], environment: ReadonlyMap<string, string>,
   ): Work<WriterClaims> {
     const all = new WriterClaims()
-    const variables = new Map([...environment].map(([name, value]) => [name.toLowerCase(), value]))
+    const variables = variablesOf(environment)
     for (const { components } of writers) {
       for (const { files } of components) {
         yield * mapping(files, (file) => all.#add(file, variables))

@@ -19,7 +19,7 @@ const MAX_EXPANSIONS = 8
 export function volumesOfHost({ mounts, environment }: HostPaths): VolumeOfPath {
   const places = [...mounts].map(([at, volume]) => ({ at: normalPath(at), volume }))
     .toSorted((a, b) => b.at.length - a.at.length)
-  const variables = new Map([...environment].map(([name, value]) => [name.toLowerCase(), value]))
+  const variables = variablesOf(environment)
   return (path) => {
     const expanded = expandPath(path, variables)
     if (expanded === undefined) return { unknown: 'a variable in it is not known' }
@@ -39,6 +39,12 @@ export function normalPath(path: string): string {
     .replace(/^\\\\[?.]\\unc\\/, '\\\\').replace(/^\\\\[?.]\\(?=[a-z]:)/, '')
     .replace(/(?<=[^\\])\\{2,}/g, '\\')
   return plain.endsWith('\\') ? plain : `${plain}\\`
+}
+
+/** Variables by their names in lower case, as `expandPath` wants them. */
+export function variablesOf(
+  environment: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  return new Map([...environment].map(([name, value]) => [name.toLowerCase(), value]))
 }
 
 /** `variables`: by their names in lower case. Undefined where one in it is not known. */
