@@ -270,7 +270,7 @@ function contractOfTurns(open: OpenVssBench): void {
       t.diagnostic(`longest turn: ${cpuMs.toFixed(1)} ms of the processor, ${
         wallMs.toFixed(1)} ms by the clock`)
       assert.ok(cpuMs < MAX_TURN_MS, `${cpuMs} ms`)
-      // By a watch of its own, whose ticks fall elsewhere: held to the limit, not to the figure here.
+      // By a watch of its own, whose ticks fall elsewhere: held to the limit, not to this figure.
       const [logged] = told
       assert.ok(told.length === 1 && typeof logged === 'number' && logged < MAX_TURN_MS,
         `and the log says so: ${String(logged)}`)
