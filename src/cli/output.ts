@@ -1,6 +1,7 @@
 /** Where a command says what: results on stdout, all else on stderr, or JSON lines. */
 
-import { openLog, type Log, type LogLevel } from '../base/log.ts'
+import type { Log, LogLevel } from '../base/log.ts'
+import { openLog } from '../base/open-log.ts'
 import { printable, printableJson } from '../base/text.ts'
 import { noPaint, paintFor, type Paint } from './paint.ts'
 import { createBar, type Bar } from './progress-bar.ts'

@@ -1,15 +1,10 @@
 /** Exact reads and writes of local files: short transfers are continued or refused, never kept. */
 
-import { lstat, open, opendir, type FileHandle } from 'node:fs/promises'
-import { join } from 'node:path'
-import { mapBounded } from '../base/bounded.ts'
+import { lstat, open, type FileHandle } from 'node:fs/promises'
 import { throwIfAborted } from '../base/clock.ts'
 import { errnoOf } from '../base/errno.ts'
 import { Fault } from '../base/fault.ts'
 import type { ListedFile } from './storage.ts'
-
-/** How many files are asked for their size at once. */
-const STATS_IN_FLIGHT = 16
 
 /** Writes all of `parts`, one after the other. */
 export async function writeAll(
@@ -55,28 +50,14 @@ function tooShort(size: number, wanted: number): Fault {
     advice: 'Run a check of the repository: a file of the store is damaged.' })
 }
 
-/**
- * Regular files of a folder whose names `fits` accepts. A folder that is not there holds none; a
- * file that goes away while it is listed is left out.
- */
-export async function listFolder(
-  folder: string, fits: (name: string) => boolean): Promise<readonly ListedFile[]> {
-  const files: ListedFile[] = []
-  const sized = mapBounded(namesIn(folder, fits), { inFlight: STATS_IN_FLIGHT }, async (name) => {
-    const stats = await unlessMissing(() => lstat(join(folder, name)))
-    return stats?.isFile() === true ? { name, sizeBytes: stats.size } : undefined
-  })
-  for await (const file of sized) if (file !== undefined) files.push(file)
-  return files
+/** A regular file at `path`; undefined where there is none, or something else. */
+export async function listedFile(path: string, name: string): Promise<ListedFile | undefined> {
+  const stats = await unlessMissing(() => lstat(path))
+  return stats?.isFile() === true ? { name, sizeBytes: stats.size } : undefined
 }
 
-async function* namesIn(folder: string, fits: (name: string) => boolean): AsyncIterable<string> {
-  const entries = await unlessMissing(() => opendir(folder))
-  if (entries === undefined) return
-  for await (const entry of entries) if (fits(entry.name)) yield entry.name
-}
-
-async function unlessMissing<T>(action: () => Promise<T>): Promise<T | undefined> {
+/** Undefined where the file or folder is not there. */
+export async function unlessMissing<T>(action: () => Promise<T>): Promise<T | undefined> {
   try {
     return await action()
   } catch (error) {

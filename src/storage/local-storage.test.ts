@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert'
-import { mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -19,6 +19,9 @@ async function openTemporary(): Promise<Storage> {
   storage[Symbol.asyncDispose] = () => rm(folder, { recursive: true, force: true })
   return storage
 }
+
+const listed = async (storage: Storage): Promise<[string, number][]> =>
+  Array.fromAsync(storage.list('data', signal), ({ name, sizeBytes }) => [name, sizeBytes])
 
 storageContract('local', openTemporary)
 
@@ -56,9 +59,11 @@ test('foreign names are not listed', async () => {
   await writeFile(join(folder, 'README'), 'x')
   await writeFile(join(folder, `${id}-tmp-17`), 'x')
   await mkdir(join(folder, id))
-  const names = []
-  for await (const file of storage.list('data', signal)) names.push(file.name)
-  assert.deepEqual(names, [])
+  // A pack in another folder than its own is found by nobody who asks for it.
+  await writeFile(join(storage.location, 'data', '50', id), 'x')
+  assert.deepEqual(await listed(storage), [])
+  await storage.put({ ...pack, name: id.replace('4f', '51') }, [Buffer.from('abc')], signal)
+  assert.deepEqual(await listed(storage), [[id.replace('4f', '51'), 3]])
 })
 
 test('links that lead out of the store are refused', async () => {
@@ -73,9 +78,20 @@ test('links that lead out of the store are refused', async () => {
   await rm(join(storage.location, 'data', '4f'), { recursive: true })
   await symlink(outside, join(storage.location, 'data', '4f'))
   await assert.rejects(storage.get(pack, {}, signal), { code: 'storage-failed' })
+  await assert.rejects(listed(storage), { code: 'storage-failed' })
   await assert.rejects(storage.put(pack, [Buffer.from('x')], signal), { code: 'storage-failed' })
   await assert.rejects(storage.remove(pack, signal), { code: 'storage-failed' })
   assert.deepEqual(await readdir(outside), [id])
+})
+
+test('folders may be links within the store', async () => {
+  await using storage = await openTemporary()
+  await storage.create(signal)
+  const [shard, elsewhere] = [join(storage.location, 'data', '4f'), join(storage.location, 'old')]
+  await rename(shard, elsewhere)
+  await symlink(elsewhere, shard)
+  await storage.put(pack, [Buffer.from('abc')], signal)
+  assert.deepEqual(await listed(storage), [[id, 3]])
 })
 
 test('a store that is not there is a fault and never an empty list', async () => {

@@ -2,7 +2,7 @@
 
 import { constants } from 'node:fs'
 import {
-  chmod, link, lstat, mkdir, open, realpath, rename, unlink, type FileHandle,
+  chmod, link, lstat, mkdir, open, readdir, realpath, rename, unlink, type FileHandle,
 } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 import { mapBounded } from '../base/bounded.ts'
@@ -12,15 +12,19 @@ import { Fault, isFault } from '../base/fault.ts'
 import { systemRandom, type RandomBytes } from '../base/random.ts'
 import { isFileName, layoutFolders, pathOf } from './file-name.ts'
 import { storageFault } from './local-faults.ts'
-import { listFolder, readExactly, readWhole, syncFolder, writeAll } from './local-files.ts'
+import {
+  listedFile, readExactly, readWhole, syncFolder, unlessMissing, writeAll,
+} from './local-files.ts'
 import type { FileKind, ListedFile, Storage, StorageFile } from './storage.ts'
 
 const FOLDER_MODE = 0o700
 const FILE_MODE = 0o600
 /** A finished file is never written again; restic makes it read-only too. */
 const FINISHED_MODE = 0o400
-/** Packs lie in 256 folders; one after the other took a tenth of a second. */
+/** Packs lie in 256 folders: read one after the other they take twice as long. */
 const FOLDERS_IN_FLIGHT = 8
+/** How many files are asked for their size at once. */
+const STATS_IN_FLIGHT = 16
 /** More than any file of a repository; a bound for callers that gave none. */
 const MAX_FILE_BYTES = 1024 * 1024 * 1024
 /**
@@ -42,6 +46,8 @@ class LocalStorage implements Storage {
   readonly location: string
   readonly #random: RandomBytes
   readonly #checkedFolders = new Set<string>()
+  /** Where `location` really is, once it was looked at. */
+  #realRoot: string | undefined
 
   constructor(path: string, random: RandomBytes) {
     this.location = path
@@ -100,18 +106,31 @@ class LocalStorage implements Storage {
     // An unmounted store must not look like an empty one.
     await this.#wrap('list it', () => lstat(this.location))
     if (kind === 'config') yield* this.#listConfig()
+    const bounds = { inFlight: STATS_IN_FLIGHT }
+    for await (const file of mapBounded(this.#names(kind, signal), bounds, (name) => {
+      throwIfAborted(signal)
+      const path = join(this.location, pathOf({ kind, name }))
+      return this.#wrap(`look at ${kind} ${name}`, () => listedFile(path, name))
+    })) if (file !== undefined) yield file
+  }
+
+  /** What is named like files of this kind. A folder that is not there holds none. */
+  async *#names(kind: FileKind, signal: AbortSignal): AsyncIterable<string> {
+    if (kind === 'data') await this.#wrap('list data', () => this.#checkShards())
     const folders = layoutFolders().filter((folder) =>
       kind === 'data' ? folder.startsWith('data/') : folder === kind)
-    const list = async (folder: string): Promise<readonly ListedFile[]> => {
+    const read = async (folder: string): Promise<readonly string[]> => {
       throwIfAborted(signal)
       const path = join(this.location, folder)
       return this.#wrap(`list ${folder}`, async () => {
         await this.#checkFolder(path)
-        return listFolder(path, (name) => isFileName(kind, name))
+        return await unlessMissing(() => readdir(path)) ?? []
       })
     }
     const bounds = { inFlight: FOLDERS_IN_FLIGHT }
-    for await (const files of mapBounded(folders, bounds, list)) yield* files
+    for await (const names of mapBounded(folders, bounds, read)) {
+      yield* names.filter((name) => isFileName(kind, name))
+    }
   }
 
   async remove(file: StorageFile, signal: AbortSignal): Promise<void> {
@@ -166,12 +185,22 @@ class LocalStorage implements Storage {
       if (errnoOf(error) === 'ENOENT') return
       throw error
     }
-    const root = await realpath(this.location)
+    const root = this.#realRoot ??= await realpath(this.location)
     if (real !== root && !real.startsWith(root.endsWith(sep) ? root : root + sep)) {
       throw new Fault('storage-failed', `${folder} leads out of the store`, {
         advice: 'Replace the symbolic link by a folder.' })
     }
     this.#checkedFolders.add(folder)
+  }
+
+  /** One look for all 256: a folder in `data` that is no link lies in the store as `data` does. */
+  async #checkShards(): Promise<void> {
+    const data = join(this.location, 'data')
+    await this.#checkFolder(data)
+    const entries = await unlessMissing(() => readdir(data, { withFileTypes: true })) ?? []
+    for (const entry of entries) {
+      if (entry.isDirectory()) this.#checkedFolders.add(join(data, entry.name))
+    }
   }
 
   async #wrap<T>(what: string, action: () => Promise<T>): Promise<T> {

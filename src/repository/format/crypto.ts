@@ -10,10 +10,10 @@ import {
   createCipheriv, createDecipheriv, createSecretKey, type Cipheriv, type KeyObject,
 } from 'node:crypto'
 import assert from 'node:assert/strict'
-import sodium from 'sodium-native'
 import { Fault } from '../../base/fault.ts'
 import type { RandomBytes } from '../../base/random.ts'
 import { release } from '../release.ts'
+import { authenticate, isAuthentic } from './poly1305.ts'
 
 const IV_BYTES = 16
 const MAC_BYTES = 16
@@ -69,7 +69,7 @@ export class MasterKey {
     release(encrypted)
     const ciphertext = target.subarray(IV_BYTES, target.length - MAC_BYTES)
     const tag = target.subarray(target.length - MAC_BYTES)
-    sodium.crypto_onetimeauth(tag, ciphertext, this.#oneTimeKeyOf(iv))
+    authenticate(tag, ciphertext, this.#oneTimeKeyOf(iv))
   }
 
   /** The plaintext, or undefined if the MAC does not fit: another key, or damage. */
@@ -78,7 +78,7 @@ export class MasterKey {
     const iv = sealed.subarray(0, IV_BYTES)
     const ciphertext = sealed.subarray(IV_BYTES, sealed.length - MAC_BYTES)
     const tag = sealed.subarray(sealed.length - MAC_BYTES)
-    if (!sodium.crypto_onetimeauth_verify(tag, ciphertext, this.#oneTimeKeyOf(iv))) return undefined
+    if (!isAuthentic(tag, ciphertext, this.#oneTimeKeyOf(iv))) return undefined
     const decipher = createDecipheriv('aes-256-ctr', this.#cipherKey, iv)
     const plaintext = decipher.update(ciphertext)
     decipher.final()
