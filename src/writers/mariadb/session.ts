@@ -1,6 +1,6 @@
 /** A connection to a MariaDB or MySQL server over its unix socket, by the library `mysql2`. */
 
-import { createConnection, type Connection, type QueryError } from 'mysql2'
+import type { Connection, QueryError } from 'mysql2'
 import type { Clock } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
@@ -23,6 +23,8 @@ const SERVER_LIMITS = new Set([1205, 1969, 3024])
 export async function connectMariadb(
   address: MariadbAddress, clock: Clock, limitMs: number, signal: AbortSignal,
 ): Promise<SqlSession> {
+  // Loaded where there is such a server: most commands and machines have none.
+  const { createConnection } = await import('mysql2')
   const metered = meteredSocket()
   metered.expect(MAX_ANSWER_BYTES)
   const { socketPath, user } = address

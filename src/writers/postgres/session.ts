@@ -1,6 +1,6 @@
 /** A connection to a PostgreSQL server over its unix socket, by the library `pg`. */
 
-import pg from 'pg'
+import type { Client, DatabaseError } from 'pg'
 import type { Clock } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
 import { printable } from '../../base/text.ts'
@@ -24,6 +24,8 @@ const CLOSE_LIMIT_MS = 1000
 export async function connectPostgres(
   address: PostgresAddress, clock: Clock, limitMs: number, signal: AbortSignal,
 ): Promise<SqlSession> {
+  // Loaded where there is such a server: most commands and machines have none.
+  const { default: pg } = await import('pg')
   const metered = meteredSocket()
   const client = new pg.Client({
     host: address.socketFolder, port: address.port, user: address.role, database: 'postgres',
@@ -33,7 +35,7 @@ export async function connectPostgres(
     options: '-c search_path=pg_catalog -c statement_timeout=0 -c lock_timeout=0',
     types: { getTypeParser: () => (value: unknown) => value },
   })
-  const session = new PostgresSession(client, metered, clock)
+  const session = new PostgresSession(client, metered, clock, pg.DatabaseError)
   metered.expect(MAX_ANSWER_BYTES)
   try {
     await within(clock, limitMs, 'the connection to PostgreSQL', () =>
@@ -49,12 +51,15 @@ export async function connectPostgres(
 }
 
 class PostgresSession implements SqlSession {
-  readonly #client: pg.Client
+  readonly #client: Client
+  readonly #refusal: typeof DatabaseError
   readonly #metered: MeteredSocket
   readonly #clock: Clock
 
-  constructor(client: pg.Client, metered: MeteredSocket, clock: Clock) {
+  constructor(
+    client: Client, metered: MeteredSocket, clock: Clock, refusal: typeof DatabaseError) {
     this.#client = client
+    this.#refusal = refusal
     this.#metered = metered
     this.#clock = clock
     client.on('error', () => this.destroy()) // the next question says so
@@ -72,7 +77,7 @@ class PostgresSession implements SqlSession {
         this.#client.query<Row>(sql), signal)
       return rows
     } catch (error) {
-      if (!(error instanceof pg.DatabaseError)) this.destroy()
+      if (!(error instanceof this.#refusal)) this.destroy()
       throw explained(error, 'PostgreSQL did not answer as asked')
     }
   }
