@@ -5,6 +5,7 @@
  */
 
 import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
 import { projectFiles, ROOT, WITHOUT_HOOKS } from './source-tree.ts'
 
 const wanted = process.argv.slice(2)
@@ -39,7 +40,9 @@ for (const group of groups) {
   const result = spawnSync(process.execPath, [
     ...WITHOUT_HOOKS, '--test', '--disable-warning=ExperimentalWarning',
     `--test-concurrency=${group.atOnce}`, `--test-timeout=${TEST_LIMIT_MS}`,
-    '--test-reporter=spec', ...group.files,
+    '--test-reporter=spec', '--test-reporter-destination=stdout',
+    `--test-reporter=${join(ROOT, 'tools/slowest-files.ts')}`, '--test-reporter-destination=stdout',
+    ...group.files,
   ], {
     cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'], timeout: GROUP_LIMIT_MS,
     killSignal: 'SIGKILL',
