@@ -10,8 +10,8 @@ import { parseArgs } from 'node:util'
 import { systemClock } from '../src/base/clock.ts'
 import { openRawSource, type BlockSink } from '../src/disk/mod.ts'
 import {
-  beginWrite, checkRepository, copyDisk, DEFAULT_CHUNK_BYTES, dirNode, goTime, initRepository,
-  openRepository, storeDisk,
+  beginWrite, checkRepository, ChunkThreads, copyDisk, DEFAULT_CHUNK_BYTES, dirNode, goTime,
+  initRepository, openRepository, storeDisk,
   type BlobId, type Repository,
 } from '../src/repository/mod.ts'
 import { openLocalStorage } from '../src/storage/mod.ts'
@@ -31,15 +31,15 @@ const { values, positionals } = parseArgs({
 const [command, place = '', ...rest] = positionals
 const level = values.level === undefined ? {} : { zstdLevel: Number(values.level) }
 const workers = values.workers === undefined ? {} : { workers: Number(values.workers) }
-if (command === 'init') {
-  await initRepository(openLocalStorage(place), CONTEXT, signal)
-} else {
-  const repository = await openRepository(openLocalStorage(place), CONTEXT, signal)
-  if (command === 'store') await store(repository, rest[0] ?? '')
-  else if (command === 'check') await check(repository)
-  else if (command === 'restore') {
-    await restore(repository, rest[0] as BlobId, Number(rest[1]), rest[2] ?? '')
-  } else throw new Error('usage: init|store|check|restore REPO …')
+if (command === 'init') await initRepository(openLocalStorage(place), CONTEXT, signal)
+else if (command === 'store') await store(rest[0] ?? '')
+else if (command === 'check') await check(await openIt())
+else if (command === 'restore') {
+  await restore(await openIt(), rest[0] as BlobId, Number(rest[1]), rest[2] ?? '')
+} else throw new Error('usage: init|store|check|restore REPO …')
+
+async function openIt(): Promise<Repository> {
+  return openRepository(openLocalStorage(place), CONTEXT, signal)
 }
 
 async function check(repository: Repository): Promise<void> {
@@ -48,11 +48,14 @@ async function check(repository: Repository): Promise<void> {
   if (!isSound) throw new Error('the repository is damaged')
 }
 
-async function store(repository: Repository, image: string): Promise<void> {
+async function store(image: string): Promise<void> {
+  // As `stillpoint backup` does it.
+  await using threads = new ChunkThreads()
+  const repository = await openIt()
   await using lock = await repository.lock('shared', signal)
   await using source = await openRawSource(image, signal)
   await using session = await beginWrite(repository, {
-    verify: !values['no-verify'], ...level, ...workers, lock,
+    verify: !values['no-verify'], ...level, ...workers, threads, lock,
   }, lock.lost)
   const changed = values.changed.split(',').map((at) => ({ offset: Number(at), length: 65_536 }))
   const base = values.base === undefined

@@ -2,6 +2,7 @@
 
 import { runBackup, type BackupEvent, type BackupSummary } from '../backup/mod.ts'
 import type { Grade } from '../consistency/mod.ts'
+import { ChunkThreads } from '../repository/mod.ts'
 import { atMachine, type MachineWork } from './at-machine.ts'
 import type { EngineContext } from './context.ts'
 
@@ -23,7 +24,9 @@ export interface MachineBackup extends MachineWork {
 export async function backupMachine(
   request: MachineBackup, context: EngineContext, signal: AbortSignal): Promise<BackupSummary> {
   const { clock, random, log, version, config } = context
-  return atMachine(request, context, signal, async ({ opened, repository, settings, signer }) =>
+  // They start while the password is tried.
+  await using threads = new ChunkThreads()
+  return await atMachine(request, context, signal, ({ opened, repository, settings, signer }) =>
     runBackup({
       repository, platform: opened.platform, machine: opened.machine,
       settings: {
@@ -35,7 +38,7 @@ export async function backupMachine(
       openApplications: opened.openApplications,
       declaredNoApplications: settings?.applications === 'none',
       limits: settings?.limits ?? config.limits,
-      write: {},
+      write: { threads },
       programVersion: version,
       signer,
       pins: config.evidence.pins,

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { isFault } from '../../base/fault.ts'
 import type { RandomBytes } from '../../base/random.ts'
-import type { ChunkWorkerSettings, FromChunkWorker, ToChunkWorker } from './chunk-messages.ts'
+import type { ChunkWorkerSettings, FromChunkWorker, ToChunkLane } from './chunk-messages.ts'
 import { ChunkHasher, cutRun } from './chunk-hasher.ts'
 import { ChunkSealer, PACK_BUFFER_BYTES } from './chunk-sealer.ts'
 import { MasterKey } from '../format/crypto.ts'
@@ -65,7 +65,7 @@ export class ChunkLane {
     this.#send = send
   }
 
-  receive(message: ToChunkWorker): void {
+  receive(message: ToChunkLane): void {
     try {
       this.#handle(message)
       this.#work()
@@ -76,7 +76,7 @@ export class ChunkLane {
     }
   }
 
-  #handle(message: ToChunkWorker): void {
+  #handle(message: ToChunkLane): void {
     switch (message.type) {
       case 'run': {
         const { run, bytes, chunkBytes } = message

@@ -4,7 +4,7 @@ import type { FaultCode } from '../../base/fault.ts'
 import type { BlobId } from '../format/id.ts'
 import type { PackedBlob, FinishedPack } from '../format/pack.ts'
 
-/** What a chunk worker is started with. */
+/** What a chunk worker is to seal with. */
 export interface ChunkWorkerSettings {
   readonly key: Uint8Array
   /** Undefined: chosen as it is repaid. */
@@ -14,6 +14,11 @@ export interface ChunkWorkerSettings {
 }
 
 export type ToChunkWorker =
+  /** Comes first, and once. */
+  | { readonly type: 'settings' } & ChunkWorkerSettings
+  | ToChunkLane
+
+export type ToChunkLane =
   /** Bytes to be cut into chunks of `chunkBytes`, the last one shorter; the buffer travels. */
   | { readonly type: 'run'; readonly run: number; readonly chunkBytes: number
       readonly bytes: Uint8Array<ArrayBuffer> }

@@ -2,17 +2,19 @@
 
 import type { Worker } from 'node:worker_threads'
 import { Fault } from '../../base/fault.ts'
-import { startWorker } from '../../base/worker.ts'
 import type {
   ChunkWorkerSettings, FromChunkWorker, PackTail, ToChunkWorker,
 } from './chunk-messages.ts'
 import type { HashedRun } from './chunk-hasher.ts'
+import type { ChunkThreads } from './chunk-threads.ts'
 import type { BlobId } from '../format/id.ts'
 import type { FinishedPack } from '../format/pack.ts'
 
 export interface ChunkPoolOptions extends ChunkWorkerSettings {
   /** How many threads at most; at least 1. */
   readonly workers: number
+  /** Where they come from; it stays the caller's. */
+  readonly threads: ChunkThreads
   /** True once for each id that is to be stored: the caller notes it as taken. */
   readonly claim: (id: BlobId) => boolean
   /** Makes a pack durable. Its buffers are used again once this resolves. */
@@ -117,8 +119,9 @@ export class ChunkPool implements AsyncDisposable {
   }
 
   #startLane(): Lane {
-    const worker = startWorker('./chunk-worker', import.meta, { workerData: this.#settings })
+    const worker = this.#options.threads.take()
     const lane: Lane = { worker, runs: new Map(), tail: undefined }
+    post(lane, { type: 'settings', ...this.#settings })
     worker.on('message', (message: FromChunkWorker) => this.#receive(lane, message))
     worker.on('error', (cause) => this.fail(workerFault(cause)))
     worker.on('exit', (code) => this.fail(workerFault(new Error(`it ended with code ${code}`))))

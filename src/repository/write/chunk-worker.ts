@@ -1,13 +1,20 @@
 /** The thread of a chunk lane; chunk-lane.ts is what it does. */
 
 import assert from 'node:assert/strict'
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort } from 'node:worker_threads'
 import { systemRandom } from '../../base/random.ts'
 import { ChunkLane } from './chunk-lane.ts'
-import type { ChunkWorkerSettings, ToChunkWorker } from './chunk-messages.ts'
+import type { ToChunkWorker } from './chunk-messages.ts'
 
 const port = parentPort
 assert(port !== null, 'this module runs as a worker thread')
-const lane = new ChunkLane(workerData as ChunkWorkerSettings, systemRandom,
-  (message, transfer) => port.postMessage(message, transfer))
-port.on('message', (message: ToChunkWorker) => lane.receive(message))
+let lane: ChunkLane | undefined
+port.on('message', (message: ToChunkWorker) => {
+  if (message.type === 'settings') {
+    lane = new ChunkLane(message, systemRandom,
+      (message, transfer) => port.postMessage(message, transfer))
+  } else {
+    assert(lane !== undefined, 'the settings come first')
+    lane.receive(message)
+  }
+})

@@ -7,6 +7,7 @@ import { plaintextLength, sealBlob, type BlobKind } from '../format/blob.ts'
 import type { PackTail } from './chunk-messages.ts'
 import { ChunkHasher, cutRun } from './chunk-hasher.ts'
 import { ChunkPool, type AddedRun } from './chunk-pool.ts'
+import { ChunkThreads } from './chunk-threads.ts'
 import { writeConfirmed } from './confirmed-write.ts'
 import { blobIdOf, type BlobId, type FileId } from '../format/id.ts'
 import type { IndexedPack } from '../format/index-file.ts'
@@ -24,6 +25,8 @@ export interface WriteOptions {
    * With 0 the calling thread does it.
    */
   readonly workers?: number
+  /** Threads that were started before. They stay the caller's, but for those that are taken. */
+  readonly threads?: ChunkThreads
   /** Default 3, restic's `auto`, or 2 for chunks of a disk where that gives as much. */
   readonly zstdLevel?: number
   /** Open each blob again after sealing it and compare its hash, before it is stored. Default. */
@@ -204,6 +207,7 @@ export class WriteSession implements AsyncDisposable {
   #startPool(): ChunkPool {
     return new ChunkPool({
       workers: this.workers,
+      threads: this.#options.threads ?? new ChunkThreads(0),
       key: this.#repository.masterKey.toBytes(),
       zstdLevel: this.#options.zstdLevel,
       verify: this.#options.verify ?? true,
