@@ -14,11 +14,15 @@ const MOST_OUTPUT_BYTES = 16 * 1024 * 1024
 /** Below it no window is refused: the default of the zstd tools, 128 MiB. */
 const MIN_WINDOW_LOG_LIMIT = 27
 
-/** One frame that carries its content's size. */
+/** One frame that carries its content's size. `windowLog` bounds how far back it looks. */
 export function zstdCompress(
-  plaintext: Uint8Array, level = DEFAULT_ZSTD_LEVEL): Uint8Array<ArrayBuffer> {
+  plaintext: Uint8Array, level = DEFAULT_ZSTD_LEVEL, windowLog?: number,
+): Uint8Array<ArrayBuffer> {
   return zstdCompressSync(plaintext, {
-    params: { [constants.ZSTD_c_compressionLevel]: level },
+    params: {
+      [constants.ZSTD_c_compressionLevel]: level,
+      ...windowLog === undefined ? {} : { [constants.ZSTD_c_windowLog]: windowLog },
+    },
     // One piece of output for nearly all input, instead of many of 16 KiB.
     chunkSize: Math.max(64, plaintext.length + (plaintext.length >>> 8) + 64),
     pledgedSrcSize: plaintext.length,

@@ -46,3 +46,12 @@ test('level 2 is taken once it was enough twice, and level 3 again once it is no
   assert.ok(back > 0 && back <= 64, `level 2 until ${back}`)
   assert.deepEqual(new Set(levels.slice(back)), new Set(['3']))
 })
+
+test('what only a large window makes smaller is never left to a small one', () => {
+  const chooser = new LevelChooser()
+  for (let n = 0; n < 20; n++) {
+    const half = seededRandom(n)(256 * 1024)
+    const frame = chooser.compress(Buffer.concat([half, seededRandom(n + 100)(4096), half]))
+    assert.ok(frame.length < 300 * 1024, `${frame.length} bytes`)
+  }
+})
