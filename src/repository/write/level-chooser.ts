@@ -13,10 +13,10 @@ const MOST_PAUSE = 64
 const PAUSE_AFTER_CHANGE = 16
 
 /**
- * Compresses by level 3, as restic does, or by level 2 with a small window where that gives as much,
- * which takes a third less: noise, and many logs and tables. Now and then a chunk is tried by both,
- * which costs 1 to 3 % of zstd's time; two trials in a row must have said that the quick one is
- * enough.
+ * Compresses by level 3, as restic does, or by level 2 with a small window where that gives as
+ * much, which takes a third less: noise, and many logs and tables. Now and then a chunk is tried
+ * by both, which costs 1 to 3 % of zstd's time; two trials in a row must have said that the quick
+ * one is enough.
  */
 export class LevelChooser {
   #pause = 1
