@@ -105,7 +105,6 @@ class LocalStorage implements Storage {
     throwIfAborted(signal)
     // An unmounted store must not look like an empty one.
     await this.#wrap('list it', () => lstat(this.location))
-    if (kind === 'config') yield* this.#listConfig()
     const bounds = { inFlight: STATS_IN_FLIGHT }
     for await (const file of mapBounded(this.#names(kind, signal), bounds, (name) => {
       throwIfAborted(signal)
@@ -116,6 +115,7 @@ class LocalStorage implements Storage {
 
   /** What is named like files of this kind. A folder that is not there holds none. */
   async *#names(kind: FileKind, signal: AbortSignal): AsyncIterable<string> {
+    if (kind === 'config') yield 'config'
     if (kind === 'data') await this.#wrap('list data', () => this.#checkShards())
     const folders = layoutFolders().filter((folder) =>
       kind === 'data' ? folder.startsWith('data/') : folder === kind)
@@ -155,15 +155,6 @@ class LocalStorage implements Storage {
     return { folder: join(path, '..'), path }
   }
 
-  async *#listConfig(): AsyncIterable<ListedFile> {
-    try {
-      const { size } = await lstat(join(this.location, 'config'))
-      yield { name: 'config', sizeBytes: size }
-    } catch (error) {
-      if (errnoOf(error) !== 'ENOENT') throw storageFault(this.location, 'list it', error)
-    }
-  }
-
   /** A store copied without its empty folders lacks some; they come back when needed. */
   async #makeFolder(folder: string): Promise<void> {
     if (this.#checkedFolders.has(folder)) return
@@ -178,13 +169,8 @@ class LocalStorage implements Storage {
 
   async #checkFolder(folder: string): Promise<void> {
     if (this.#checkedFolders.has(folder)) return
-    let real: string
-    try {
-      real = await realpath(folder)
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return
-      throw error
-    }
+    const real = await unlessMissing(() => realpath(folder))
+    if (real === undefined) return
     const root = this.#realRoot ??= await realpath(this.location)
     if (real !== root && !real.startsWith(root.endsWith(sep) ? root : root + sep)) {
       throw new Fault('storage-failed', `${folder} leads out of the store`, {
@@ -251,13 +237,7 @@ function alreadyThere(path: string, cause: unknown): Fault {
 }
 
 async function exists(path: string): Promise<boolean> {
-  try {
-    await lstat(path)
-    return true
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return false
-    throw error
-  }
+  return await unlessMissing(() => lstat(path)) !== undefined
 }
 
 /** The temporary file is gone already after a rename, and after a crash nobody looks at it. */

@@ -4,7 +4,7 @@ import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { Fault } from '../../base/fault.ts'
 
 /** The level of restic's `auto`. Node takes -1 for "not set", so that level cannot be had. */
-export const DEFAULT_ZSTD_LEVEL = 3
+const DEFAULT_ZSTD_LEVEL = 3
 
 /** Node takes as much for each call, and the collector comes the sooner. */
 const LEAST_OUTPUT_BYTES = 64 * 1024

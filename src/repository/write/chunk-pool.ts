@@ -46,7 +46,7 @@ interface PendingRun extends PromiseWithResolvers<AddedRun> {
  */
 export class ChunkPool implements AsyncDisposable {
   readonly #options: ChunkPoolOptions
-  readonly #settings: ChunkWorkerSettings
+  readonly #settings: ToChunkWorker
   readonly #lanes: Lane[] = []
   readonly #storing = new Set<Promise<void>>()
   #failure: { readonly error: unknown } | undefined = undefined
@@ -55,7 +55,7 @@ export class ChunkPool implements AsyncDisposable {
   constructor(options: ChunkPoolOptions) {
     this.#options = options
     const { key, zstdLevel, verify } = options
-    this.#settings = { key, zstdLevel, verify }
+    this.#settings = { type: 'settings', key, zstdLevel, verify }
   }
 
   /**
@@ -121,7 +121,7 @@ export class ChunkPool implements AsyncDisposable {
   #startLane(): Lane {
     const worker = this.#options.threads.take()
     const lane: Lane = { worker, runs: new Map(), tail: undefined }
-    post(lane, { type: 'settings', ...this.#settings })
+    post(lane, this.#settings)
     worker.on('message', (message: FromChunkWorker) => this.#receive(lane, message))
     worker.on('error', (cause) => this.fail(workerFault(cause)))
     worker.on('exit', (code) => this.fail(workerFault(new Error(`it ended with code ${code}`))))
