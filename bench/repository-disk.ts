@@ -11,7 +11,7 @@ import { systemClock } from '../src/base/clock.ts'
 import { openRawSource, type BlockSink } from '../src/disk/mod.ts'
 import {
   beginWrite, checkRepository, ChunkThreads, copyDisk, DEFAULT_CHUNK_BYTES, dirNode, goTime,
-  initRepository, openRepository, storeDisk,
+  initRepository, openRepository, OpenThreads, storeDisk,
   type BlobId, type Repository,
 } from '../src/repository/mod.ts'
 import { openLocalStorage } from '../src/storage/mod.ts'
@@ -35,7 +35,7 @@ if (command === 'init') await initRepository(openLocalStorage(place), CONTEXT, s
 else if (command === 'store') await store(rest[0] ?? '')
 else if (command === 'check') await check(await openIt())
 else if (command === 'restore') {
-  await restore(await openIt(), rest[0] as BlobId, Number(rest[1]), rest[2] ?? '')
+  await restore(rest[0] as BlobId, Number(rest[1]), rest[2] ?? '')
 } else throw new Error('usage: init|store|check|restore REPO …')
 
 async function openIt(): Promise<Repository> {
@@ -70,14 +70,17 @@ async function store(image: string): Promise<void> {
   console.log(treeId)
 }
 
-async function restore(
-  repository: Repository, treeId: BlobId, sizeBytes: number, image: string): Promise<void> {
+async function restore(treeId: BlobId, sizeBytes: number, image: string): Promise<void> {
+  // As `stillpoint restore` does it.
+  await using threads = new OpenThreads()
+  const repository = await openIt()
   await using lock = await repository.lock('shared', signal)
   await repository.loadIndex(signal)
   await using file = await open(image, 'w')
   // Like restic: sparse at the end only, and not synced.
   const sink: BlockSink = {
     name: image, sizeBytes,
+    file: { fd: file.fd, path: image, holeBytes: DEFAULT_CHUNK_BYTES },
     write: async (offset, bytes) => {
       await file.write(bytes, 0, bytes.length, offset)
     },
@@ -85,6 +88,6 @@ async function restore(
     [Symbol.asyncDispose]: async () => {},
   }
   const geometry = { sizeBytes, chunkBytes: DEFAULT_CHUNK_BYTES }
-  await copyDisk(repository, treeId, geometry, sink, workers, () => {}, lock.lost)
+  await copyDisk(repository, treeId, geometry, sink, { ...workers, threads }, () => {}, lock.lost)
   await sink.finish(signal)
 }

@@ -1,7 +1,8 @@
 /** Worker threads that answer requests, seen from the thread that asks and from theirs. */
 
 import type { MessagePort, Worker } from 'node:worker_threads'
-import { Fault, isFault, type FaultCode } from './fault.ts'
+import { Fault, isFault } from './fault.ts'
+import { faultMessage, faultOfMessage, type FaultMessage } from './fault-message.ts'
 
 interface Asked<Request> {
   readonly task: number
@@ -10,7 +11,7 @@ interface Asked<Request> {
 
 type Answered<Reply> =
   | { readonly task: number; readonly reply: Reply }
-  | { readonly task: number; readonly code: FaultCode; readonly message: string }
+  | { readonly task: number; readonly fault: FaultMessage }
 
 interface Lane<Reply> {
   readonly worker: Worker
@@ -108,7 +109,7 @@ function receive<Reply>(lane: Lane<Reply>, answer: Answered<Reply>): void {
   const pending = lane.tasks.get(answer.task)
   lane.tasks.delete(answer.task)
   if ('reply' in answer) pending?.resolve(answer.reply)
-  else pending?.reject(new Fault(answer.code, answer.message))
+  else pending?.reject(faultOfMessage(answer.fault))
 }
 
 /**
@@ -125,8 +126,7 @@ export function answerRequests(
       port.postMessage({ task, reply } satisfies Answered<unknown>, transfer)
     } catch (error) {
       if (!isFault(error)) throw error
-      const { code, message } = error
-      port.postMessage({ task, code, message } satisfies Answered<unknown>)
+      port.postMessage({ task, fault: faultMessage(error) } satisfies Answered<unknown>)
     }
   })
 }

@@ -39,6 +39,16 @@ export interface BlockSource extends AsyncDisposable {
   changes?(range: Range, signal: AbortSignal): AsyncIterable<Range>
 }
 
+/** The file that a sink writes to, for threads that do so themselves. */
+export interface SinkFile {
+  /** Open for writing until the sink is disposed. */
+  readonly fd: number
+  /** For faults. */
+  readonly path: string
+  /** Blocks of zeros of this length, aligned on the disk, may be left out. */
+  readonly holeBytes: number
+}
+
 /**
  * A disk to be written, of fixed size, all zeros before the first write. Each byte is written at
  * most once, so that a sink may leave out zeros. Disposing before `finish` has resolved removes
@@ -47,6 +57,11 @@ export interface BlockSource extends AsyncDisposable {
 export interface BlockSink extends AsyncDisposable {
   readonly name: string
   readonly sizeBytes: number
+  /**
+   * What `write` is given may instead be written here at the same offset, by whoever does so no
+   * more once the sink is finished or disposed. Left out where bytes go another way.
+   */
+  readonly file?: SinkFile
 
   /**
    * Writes all of `bytes` at `offset`; the buffer is the caller's again when it resolves. Writes

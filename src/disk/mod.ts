@@ -1,4 +1,6 @@
-export { bufferFor, checkInside, type BlockSink, type BlockSource } from './block-source.ts'
+export {
+  bufferFor, checkInside, type BlockSink, type BlockSource, type SinkFile,
+} from './block-source.ts'
 export { withChanges } from './changed-source.ts'
 export { alignRangesOutward, dataRanges, mergeExtents, mergeRanges } from './extent-stream.ts'
 export {
@@ -21,8 +23,8 @@ export {
   IMAGE_FORMATS, serveChain, serveImage, type ImageChain, type ImageFormat, type ImageServer,
 } from './nbd/qemu-nbd.ts'
 export {
-  alreadyExists, completePartial, createPartial, removePartial, replaceWithPartial, writeFault,
-  type PartialFile, syncFolder,
+  alreadyExists, completePartial, createPartial, removePartial, replaceWithPartial, syncFolder,
+  type PartialFile,
 } from './partial-file.ts'
 export { rawCrc32c } from './probe/crc32c.ts'
 export { probeDisk } from './probe/probe-disk.ts'
@@ -37,4 +39,3 @@ export type { FindFile } from './vhd/parent-chain.ts'
 export { openVhd } from './vhd/vhd-source.ts'
 export { openVhdx } from './vhd/vhdx-source.ts'
 export { openVirtualDisk, type VirtualDiskFormat } from './vhd/open-virtual-disk.ts'
-export { isZero } from './zero.ts'

@@ -8,6 +8,7 @@ import { dirname } from 'node:path'
 import { errnoOf } from '../base/errno.ts'
 import { Fault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
+import { writeFault } from '../base/write-fault.ts'
 
 export interface PartialFile {
   /** Where the file is while it is being written. */
@@ -74,14 +75,6 @@ export async function syncFolder(path: string): Promise<void> {
   } catch (cause) {
     if (!UNSYNCABLE.includes(errnoOf(cause))) throw writeFault(path, cause)
   }
-}
-
-/** The Fault for a failed write: `no-space` for a full file system or quota, else `io-error`. */
-export function writeFault(path: string, cause: unknown): Fault {
-  if (['ENOSPC', 'EDQUOT'].includes(errnoOf(cause))) {
-    return new Fault('no-space', `the file system of ${printable(path)} is full`, { cause })
-  }
-  return new Fault('io-error', `${printable(path)} cannot be written`, { cause })
 }
 
 /** The Fault for a path that is taken. */

@@ -110,11 +110,3 @@ test('writes outside the disk and into no folder are refused', async (context) =
   await mkdir(join(folder, 'folder'))
   await assert.rejects(createRawSink(join(folder, 'folder'), 1, signal), { code: 'already-exists' })
 })
-
-test('a full device is no-space', async () => {
-  const { writeFault } = await import('./partial-file.ts')
-  const { open } = await import('node:fs/promises')
-  await using full = await open('/dev/full', 'w')
-  const cause: unknown = await full.write('x').then(() => assert.fail(), (error) => error)
-  assert.equal(writeFault('/dev/full', cause).code, 'no-space')
-})

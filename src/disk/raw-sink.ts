@@ -4,11 +4,12 @@ import type { FileHandle } from 'node:fs/promises'
 import { throwIfAborted } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import { printable } from '../base/text.ts'
-import { checkInside, type BlockSink } from './block-source.ts'
+import { writeFault } from '../base/write-fault.ts'
+import { nonZeroRuns } from '../base/zero.ts'
+import { checkInside, type BlockSink, type SinkFile } from './block-source.ts'
 import {
-  completePartial, createPartial, removePartial, writeFault, type PartialFile,
+  completePartial, createPartial, removePartial, type PartialFile,
 } from './partial-file.ts'
-import { nonZeroRuns } from './zero.ts'
 
 /** The block of most file systems: a smaller run of zeros would be stored all the same. */
 const HOLE_BYTES = 4096
@@ -35,6 +36,7 @@ export async function createRawSink(
 class RawSink implements BlockSink {
   readonly name: string
   readonly sizeBytes: number
+  readonly file: SinkFile
   readonly #partial: PartialFile
   readonly #file: FileHandle
   #state: 'open' | 'failed' | 'finished' | 'closed' = 'open'
@@ -42,6 +44,7 @@ class RawSink implements BlockSink {
   constructor(partial: PartialFile, sizeBytes: number, file: FileHandle) {
     this.name = `raw image ${printable(partial.path)}`
     this.sizeBytes = sizeBytes
+    this.file = { fd: file.fd, path: partial.path, holeBytes: HOLE_BYTES }
     this.#partial = partial
     this.#file = file
   }

@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { findPoint, readRestorePoints, type RestorePoint } from '../catalog/mod.ts'
 import type { ImageFormat } from '../disk/mod.ts'
 import { restoreDisks, type RestoredMachine, type RestoreProgress } from '../recovery/mod.ts'
+import { OpenThreads } from '../repository/mod.ts'
 import type { EngineContext, RepositoryOptions } from './context.ts'
 import { withLock, withRepository } from './open-repository.ts'
 
@@ -33,13 +34,15 @@ export async function restorePoint(
   request: PointRestore, context: EngineContext, signal: AbortSignal): Promise<RestoredPoint> {
   const { clock, workingDir } = context
   const { disks, format, onProgress } = request
-  return withRepository(request.repository, context, signal, (repository) =>
+  // They start while the password is tried.
+  await using threads = new OpenThreads()
+  return await withRepository(request.repository, context, signal, (repository) =>
     withLock(repository, 'shared', signal, async (signal) => {
       const startMs = clock.monotonicMs()
       const { pins } = context.config.evidence
       const point = findPoint(await readRestorePoints(repository, signal, pins), request.point)
       const restored = await restoreDisks({
-        repository, point, format,
+        repository, point, format, copying: { threads },
         folder: resolve(workingDir, request.folder),
         ...disks === undefined ? {} : { disks },
       }, onProgress, clock, signal)

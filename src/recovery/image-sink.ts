@@ -6,9 +6,9 @@ import { throwIfAborted, type Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import { runProgram } from '../base/program.ts'
 import { printable } from '../base/text.ts'
+import { writeFault } from '../base/write-fault.ts'
 import {
   alreadyExists, checkInside, completePartial, connectNbdSink, createRawSink, serveImage,
-  writeFault,
   type BlockSink, type ImageFormat, type ImageServer, type PartialFile,
 } from '../disk/mod.ts'
 

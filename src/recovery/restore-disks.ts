@@ -8,7 +8,9 @@ import {
   encodeStoredMachine, readDocument, type PointDisk, type RestorePoint,
 } from '../catalog/mod.ts'
 import { dataRanges, type ImageFormat } from '../disk/mod.ts'
-import { copyDisk, openDiskImage, type Repository } from '../repository/mod.ts'
+import {
+  copyDisk, openDiskImage, type CopyDiskOptions, type Repository,
+} from '../repository/mod.ts'
 import { checkFreeSpace } from './free-space.ts'
 import { createImageSink } from './image-sink.ts'
 import { libvirtDomainFor } from './libvirt-domain.ts'
@@ -26,8 +28,8 @@ export interface RestoreRequest {
   readonly format: ImageFormat
   /** Asked with the folder and the bytes needed; default `checkFreeSpace`. */
   readonly checkSpace?: (folder: string, neededBytes: number) => Promise<void>
-  /** Threads that decrypt and decompress; default as `copyDisk`. */
-  readonly workers?: number
+  /** For `copyDisk`. */
+  readonly copying?: CopyDiskOptions
 }
 
 export interface RestoreProgress {
@@ -121,12 +123,11 @@ export async function restoreDisks(
 }
 
 async function restoreDisk(
-  { repository, format, workers }: RestoreRequest, disk: PointDisk, path: string, clock: Clock,
+  { repository, format, copying = {} }: RestoreRequest, disk: PointDisk, path: string, clock: Clock,
   signal: AbortSignal, onWritten: (writtenBytes: number) => void,
 ): Promise<void> {
   await using sink = await createImageSink(path, format, disk.sizeBytes, clock, signal)
-  const options = workers === undefined ? {} : { workers }
-  await copyDisk(repository, disk.treeId, disk, sink, options, onWritten, signal)
+  await copyDisk(repository, disk.treeId, disk, sink, copying, onWritten, signal)
   await sink.finish(signal)
 }
 

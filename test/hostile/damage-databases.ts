@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
+import { isZero } from '../../src/base/zero.ts'
 import { probeSet } from '../../src/consistency/mod.ts'
-import { isZero, normalise, subtract, type Range } from '../../src/disk/mod.ts'
+import { normalise, subtract, type Range } from '../../src/disk/mod.ts'
 import { checkOn, type Captured } from '../interop/database-image.ts'
 import { damage, SECTOR } from './damage.ts'
 import { Dice } from './mutate.ts'

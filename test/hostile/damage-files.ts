@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { isFault } from '../../src/base/fault.ts'
 import { runProgram } from '../../src/base/program.ts'
+import { isZero } from '../../src/base/zero.ts'
 import {
-  BtrfsFileSystem, ExtFileSystem, isZero, normalise, NtfsFileSystem, windowOf, XfsFileSystem,
+  BtrfsFileSystem, ExtFileSystem, normalise, NtfsFileSystem, windowOf, XfsFileSystem,
   type BlockSource, type FileTree, type Range, type Window,
 } from '../../src/disk/mod.ts'
 import { rawCrc32c } from '../../src/disk/testing/mod.ts'

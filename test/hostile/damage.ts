@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
+import { isZero } from '../../src/base/zero.ts'
 import { probeSet, type VolumeEvidence } from '../../src/consistency/mod.ts'
-import { isZero, normalise, type Range } from '../../src/disk/mod.ts'
+import { normalise, type Range } from '../../src/disk/mod.ts'
 import { Dice, flipBits } from './mutate.ts'
 import type { Subject } from './probe-subjects.ts'
 import { RESEAL } from './reseal.ts'

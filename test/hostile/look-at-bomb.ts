@@ -39,7 +39,7 @@ const restore = await codeOf(async () => {
   for (const point of points) {
     if (point.state === 'damaged') continue
     await restoreDisks({ repository, point, folder: join(folder, 'target'), format: 'raw',
-      workers: 1 }, () => {}, systemClock, signal)
+      copying: { workers: 1 } }, () => {}, systemClock, signal)
     return 'restored'
   }
   return 'nothing to restore'

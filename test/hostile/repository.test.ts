@@ -57,7 +57,8 @@ async function lookAt(storage: Storage, what: string, restores = true): Promise<
     if (point.state !== 'readable' || !restores) continue
     const target = join(folder.path, `${folders++}`, 'target')
     const outcome = await outcomeOf(() => restoreDisks(
-      { repository, point, folder: target, format: 'raw', workers: 1 }, () => {}, systemClock,
+      { repository, point, folder: target, format: 'raw', copying: { workers: 1 } },
+      () => {}, systemClock,
       signal), CODES, what)
     restored.push('code' in outcome ? outcome.code : 'restored')
     const around = await readdir(join(target, '..')).catch(() => [])

@@ -12,10 +12,11 @@ import { seededRandom, systemRandom } from '../../src/base/random.ts'
 import { Secret } from '../../src/base/secret.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { openRawSource } from '../../src/disk/mod.ts'
+import { memorySink } from '../../src/disk/testing/mod.ts'
 import {
-  beginWrite, checkRepository, DEFAULT_CHUNK_BYTES, dirNode, fileNode, goTime, initRepository,
-  openDiskImage, openRepository, readDisk, restoreText, storeDisk, type BlobId, type FileId,
-  type Repository,
+  beginWrite, checkRepository, copyDisk, DEFAULT_CHUNK_BYTES, dirNode, fileNode, goTime,
+  initRepository, openDiskImage, openRepository, restoreText, storeDisk,
+  type BlobId, type FileId, type Repository,
 } from '../../src/repository/mod.ts'
 import { openLocalStorage } from '../../src/storage/mod.ts'
 
@@ -131,9 +132,7 @@ export async function assertHoldsOnly(repository: Repository, path: string): Pro
   await using source = openDiskImage(repository, tree, geometry)
   assert.deepEqual(await source.read(0, image.length, signal), image)
   const whole = new Uint8Array(image.length)
-  for await (const { offset, bytes } of readDisk(repository, tree, geometry, {}, signal)) {
-    whole.set(bytes, offset)
-  }
+  await copyDisk(repository, tree, geometry, memorySink(whole), {}, () => {}, signal)
   assert.deepEqual(whole, image)
 }
 

@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { runProgram } from '../../src/base/program.ts'
-import { readDisk, checkRepository } from '../../src/repository/mod.ts'
+import { memorySink } from '../../src/disk/testing/mod.ts'
+import { checkRepository, copyDisk } from '../../src/repository/mod.ts'
 import {
   afterCommit, backup, newRepository, PASSWORD, pointsOf, readyGuest, testFolder, withRepository,
 } from './rig.ts'
@@ -77,8 +78,7 @@ test('stock restic checks, restores and prunes what a live backup stored', LIMIT
       const [disk] = point.disks
       assert.ok(disk !== undefined)
       const bytes = Buffer.alloc(disk.sizeBytes)
-      const data = readDisk(repository, disk.treeId, disk, {}, t.signal)
-      for await (const { offset, bytes: part } of data) bytes.set(part, offset)
+      await copyDisk(repository, disk.treeId, disk, memorySink(bytes), {}, () => {}, t.signal)
       return bytes
     })
     assert.ok(!later.equals(await readFile(join(folder, 'virtio-disk0.copy'))))

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { isZero } from '../zero.ts'
+import { isZero } from '../../base/zero.ts'
 import { contractContent, memorySource, testBlockSource } from '../testing/mod.ts'
 import { ClusterSet } from './cluster-set.ts'
 import { usedSource } from './used-source.ts'

@@ -1,6 +1,6 @@
 /** Volumes that nothing was ever written to, as far as a few samples tell. */
 
-import { isZero } from '../zero.ts'
+import { isZero } from '../../base/zero.ts'
 import type { Recognised } from './volume.ts'
 import type { Window } from './window.ts'
 

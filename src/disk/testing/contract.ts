@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { seededRandom } from '../../base/random.ts'
+import { isZero } from '../../base/zero.ts'
 import type { BlockSource } from '../block-source.ts'
 import { mergeExtents } from '../extent-stream.ts'
 import type { Extent } from '../extents.ts'
-import { isZero } from '../zero.ts'
 
 const MIB = 1024 * 1024
 

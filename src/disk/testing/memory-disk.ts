@@ -2,10 +2,10 @@
 
 import { throwIfAborted } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
+import { isZero } from '../../base/zero.ts'
 import { checkInside, type BlockSource } from '../block-source.ts'
 import { mergeExtents } from '../extent-stream.ts'
 import { between, endOf, type Extent, type Range } from '../extents.ts'
-import { isZero } from '../zero.ts'
 
 export interface MemoryDiskOptions {
   readonly name?: string

@@ -2,6 +2,7 @@ export { rawCrc32c } from '../probe/crc32c.ts'
 export { contractContent, testBlockSource } from './contract.ts'
 export { faultyBlockSource } from './faulty-block-source.ts'
 export { memorySource } from './memory-disk.ts'
+export { memorySink } from './memory-sink.ts'
 export { ntfsImage } from './ntfs-image.ts'
 export {
   chunk, optionReply, packed, startScriptedNbdServer, type NbdScript, type ScriptedRequest,

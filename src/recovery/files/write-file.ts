@@ -2,9 +2,10 @@
 
 import { throwIfAborted } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
+import { writeFault } from '../../base/write-fault.ts'
+import { isZero } from '../../base/zero.ts'
 import {
-  completePartial, createPartial, isZero, removePartial, replaceWithPartial, writeFault,
-  type ImageFile,
+  completePartial, createPartial, removePartial, replaceWithPartial, type ImageFile,
 } from '../../disk/mod.ts'
 
 const PIECE_BYTES = 1024 * 1024

@@ -1,13 +1,9 @@
 import { strict as assert } from 'node:assert'
 import { test } from 'node:test'
-import { Fault } from '../../base/fault.ts'
 import { seededRandom } from '../../base/random.ts'
-import { MOST_HERE_BYTES } from '../../base/thread-pool.ts'
 import { memorySource, testBlockSource, contractContent } from '../../disk/testing/mod.ts'
-import type { Storage } from '../../storage/mod.ts'
 import { openMemoryStorage } from '../../storage/testing/mod.ts'
 import { openDiskImage } from './disk-image.ts'
-import { copyDisk, readDisk } from './disk-reader.ts'
 import type { BlobId } from '../format/id.ts'
 import { dirNode, fileNode } from '../format/node.ts'
 import type { Repository } from '../repository.ts'
@@ -18,8 +14,6 @@ import { beginWrite, type WriteSession } from '../write/write-session.ts'
 const signal = new AbortController().signal
 const chunkBytes = 4096
 const small = { chunkBytes, segmentBytes: 2 * chunkBytes }
-/** So many that threads read them too. */
-const LARGE_CHUNKS = 1.25 * MOST_HERE_BYTES / chunkBytes
 
 testBlockSource('stored disk', async () => {
   const repository = await openTestRepository(openMemoryStorage(), signal)
@@ -107,19 +101,12 @@ function withFile(
   return { nodes: [fileNode('seg', size, node?.type === 'file' ? change(node.content) : [])] }
 }
 
-async function drain(data: AsyncIterable<unknown>): Promise<number> {
-  let count = 0
-  for await (const _ of data) count++
-  return count
-}
-
 test('a tree that is as it should be is read', async () => {
   const [repository, treeId] = await storeParts(async () => {})
   const geometry = { ...small, sizeBytes }
   const image = openDiskImage(repository, treeId, geometry)
   const whole = await readTestDisk(repository, treeId, geometry, signal)
   assert.deepEqual(await image.read(0, sizeBytes, signal), whole)
-  assert.equal(await drain(readDisk(repository, treeId, geometry, {}, signal)), 8)
 })
 
 for (const [what, change] of hostile) {
@@ -129,7 +116,7 @@ for (const [what, change] of hostile) {
     await using image = openDiskImage(repository, treeId, geometry)
     await assert.rejects(image.read(0, sizeBytes, signal), { code: 'point-invalid' })
     await assert.rejects(
-      drain(readDisk(repository, treeId, geometry, {}, signal)), { code: 'point-invalid' })
+      readTestDisk(repository, treeId, geometry, signal), { code: 'point-invalid' })
   })
 }
 
@@ -141,102 +128,9 @@ test('a disk that lacks a blob is damaged', async () => {
   await using image = openDiskImage(repository, treeId, geometry)
   await assert.rejects(image.read(0, sizeBytes, signal), { code: 'repository-damaged' })
   await assert.rejects(
-    drain(readDisk(repository, treeId, geometry, {}, signal)), { code: 'repository-damaged' })
+    readTestDisk(repository, treeId, geometry, signal), { code: 'repository-damaged' })
   // What is not damaged can still be had.
   assert.equal((await image.read(0, 2 * chunkBytes, signal)).length, 2 * chunkBytes)
-})
-
-/** `storage` in which a byte of what is read of a pack is flipped, from its `offset` on. */
-function flipping(storage: Storage, offset: number): Storage {
-  return {
-    ...storage,
-    get: async (file, options, signal) => {
-      const bytes = await storage.get(file, options, signal)
-      const isHit = file.kind === 'data' && (options.range?.offset ?? 0) >= offset
-      if (isHit) bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1
-      return bytes
-    },
-  }
-}
-
-for (const [where, chunks, offset] of [
-  ['a short disk', 5, 0], ['what threads read', LARGE_CHUNKS, MOST_HERE_BYTES / 2]] as const) {
-  test(`damage in the store to ${where} is found`, async () => {
-    const storage = openMemoryStorage()
-    const disk = seededRandom(3)(chunks * chunkBytes)
-    const stored = await storeTestDisk(
-      await openTestRepository(storage, signal), memorySource(disk), small, signal)
-    const geometry = { ...small, sizeBytes: disk.length }
-    const repository = await openTestRepository(storage, signal)
-    await repository.loadIndex(signal)
-    // Trees are read before the flips begin.
-    await readTestDisk(repository, stored.treeId, geometry, signal)
-    const damaged: Repository = Object.create(repository, {
-      storage: { value: flipping(storage, offset) },
-      readTree: { value: repository.readTree.bind(repository) },
-      readBlob: { value: async () => { throw new Fault('repository-damaged', 'flipped') } },
-      index: { value: repository.index }, masterKey: { value: repository.masterKey },
-      log: { value: repository.log },
-    }) as Repository
-    await assert.rejects(
-      readTestDisk(damaged, stored.treeId, geometry, signal), { code: 'repository-damaged' })
-  })
-}
-
-test('a blob that is damaged in one pack is read from another', async () => {
-  const storage = openMemoryStorage()
-  const disk = seededRandom(3)(5 * chunkBytes)
-  const first = await openTestRepository(storage, signal)
-  const second = await openTestRepository(storage, signal)
-  // Neither knows the other's packs: every blob is stored twice.
-  const sessions = [await beginWrite(first, {}, signal), await beginWrite(second, {}, signal)]
-  await using one = sessions[0]
-  await using two = sessions[1]
-  assert.ok(one && two)
-  for (const session of [one, two]) {
-    for (let at = 0; at < disk.length; at += chunkBytes) {
-      await session.saveData(disk.subarray(at, at + chunkBytes))
-    }
-    await session.flush(signal)
-  }
-  const stored = await storeTestDisk(second, memorySource(disk), small, signal)
-  for await (const { name } of storage.list('data', signal)) {
-    const file = { kind: 'data', name } as const
-    const bytes = await storage.get(file, {}, signal)
-    if (bytes.length < 5 * chunkBytes) continue
-    await storage.remove(file, signal)
-    await storage.put(file, [bytes.fill(0, 0, 100)], signal)
-    break
-  }
-  const repository = await openTestRepository(storage, signal)
-  await repository.loadIndex(signal)
-  const geometry = { ...small, sizeBytes: disk.length }
-  assert.deepEqual(
-    Buffer.from(await readTestDisk(repository, stored.treeId, geometry, signal)), Buffer.from(disk))
-})
-
-test('a reader that stops early, an abort and a failing sink end the threads', async () => {
-  const repository = await openTestRepository(openMemoryStorage(), signal)
-  const disk = seededRandom(3)(LARGE_CHUNKS * chunkBytes)
-  const { treeId } = await storeTestDisk(repository, memorySource(disk), small, signal)
-  const geometry = { ...small, sizeBytes: disk.length }
-  for await (const { bytes } of readDisk(repository, treeId, geometry, {}, signal)) {
-    assert.equal(bytes.length, chunkBytes)
-    break
-  }
-  const abort = new AbortController()
-  const reason = new Fault('timed-out', 'enough')
-  const reading = readDisk(repository, treeId, geometry, { workers: 1 }, abort.signal)
-  await reading.next()
-  abort.abort(reason)
-  await assert.rejects(drain(reading), reason)
-  const full = new Fault('no-space', 'full')
-  const sink = {
-    name: 'full', sizeBytes: disk.length, write: () => Promise.reject(full),
-    finish: async () => {}, [Symbol.asyncDispose]: async () => {},
-  }
-  await assert.rejects(
-    copyDisk(repository, treeId, geometry, sink, {}, () => {}, signal), full)
 })
 
 test('an image that is closed reads no more', async () => {

@@ -5,10 +5,11 @@ import { silentLog } from '../../base/log.ts'
 import { systemRandom } from '../../base/random.ts'
 import { systemClock } from '../../base/clock.ts'
 import type { BlockSource } from '../../disk/mod.ts'
+import { memorySink } from '../../disk/testing/mod.ts'
 import type { Storage } from '../../storage/mod.ts'
 import { goTime } from '../format/go-json.ts'
+import { copyDisk } from '../disks/copy-disk.ts'
 import type { DiskGeometry } from '../disks/disk-layout.ts'
-import { readDisk } from '../disks/disk-reader.ts'
 import { storeDisk, type StoredDisk, type StoreDiskOptions } from '../disks/disk-tree.ts'
 import type { BlobId, FileId } from '../format/id.ts'
 import { dirNode } from '../format/node.ts'
@@ -54,11 +55,6 @@ export async function readTestDisk(
   repository: Repository, treeId: BlobId, geometry: DiskGeometry, signal: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const disk = new Uint8Array(geometry.sizeBytes)
-  for await (const { offset, bytes } of readDisk(repository, treeId, geometry, {}, signal)) {
-    if (disk.subarray(offset, offset + bytes.length).some((byte) => byte !== 0)) {
-      throw new Error(`bytes at ${offset} came twice`)
-    }
-    disk.set(bytes, offset)
-  }
+  await copyDisk(repository, treeId, geometry, memorySink(disk), {}, () => {}, signal)
   return disk
 }

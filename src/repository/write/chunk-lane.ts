@@ -5,6 +5,7 @@
 
 import assert from 'node:assert/strict'
 import { isFault } from '../../base/fault.ts'
+import { faultMessage } from '../../base/fault-message.ts'
 import type { RandomBytes } from '../../base/random.ts'
 import type { ChunkWorkerSettings, FromChunkWorker, ToChunkLane } from './chunk-messages.ts'
 import { ChunkHasher, cutRun } from './chunk-hasher.ts'
@@ -71,8 +72,7 @@ export class ChunkLane {
       this.#work()
     } catch (error) {
       if (!isFault(error)) throw error
-      const { code, message: text, advice } = error
-      this.#send({ type: 'failed', code, message: text, advice }, [])
+      this.#send({ type: 'failed', fault: faultMessage(error) }, [])
     }
   }
 

@@ -1,6 +1,6 @@
 /** What the writing thread and its chunk workers say to each other. Buffers travel, uncopied. */
 
-import type { FaultCode } from '../../base/fault.ts'
+import type { FaultMessage } from '../../base/fault-message.ts'
 import type { BlobId } from '../format/id.ts'
 import type { PackedBlob, FinishedPack } from '../format/pack.ts'
 
@@ -38,8 +38,7 @@ export type FromChunkWorker =
   /** The buffer of `parts[0]` travels and is to come back. */
   | { readonly type: 'pack'; readonly pack: FinishedPack }
   | { readonly type: 'tail'; readonly tail: PackTail }
-  | { readonly type: 'failed'; readonly code: FaultCode; readonly message: string
-      readonly advice: string | undefined }
+  | { readonly type: 'failed'; readonly fault: FaultMessage }
 
 /** Sealed blobs that fill no pack: `blobs` lie in `bytes`, one after the other. */
 export interface PackTail {

@@ -2,6 +2,7 @@
 
 import type { Worker } from 'node:worker_threads'
 import { Fault } from '../../base/fault.ts'
+import { faultOfMessage } from '../../base/fault-message.ts'
 import type {
   ChunkWorkerSettings, FromChunkWorker, PackTail, ToChunkWorker,
 } from './chunk-messages.ts'
@@ -152,8 +153,7 @@ export class ChunkPool implements AsyncDisposable {
       case 'tail':
         return lane.tail?.resolve(message.tail)
       case 'failed':
-        return this.fail(new Fault(message.code, message.message,
-          message.advice === undefined ? {} : { advice: message.advice }))
+        return this.fail(faultOfMessage(message.fault))
       default:
         message satisfies never
     }

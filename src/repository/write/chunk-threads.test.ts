@@ -1,6 +1,5 @@
 import { strict as assert } from 'node:assert'
 import { test, type TestContext } from 'node:test'
-import { setImmediate } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
 import { memorySource } from '../../disk/testing/mod.ts'
 import { openMemoryStorage } from '../../storage/testing/mod.ts'
@@ -33,27 +32,4 @@ test('a session seals in the threads that wait, and starts no others', async (t)
   const read = await readTestDisk(
     repository, stored.treeId, { ...sizes, sizeBytes: disk.length }, signal)
   assert.equal(Buffer.compare(read, disk), 0)
-})
-
-test('those that nobody took end with it, and those that were taken stay', async (t) => {
-  const [first, second, ...others] = await (async () => {
-    const started = startedThreads(t)
-    await using threads = new ChunkThreads(2)
-    await setImmediate()
-    assert.ok(threads.take() === started[0])
-    return started
-  })()
-  assert.deepEqual([hasEnded(first), hasEnded(second), others.length], [false, true, 0])
-  await first?.terminate()
-})
-
-test('one that ended while it waited is not handed out', async (t) => {
-  const started = startedThreads(t)
-  await using threads = new ChunkThreads(1)
-  await setImmediate()
-  await started[0]?.terminate()
-  const taken = threads.take()
-  await setImmediate()
-  assert.ok(taken === started[1])
-  await taken.terminate()
 })

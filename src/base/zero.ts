@@ -1,6 +1,10 @@
 /** Finds zeros, so that they need be neither written nor stored. */
 
-import { between, type Range } from './extents.ts'
+/** A run of bytes within others. */
+interface Run {
+  readonly offset: number
+  readonly length: number
+}
 
 /** Compared with at once: the runtime's memcmp is many times faster than a loop here. */
 const ZEROS = Buffer.alloc(64 * 1024)
@@ -19,19 +23,19 @@ export function isZero(bytes: Uint8Array): boolean {
  * lie at `offset`; what is returned is relative to `bytes`.
  */
 export function nonZeroRuns(
-  bytes: Uint8Array, offset: number, blockBytes: number): readonly Range[] {
-  const runs: Range[] = []
+  bytes: Uint8Array, offset: number, blockBytes: number): readonly Run[] {
+  const runs: Run[] = []
   let open = -1
   for (let at = 0; at < bytes.length;) {
     const end = Math.min(bytes.length, at + blockBytes - ((offset + at) % blockBytes))
     const hasData = !isZero(bytes.subarray(at, end))
     if (hasData && open < 0) open = at
     if (!hasData && open >= 0) {
-      runs.push(between(open, at))
+      runs.push({ offset: open, length: at - open })
       open = -1
     }
     at = end
   }
-  if (open >= 0) runs.push(between(open, bytes.length))
+  if (open >= 0) runs.push({ offset: open, length: bytes.length - open })
   return runs
 }
