@@ -43,7 +43,8 @@ export function findWays(places: Places): readonly Way[] {
     restic('restic, Debian', 'restic', places),
     ...hasNewest ? [
       restic('restic, newest', newest, places),
-      restic('restic, newest, not verifying', newest, places, '--no-extra-verify'),
+      restic('restic, newest, not verifying, sparse', newest, places,
+        ['--no-extra-verify'], ['--sparse']),
     ] : [],
     ...isInstalled('borg') ? [borg(places)] : [],
     ours('ours, not verifying', 'restic, Debian', places, '--no-verify'),
@@ -51,7 +52,10 @@ export function findWays(places: Places): readonly Way[] {
   ]
 }
 
-function restic(name: string, program: string, places: Places, ...flags: readonly string[]): Way {
+function restic(
+  name: string, program: string, places: Places, flags: readonly string[] = [],
+  restoring: readonly string[] = [],
+): Way {
   const { folder, repo, image, later, out } = places
   const env = {
     RESTIC_PASSWORD: 'bench', RESTIC_REPOSITORY: repo, HOME: folder,
@@ -65,7 +69,7 @@ function restic(name: string, program: string, places: Places, ...flags: readonl
       switch (step) {
         case 'store': return run('backup', image)
         case 'check': return run('check', '--read-data')
-        case 'restore': return run('restore', 'latest', '-t', out)
+        case 'restore': return run('restore', 'latest', ...restoring, '-t', out)
         case 'increment': return run('backup', later)
         default: return step satisfies never
       }

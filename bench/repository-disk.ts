@@ -5,10 +5,9 @@
  * `restore REPO TREE SIZE IMAGE`; `check REPO` reads all data; `init REPO`.
  */
 
-import { open } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { systemClock } from '../src/base/clock.ts'
-import { openRawSource, type BlockSink } from '../src/disk/mod.ts'
+import { createRawSink, openRawSource } from '../src/disk/mod.ts'
 import {
   beginWrite, checkRepository, ChunkThreads, copyDisk, DEFAULT_CHUNK_BYTES, dirNode, goTime,
   initRepository, openRepository, OpenThreads, storeDisk,
@@ -76,17 +75,7 @@ async function restore(treeId: BlobId, sizeBytes: number, image: string): Promis
   const repository = await openIt()
   await using lock = await repository.lock('shared', signal)
   await repository.loadIndex(signal)
-  await using file = await open(image, 'w')
-  // Like restic: sparse at the end only, and not synced.
-  const sink: BlockSink = {
-    name: image, sizeBytes,
-    file: { fd: file.fd, path: image, holeBytes: DEFAULT_CHUNK_BYTES },
-    write: async (offset, bytes) => {
-      await file.write(bytes, 0, bytes.length, offset)
-    },
-    finish: () => file.truncate(sizeBytes),
-    [Symbol.asyncDispose]: async () => {},
-  }
+  await using sink = await createRawSink(image, sizeBytes, signal)
   const geometry = { sizeBytes, chunkBytes: DEFAULT_CHUNK_BYTES }
   await copyDisk(repository, treeId, geometry, sink, { ...workers, threads }, () => {}, lock.lost)
   await sink.finish(signal)
