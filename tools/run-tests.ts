@@ -19,13 +19,17 @@ if (chosen.length === 0) {
 }
 
 /**
- * Folders whose files run two at once. What measures how long a guest or a file system of this host
- * was held, or looks at what it holds then, is in no such folder and runs alone.
+ * How the names of files begin that run two at once. What measures how long a guest or a file
+ * system of this host was held, or looks at what it holds then, is not among them and runs alone.
  */
-const TWO_AT_ONCE = ['src/', 'tools/', 'test/hostile/', 'test/simulation/']
+const TWO_AT_ONCE = ['src/', 'tools/', 'test/hostile/', 'test/simulation/', 'test/interop/',
+  'test/system/vsphere', 'test/system/hyperv']
+const ALONE_THOUGH = ['test/interop/frozen-', 'test/interop/image-']
 
-const isAlone = (path: string): boolean =>
-  !TWO_AT_ONCE.some((folder) => path.startsWith(folder))
+const isAlone = (path: string): boolean => {
+  const begins = (start: string): boolean => path.startsWith(start)
+  return !TWO_AT_ONCE.some(begins) || ALONE_THOUGH.some(begins)
+}
 const groups = [
   { files: chosen.filter((path) => !isAlone(path)), atOnce: 2 },
   { files: chosen.filter(isAlone), atOnce: 1 },
