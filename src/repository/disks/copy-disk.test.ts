@@ -3,7 +3,6 @@ import { mkdtemp, open, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import type { Worker } from 'node:worker_threads'
 import { causesOf, Fault, isFault } from '../../base/fault.ts'
 import { seededRandom } from '../../base/random.ts'
 import { MOST_HERE_BYTES } from '../../base/thread-pool.ts'
@@ -16,6 +15,7 @@ import type { BlobId } from '../format/id.ts'
 import { OpenThreads } from '../read/open-threads.ts'
 import type { Repository } from '../repository.ts'
 import { openTestRepository, readTestDisk, storeTestDisk } from '../testing/disk-fixture.ts'
+import { hasEnded, startedThreads } from '../testing/started-threads.ts'
 import { beginWrite } from '../write/write-session.ts'
 import { copyDisk } from './copy-disk.ts'
 
@@ -82,17 +82,6 @@ async function stored(disk: Uint8Array<ArrayBuffer>): Promise<Stored> {
   const { treeId } = await storeTestDisk(repository, memorySource(disk), wide, signal)
   return { disk, from: [repository, treeId, { ...wide, sizeBytes: disk.length }] }
 }
-
-/** Every thread that starts from here on; node tells of it in the next tick. */
-function startedThreads(t: TestContext): readonly Worker[] {
-  const started: Worker[] = []
-  const note = (worker: Worker): void => void started.push(worker)
-  process.on('worker', note)
-  t.after(() => process.off('worker', note))
-  return started
-}
-
-const hasEnded = ({ threadId }: Worker): boolean => threadId === -1
 
 /** A third of it zeros, in runs of a block of 4096 bytes; some chunks twice. */
 function patchyDisk(chunks: number): Uint8Array<ArrayBuffer> {

@@ -1,23 +1,12 @@
 import { strict as assert } from 'node:assert'
-import { test, type TestContext } from 'node:test'
-import type { Worker } from 'node:worker_threads'
+import { test } from 'node:test'
 import { memorySource } from '../../disk/testing/mod.ts'
 import { openMemoryStorage } from '../../storage/testing/mod.ts'
 import { openTestRepository, readTestDisk, storeTestDisk } from '../testing/disk-fixture.ts'
+import { hasEnded, startedThreads } from '../testing/started-threads.ts'
 import { ChunkThreads } from './chunk-threads.ts'
 
 const signal = new AbortController().signal
-
-/** Every thread that starts from here on; node tells of it in the next tick. */
-function startedThreads(t: TestContext): readonly Worker[] {
-  const started: Worker[] = []
-  const note = (worker: Worker): void => void started.push(worker)
-  process.on('worker', note)
-  t.after(() => process.off('worker', note))
-  return started
-}
-
-const hasEnded = (worker: Worker | undefined): boolean => worker?.threadId === -1
 
 test('a session seals in the threads that wait, and starts no others', async (t) => {
   const started = startedThreads(t)
