@@ -6,8 +6,8 @@
  * Verification alike: the newest restic reads back what it has sealed, as ours does by default;
  * Debian's does not, and is compared with ours not verifying. Each restores as it does by itself:
  * restic writes zeros too unless it is told to leave them out, which one of its ways is; ours
- * leaves them out and syncs the image. An increment of ours is told what
- * changed, as a hypervisor tells it; the peers read all of the image again, as they have to.
+ * leaves them out and syncs the image. An increment of ours is told what changed, as a hypervisor
+ * tells it; the peers read all of the image again, as they have to.
  * Each measure is also told as it comes, on stderr.
  */
 
