@@ -7,9 +7,7 @@ import { printable } from '../base/text.ts'
 import { writeFault } from '../base/write-fault.ts'
 import { nonZeroRuns } from '../base/zero.ts'
 import { checkInside, type BlockSink, type SinkFile } from './block-source.ts'
-import {
-  completePartial, createPartial, removePartial, type PartialFile,
-} from './partial-file.ts'
+import { completePartial, createPartial, removePartial, type PartialFile } from './partial-file.ts'
 
 /** The block of most file systems: a smaller run of zeros would be stored all the same. */
 const HOLE_BYTES = 4096

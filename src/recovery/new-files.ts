@@ -3,9 +3,7 @@
 import { lstat, mkdir, rm, rmdir } from 'node:fs/promises'
 import { Fault } from '../base/fault.ts'
 import { writeFault } from '../base/write-fault.ts'
-import {
-  alreadyExists, completePartial, createPartial, removePartial,
-} from '../disk/mod.ts'
+import { alreadyExists, completePartial, createPartial, removePartial } from '../disk/mod.ts'
 
 export class NewFiles implements AsyncDisposable {
   readonly #undo: (() => Promise<unknown>)[] = []

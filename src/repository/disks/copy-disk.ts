@@ -45,6 +45,7 @@ export async function copyDisk(
   let writtenBytes = 0
   await forEachBounded(plannedReads(repository, tree, signal), bounds, async (read) => {
     await copyRead({ repository, pool, sink }, read, signal)
+    throwIfAborted(signal)
     for (const { chunks } of read.blobs) {
       for (const { length } of chunks) writtenBytes += length
     }
@@ -123,5 +124,6 @@ async function copyEach(
   for (const { location, chunks } of read.blobs) {
     const bytes = await repository.readBlob('data', location.id, signal)
     for (const { offset } of chunks) await sink.write(offset, bytes, signal)
+    release(bytes)
   }
 }

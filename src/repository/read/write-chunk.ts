@@ -6,7 +6,8 @@ import { nonZeroRuns } from '../../base/zero.ts'
 import type { SinkFile } from '../../disk/mod.ts'
 
 /** All of `bytes` at `offset`, but for blocks of zeros. Faults: `no-space`, `io-error`. */
-export function writeChunk({ fd, path, holeBytes }: SinkFile, offset: number, bytes: Uint8Array) {
+export function writeChunk(
+  { fd, path, holeBytes }: SinkFile, offset: number, bytes: Uint8Array): void {
   for (const run of nonZeroRuns(bytes, offset, holeBytes)) {
     const end = run.offset + run.length
     for (let at = run.offset; at < end;) {
