@@ -18,13 +18,18 @@ export async function writeAll(
   }
 }
 
-/** Exactly `length` bytes from `offset`; a file that ends before is `repository-damaged`. */
+/** Bytes of a file. */
+export interface FileRange {
+  readonly offset: number
+  readonly length: number
+}
+
+/** Exactly the range of a file of `sizeBytes`; one that ends before is `repository-damaged`. */
 export async function readExactly(
-  handle: FileHandle, offset: number, length: number, signal: AbortSignal,
+  handle: FileHandle, sizeBytes: number, { offset, length }: FileRange, signal: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
   // Before anything is allocated: the range may come from a damaged index.
-  const { size } = await handle.stat()
-  if (offset + length > size) throw tooShort(size, offset + length)
+  if (offset + length > sizeBytes) throw tooShort(sizeBytes, offset + length)
   // Not zeroed, as all of it is filled or nobody gets it.
   const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
   for (let at = 0; at < length;) {
@@ -43,7 +48,7 @@ export async function readWhole(
   if (size > maxBytes) {
     throw new Fault('repository-damaged', `the file is ${size} bytes long, more than ${maxBytes}`)
   }
-  return readExactly(handle, 0, size, signal)
+  return readExactly(handle, size, { offset: 0, length: size }, signal)
 }
 
 function tooShort(size: number, wanted: number): Fault {

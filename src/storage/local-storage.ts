@@ -13,8 +13,9 @@ import { systemRandom, type RandomBytes } from '../base/random.ts'
 import { isFileName, layoutFolders, pathOf } from './file-name.ts'
 import { storageFault } from './local-faults.ts'
 import {
-  listedFile, readExactly, readWhole, syncFolder, unlessMissing, writeAll,
+  listedFile, readWhole, syncFolder, unlessMissing, writeAll,
 } from './local-files.ts'
+import { OpenFiles } from './open-files.ts'
 import type { FileKind, ListedFile, Storage, StorageFile } from './storage.ts'
 
 const FOLDER_MODE = 0o700
@@ -45,6 +46,7 @@ export function openLocalStorage(path: string, random: RandomBytes = systemRando
 class LocalStorage implements Storage {
   readonly location: string
   readonly #random: RandomBytes
+  readonly #open = new OpenFiles(openFile)
   readonly #checkedFolders = new Set<string>()
   /** Where `location` really is, once it was looked at. */
   #realRoot: string | undefined
@@ -94,10 +96,9 @@ class LocalStorage implements Storage {
     throwIfAborted(signal)
     return this.#wrap(`read ${file.kind} ${file.name}`, async () => {
       await this.#checkFolder(folder)
+      if (options.range !== undefined) return this.#open.read(path, options.range, signal)
       await using handle = await openFile(path)
-      return options.range === undefined
-        ? await readWhole(handle, options.maxBytes ?? MAX_FILE_BYTES, signal)
-        : await readExactly(handle, options.range.offset, options.range.length, signal)
+      return await readWhole(handle, options.maxBytes ?? MAX_FILE_BYTES, signal)
     })
   }
 
@@ -143,12 +144,16 @@ class LocalStorage implements Storage {
       } catch (error) {
         if (errnoOf(error) === 'ENOENT') return
         throw error
+      } finally {
+        await this.#open.close(path)
       }
       if (DURABLY_REMOVED.includes(file.kind)) await syncFolder(folder)
     })
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {}
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#open[Symbol.asyncDispose]()
+  }
 
   #placeOf(file: StorageFile): { readonly folder: string; readonly path: string } {
     const path = join(this.location, pathOf(file))

@@ -140,9 +140,12 @@ function changingContract(contract: Contract): void {
   contract('a removed file is gone, and removing it again is no fault', async (storage) => {
     const file = await store(storage, 'snapshots', 'x')
     const other = await store(storage, 'snapshots', 'y')
+    const range = { offset: 0, length: 1 }
+    await storage.get(file, { range }, signal)
     await storage.remove(file, signal)
     await storage.remove(file, signal)
     await assert.rejects(storage.get(file, {}, signal), { code: 'not-found' })
+    await assert.rejects(storage.get(file, { range }, signal), { code: 'not-found' })
     assert.deepEqual(await namesOf(storage, 'snapshots'), [other.name])
     await store(storage, 'snapshots', 'x')
   })
