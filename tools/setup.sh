@@ -15,7 +15,7 @@ case ${1:-tests} in
     libevtx-utils libnbd-bin libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu lvm2
     mmdebstrap nbdkit ntfs-3g openssl ovmf python3-libvhdi
     redis-tools sqlite3 swtpm swtpm-tools xfsprogs
-    mariadb-server-core postgresql) ;;
+    mariadb-client-core mariadb-server-core postgresql) ;;
   *) echo 'error: write tools/setup.sh demo-tiny, demo-full, tests or tests-long' >&2; exit 2 ;;
 esac
 if [ "${1:-}" = tests-long ]; then # a Windows to run VSS in; 1 GB

@@ -72,6 +72,13 @@ suite('file systems', () => {
   'unfreezable')
   isCrash('a file system partly on a disk that was left out', withLists(
     listed(root, esp, { ...srv, diskIds: ['vdb', 'vdc'] })), 'spans-left-out-disk')
+  for (const [name, changes] of Object.entries({
+    'frozen': { sign: 'frozen' }, 'a boot volume': { role: 'esp', type: 'vfat', sign: 'silent' },
+    'a container': { role: 'opaque', type: 'lvm2', sign: 'silent' },
+  } as const)) {
+    isCrash(`partly on a disk that was left out, and unlisted: ${name}`,
+      both(extra({ ...changes, diskIds: ['vdb', 'vdc'] })), 'spans-left-out-disk')
+  }
   isHeld('a file system on a disk that was left out takes no part',
     withLists(listed(root, esp, srv,
       { mountpoint: '/x', type: 'vfat', device: 'vdc1', diskIds: ['vdc'] })))
@@ -109,6 +116,13 @@ suite('file systems', () => {
     const short = { ...evidence, hold: counted(1).hold }
     gets(short, 'crash', 'freeze-count-differs')
     assert.ok(gradeOf(short).fileSystems.every((it) => it.class !== 'acknowledged'))
+  })
+
+  test('one of two boot volumes partly on a disk that was left out, whichever is mounted', () => {
+    for (const sign of ['frozen', 'silent', 'in-use'] as const) {
+      const other = { ...espVolume, diskIds: ['vdc', 'vda'], where: '', sign }
+      gets(both(other), 'crash', 'spans-left-out-disk')
+    }
   })
 
   test('at least one must have been frozen', () => {

@@ -41,10 +41,11 @@ export function classifyFileSystems(evidence: Evidence): readonly ClassifiedFile
   const volumes = evidence.fileSystems.volumes
     .filter((volume) => volume.role !== 'swap')
     .toSorted((a, b) => SIGN_ORDER[a.sign] - SIGN_ORDER[b.sign])
+  const captured = new Set(evidence.instant.disks.map(({ id }) => id))
   switch (evidence.hold.by) {
     case 'nobody': return []
-    case 'platform': return volumes.map(classifyPlatformHeld)
-    case 'requestor': return classifyListed(evidence, volumes)
+    case 'platform': return volumes.map((volume) => classifyPlatformHeld(volume, captured))
+    case 'requestor': return classifyListed(evidence, volumes, captured)
     default: return unreachable(evidence.hold)
   }
 }
@@ -75,8 +76,12 @@ export function fileSystemReasons(
 }
 
 /** The platform froze what it can; only the disks could contradict it. */
-function classifyPlatformHeld(volume: VolumeEvidence): ClassifiedFileSystem {
+function classifyPlatformHeld(
+  volume: VolumeEvidence, captured: ReadonlySet<string>): ClassifiedFileSystem {
   const name = printable(nameOf(volume))
+  if (liesElsewhere(volume.diskIds, captured)) {
+    return unexplained(name, 'spans-left-out-disk', volume)
+  }
   if (volume.sign === 'in-use') return unexplained(name, 'image-contradicts', volume)
   if (volume.role === 'opaque') return remarked(name, 'acknowledged', 'contents-hidden', volume)
   if (volume.role === 'esp') return remarked(name, 'unfreezable', 'boot-not-frozen', volume)
@@ -86,9 +91,9 @@ function classifyPlatformHeld(volume: VolumeEvidence): ClassifiedFileSystem {
 }
 
 function classifyListed(
-  { hold, fileSystems, instant }: Evidence, volumes: readonly VolumeEvidence[],
+  { hold, fileSystems }: Evidence, volumes: readonly VolumeEvidence[],
+  captured: ReadonlySet<string>,
 ): readonly ClassifiedFileSystem[] {
-  const captured = new Set(instant.disks.map(({ id }) => id))
   const entries = unionOf([fileSystems.before, fileSystems.after])
     .filter(({ diskIds }) => diskIds.length === 0 || diskIds.some((id) => captured.has(id)))
   const count = hold.by === 'requestor' && hold.freeze.state === 'acknowledged'
@@ -102,13 +107,14 @@ function classifyListed(
     ...open.map((volume, at) => {
       const entry = match[at]
       return entry === undefined
-        ? classifyUnlisted(volume) : classifyMounted(entry, volume, proof, captured)
+        ? classifyUnlisted(volume, captured)
+        : classifyMounted(entry, volume, proof, captured)
     }),
     ...hiddenEntries.map((entry) => mayHide(entry, volumes)
       ? classifyMounted(entry, undefined, proof, captured)
       : unexplained(mountName(entry), 'not-on-disk', undefined)),
     ...volumes.filter((volume) => volume.role === 'opaque')
-      .map((volume) => classifyOpaque(volume, hiddenEntries, proof)),
+      .map((volume) => classifyOpaque(volume, hiddenEntries, proof, captured)),
   ]
 }
 
@@ -118,8 +124,7 @@ function classifyMounted(
   captured: ReadonlySet<string>,
 ): ClassifiedFileSystem {
   const name = mountName(entry)
-  const diskIds = [...entry.diskIds, ...volume?.diskIds ?? []]
-  if (diskIds.some((id) => !captured.has(id))) {
+  if (liesElsewhere([...entry.diskIds, ...volume?.diskIds ?? []], captured)) {
     return unexplained(name, 'spans-left-out-disk', volume)
   }
   if (isReadOnly(entry)) return { name, class: 'read-only', reason: undefined, volume }
@@ -139,6 +144,11 @@ function classifyMounted(
     name, proof === 'lists-differ' ? 'file-systems-changed' : 'freeze-count-differs', volume)
 }
 
+/** Whether some of it is on a disk that was not captured, and so is of no instant at all. */
+function liesElsewhere(diskIds: readonly string[], captured: ReadonlySet<string>): boolean {
+  return diskIds.some((id) => !captured.has(id))
+}
+
 function mountName({ mountpoint, type, device }: GuestFileSystem): string {
   return printable(`${mountpoint} (${type} on ${device})`)
 }
@@ -153,8 +163,12 @@ function mayHide({ diskIds }: GuestFileSystem, volumes: readonly VolumeEvidence[
 }
 
 /** A volume that the agent does not list: only the disk can say that nothing was pending. */
-function classifyUnlisted(volume: VolumeEvidence): ClassifiedFileSystem {
+function classifyUnlisted(
+  volume: VolumeEvidence, captured: ReadonlySet<string>): ClassifiedFileSystem {
   const name = printable(nameOf(volume))
+  if (liesElsewhere(volume.diskIds, captured)) {
+    return unexplained(name, 'spans-left-out-disk', volume)
+  }
   switch (volume.sign) {
     case 'frozen': return { name, class: 'image-frozen', reason: undefined, volume }
     case 'clean': return { name, class: 'unmounted', reason: undefined, volume }
@@ -171,8 +185,12 @@ function classifyUnlisted(volume: VolumeEvidence): ClassifiedFileSystem {
 /** A container is explained by a frozen file system on its disk that no open volume is. */
 function classifyOpaque(
   volume: VolumeEvidence, hiddenEntries: readonly GuestFileSystem[], proof: CountProof,
+  captured: ReadonlySet<string>,
 ): ClassifiedFileSystem {
   const name = printable(nameOf(volume))
+  if (liesElsewhere(volume.diskIds, captured)) {
+    return unexplained(name, 'spans-left-out-disk', volume)
+  }
   const inside = hiddenEntries.some((entry) =>
     !isNeverFrozen(entry) && volume.diskIds.some((id) => entry.diskIds.includes(id)))
   return inside && proof === 'all-frozen'

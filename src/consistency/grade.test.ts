@@ -205,6 +205,10 @@ suite('the platform held', () => {
       ...by('application'),
       fileSystems: withFiles({ volumes: [{ ...rootVolume, sign: 'in-use' }] }).fileSystems,
     }, 'crash', 'image-contradicts'],
+    ['a file system partly on a disk that was left out', {
+      ...by('application'),
+      fileSystems: withFiles({ volumes: [{ ...rootVolume, diskIds: ['vda', 'vdc'] }] }).fileSystems,
+    }, 'crash', 'spans-left-out-disk'],
     ['a writer’s documents without a platform hold',
       sampleEvidence({ applications: oneApplication({ writer: stated }) }), 'filesystem',
       'platform-documents-missing'],
