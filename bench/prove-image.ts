@@ -84,7 +84,8 @@ function judge(what: 'seconds' | 'shareOfDisk', value: number): void {
 
 /** Prints the bytes that were read of the disk, and what was found on it. */
 async function probe(repo: string, tree: BlobId): Promise<void> {
-  await using repository = await openRepository(openLocalStorage(repo), CONTEXT, signal)
+  await using storage = openLocalStorage(repo)
+  await using repository = await openRepository(storage, CONTEXT, signal)
   await using lock = await repository.lock('shared', signal)
   await repository.loadIndex(lock.lost)
   const geometry = { sizeBytes: diskMib * MIB, chunkBytes: DEFAULT_CHUNK_BYTES }

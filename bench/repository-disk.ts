@@ -30,7 +30,8 @@ const { values, positionals } = parseArgs({
 const [command, place = '', ...rest] = positionals
 const level = values.level === undefined ? {} : { zstdLevel: Number(values.level) }
 const workers = values.workers === undefined ? {} : { workers: Number(values.workers) }
-if (command === 'init') await initRepository(openLocalStorage(place), CONTEXT, signal)
+await using storage = openLocalStorage(place)
+if (command === 'init') await initRepository(storage, CONTEXT, signal)
 else if (command === 'store') await store(rest[0] ?? '')
 else if (command === 'check') await check(await openIt())
 else if (command === 'restore') {
@@ -38,7 +39,7 @@ else if (command === 'restore') {
 } else throw new Error('usage: init|store|check|restore REPO …')
 
 async function openIt(): Promise<Repository> {
-  return openRepository(openLocalStorage(place), CONTEXT, signal)
+  return openRepository(storage, CONTEXT, signal)
 }
 
 async function check(repository: Repository): Promise<void> {

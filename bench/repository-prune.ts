@@ -51,7 +51,7 @@ async function open(storage: Storage): Promise<Repository> {
 }
 
 async function make(): Promise<void> {
-  const storage = openLocalStorage(folder)
+  await using storage = openLocalStorage(folder)
   await initRepository(storage, { ...CONTEXT, scryptCost: { N: 2, r: 1, p: 1 } }, signal)
   const repository = await open(storage)
   const { masterKey } = repository
@@ -84,7 +84,7 @@ async function make(): Promise<void> {
 }
 
 async function plan(): Promise<void> {
-  const inner = openLocalStorage(folder)
+  await using inner = openLocalStorage(folder)
   const sizeBytes = packBytes(makePack().blobs)
   const storage: Storage = {
     location: inner.location,

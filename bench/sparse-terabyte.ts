@@ -37,7 +37,8 @@ const dataBytes = Number(values.blobs) * chunkBytes
 
 if (command === undefined) await main()
 else {
-  await using repository = await openRepository(openLocalStorage(place), CONTEXT, signal)
+  await using storage = openLocalStorage(place)
+  await using repository = await openRepository(storage, CONTEXT, signal)
   if (command === 'store') await store(repository)
   else await restore(repository, tree as BlobId)
 }

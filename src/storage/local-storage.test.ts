@@ -2,7 +2,7 @@ import { strict as assert } from 'node:assert'
 import { mkdir, mkdtemp, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { after, test } from 'node:test'
 import { openLocalStorage } from './local-storage.ts'
 import { storageFault } from './local-faults.ts'
 import type { Storage, StorageFile } from './storage.ts'
@@ -12,12 +12,14 @@ const signal = new AbortController().signal
 const id = `4f${'0a'.repeat(31)}`
 const pack: StorageFile = { kind: 'data', name: id }
 
-/** A store in a folder that goes away with it. */
+const folders: string[] = []
+after(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true }))))
+
+/** A store in a folder that goes away with the tests. */
 async function openTemporary(): Promise<Storage> {
   const folder = await mkdtemp(join(tmpdir(), 'stillpoint-storage-'))
-  const storage = openLocalStorage(join(folder, 'repo'))
-  storage[Symbol.asyncDispose] = () => rm(folder, { recursive: true, force: true })
-  return storage
+  folders.push(folder)
+  return openLocalStorage(join(folder, 'repo'))
 }
 
 const listed = async (storage: Storage): Promise<[string, number][]> =>

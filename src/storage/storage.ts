@@ -19,6 +19,7 @@ export interface ListedFile {
   readonly sizeBytes: number
 }
 
+/** Disposing it closes what it keeps open; what is asked of it afterwards opens that again. */
 export interface Storage extends AsyncDisposable {
   /** Where it is, without secrets, for messages. */
   readonly location: string

@@ -66,7 +66,10 @@ export async function openBench(t: TestContext, peer: string): Promise<Bench | u
         { signal, env, cwd: folder })
       return Buffer.from(result.stdout).toString('utf8')
     },
-    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+    [Symbol.asyncDispose]: async () => {
+      await storage[Symbol.asyncDispose]()
+      await rm(folder, { recursive: true, force: true })
+    },
   }
 }
 

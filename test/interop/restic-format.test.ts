@@ -58,6 +58,8 @@ async function openBench(t: TestContext): Promise<Bench | undefined> {
     hostname: 'here', username: 'us', clock: systemClock, random: systemRandom, log: silentLog }
   const run = (args: readonly string[]): ReturnType<typeof runProgram> =>
     runProgram('restic', args, { signal, env, cwd: folder, okCodes: [0, 1, LOCKED] })
+  const owned = new AsyncDisposableStack()
+  owned.defer(() => rm(folder, { recursive: true, force: true }))
   return {
     folder, repo, env,
     restic: async (...args) => {
@@ -66,11 +68,11 @@ async function openBench(t: TestContext): Promise<Bench | undefined> {
       return Buffer.from(result.stdout).toString('utf8')
     },
     resticFails: async (...args) => (await run(args)).code !== 0,
-    init: () => initRepository(openLocalStorage(repo), {
+    init: () => initRepository(owned.use(openLocalStorage(repo)), {
       ...context, password: new Secret(PASSWORD), scryptCost: { N: 1024, r: 8, p: 1 } }, signal),
     open: (password = PASSWORD) => openRepository(
-      openLocalStorage(repo), { ...context, password: new Secret(password) }, signal),
-    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+      owned.use(openLocalStorage(repo)), { ...context, password: new Secret(password) }, signal),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
 
@@ -255,7 +257,7 @@ test('locks are respected both ways, and restic leaves ours alone', async (t) =>
   const child = spawn(
     'restic', ['backup', '--stdin'], { env: bench.env, stdio: ['pipe', 'ignore', 'ignore'] })
   const ended = once(child, 'exit')
-  const storage = openLocalStorage(bench.repo)
+  await using storage = openLocalStorage(bench.repo)
   while ((await Array.fromAsync(storage.list('locks', signal))).length === 0) {
     await systemClock.sleep(20, signal)
   }

@@ -93,7 +93,7 @@ test('restic finds nothing at all after our forget and prune', limits, async (t)
   if (bench === undefined) return
   const memory = openMemoryStorage()
   await initVault(memory, SCRYPT.restic)
-  const storage = openLocalStorage(await bench.unload(memory))
+  await using storage = openLocalStorage(await bench.unload(memory))
   const clock = new SimulatedClock()
   const repository = await openVault(storage, clock)
   const points: FileId[] = []

@@ -74,8 +74,7 @@ export function createBench(options: BenchOptions = {}): Bench {
     openStorage: (location) => {
       const store = stores.get(location) ?? openMemoryStorage()
       stores.set(location, store)
-      // The stores outlive the runs.
-      return { ...bound(store), location, [Symbol.asyncDispose]: async () => {} }
+      return { ...bound(store), location }
     },
     openApplications: async () => options.applications ??
       { missing: 'there is no agent of Stillpoint in the guest' },
@@ -188,12 +187,14 @@ function testDisk(sizeBytes: number, seed: number): Uint8Array {
   return disk
 }
 
-function bound(store: Storage): Omit<Storage, 'location' | typeof Symbol.asyncDispose> {
+/** The store, which the next run goes on with. */
+function bound(store: Storage): Omit<Storage, 'location'> {
   return {
     create: (signal) => store.create(signal),
     put: (file, parts, signal) => store.put(file, parts, signal),
     get: (file, range, signal) => store.get(file, range, signal),
     list: (kind, signal) => store.list(kind, signal),
     remove: (file, signal) => store.remove(file, signal),
+    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
   }
 }

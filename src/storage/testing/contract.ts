@@ -101,6 +101,14 @@ function readingContract(contract: Contract): void {
     }
   })
 
+  contract('one that was disposed opens again what it needs', async (storage) => {
+    const file = await store(storage, 'data', 'abc')
+    const range = { offset: 1, length: 1 }
+    assert.equal(text(await storage.get(file, { range }, signal)), 'b')
+    await storage[Symbol.asyncDispose]()
+    assert.equal(text(await storage.get(file, { range }, signal)), 'b')
+  })
+
   contract('bytes read and bytes given belong to the caller alone', async (storage) => {
     const given = bytesOf('abc')
     const file = fileFor('data', 'abc')
