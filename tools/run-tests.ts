@@ -42,7 +42,8 @@ const GROUP_LIMIT_MS = 60 * 60_000
 let failed = false
 for (const group of groups) {
   const result = spawnSync(process.execPath, [
-    ...WITHOUT_HOOKS, '--test', '--disable-warning=ExperimentalWarning',
+    // A file that is left open until the collector finds it fails the test that opened it.
+    ...WITHOUT_HOOKS, '--test', '--disable-warning=ExperimentalWarning', '--throw-deprecation',
     `--test-concurrency=${group.atOnce}`, `--test-timeout=${TEST_LIMIT_MS}`,
     '--test-reporter=spec', '--test-reporter-destination=stdout',
     `--test-reporter=${join(ROOT, 'tools/slowest-files.ts')}`, '--test-reporter-destination=stdout',
