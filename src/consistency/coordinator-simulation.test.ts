@@ -57,14 +57,14 @@ async function simulate(seed: number): Promise<Run> {
     },
   })
   const controller = new AbortController()
+  const prepared = writer.prepared()
+  const prepare = provider.prepare({ pointId: 'p', exclude: [] }, controller.signal)
+  await using set = faultySet(await drive(clock, prepare), mischief)
   if (mischief.draw() < 0.2) {
     clock.after(mischief.draw() * 1000, () =>
       controller.abort(new Fault('interrupted', 'by hand')))
   }
   if (mischief.draw() < 0.2) clock.after(mischief.draw() * 500, () => guest.thawOne())
-  const prepared = writer.prepared()
-  const prepare = provider.prepare({ pointId: 'p', exclude: [] }, controller.signal)
-  await using set = faultySet(await drive(clock, prepare), mischief)
   const run = holdAndCommit({
     set, writers: [faultyWriter(prepared, mischief)], clock, mayFreeze: true,
     limits: { freezeMs: 300, holdMs: 300, thawMs: 300 },
