@@ -44,6 +44,10 @@ export class ModelProvider implements Provider {
     return Promise.reject(new Fault('unsupported', 'the model surveys nothing'))
   }
 
+  async endLeftHolds(signal: AbortSignal): Promise<void> {
+    await this.#releaseLeftHolds(signal)
+  }
+
   async recover(signal: AbortSignal): Promise<readonly string[]> {
     const released = await this.#releaseLeftHolds(signal)
     if (released !== undefined) throw new Fault('thaw-failed', released.detail)

@@ -54,6 +54,7 @@ export class Requestor {
     await using stack = new AsyncDisposableStack()
     const { repository } = this.#parts
     assert(repository !== undefined)
+    await this.#provider.endLeftHolds(signal) // as `atMachine` does, before anything else can fail
     return await runBackup({ ...this.#request(async (signal) => {
       const applications = await this.#connect(signal)
       return 'missing' in applications ? applications : stack.use(applications)
