@@ -67,13 +67,10 @@ export class ModelGuest {
     return this.fileSystems.some(({ hold }) => hold !== undefined)
   }
 
-  /** What is held now. */
+  /** What this run holds now; what an earlier one left may last until its own limit. */
   get held(): readonly string[] {
-    return [
-      ...this.fileSystems.filter(({ hold }) => hold !== undefined)
-        .map(({ plan }) => plan.mountpoint),
-      ...this.applications.filter(({ isHeld }) => isHeld).map(({ plan }) => plan.name),
-    ]
+    return this.spans.filter(({ run, toMs }) => run === this.run && toMs === undefined)
+      .map(({ what }) => what)
   }
 
   /** Freezes all but those at the mountpoints `except`; says how many were not frozen before. */
