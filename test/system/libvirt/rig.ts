@@ -37,6 +37,11 @@ stdio_handler = "file"
 
 /** Stands in for the group libvirt, which a package of Debian makes that tests do without. */
 export const GROUP = { name: 'nogroup', id: 65_534 }
+/** Without them Debian's libvirtd does not start, whoever runs the machines; as that group. */
+const ACCOUNTS = [
+  { file: '/etc/passwd', entry: 'libvirt-qemu:x:64055:64055::/nonexistent:/usr/sbin/nologin\n' },
+  { file: '/etc/group', entry: 'libvirt-qemu:x:64055:\n' },
+]
 export const SMALL_MIB = 24
 const MAX_OUTPUT = 8 * 1024 * 1024
 /** Small, as tests read them whole. */
@@ -76,6 +81,11 @@ export async function startLibvirt(user = 'root'): Promise<Libvirt> {
   await mkdir(CAPABILITIES, { recursive: true })
   await mkdir(runDir, { mode: 0o700 })
   await writeFile(join(folder, 'host/etc/libvirt/qemu.conf'), qemuConf(user))
+  for (const { file, entry } of ACCOUNTS) {
+    const text = await readFile(file, 'utf8')
+    const isThere = text.split('\n').some((line) => line.startsWith('libvirt-qemu:'))
+    await writeFile(join(folder, 'host', file), isThere ? text : text + entry)
+  }
   await writeFile(join(folder, 'libvirtd.conf'), `unix_sock_dir = "${folder}"
 auth_unix_rw = "none"
 auth_unix_ro = "none"
@@ -91,6 +101,7 @@ unix_sock_rw_perms = "0770"
     [CAPABILITIES, '/var/cache/libvirt']]
   // The first process of the namespace waits for all others, so that none stays half ended.
   const script = [...mounts.map(([from, to]) => `mkdir -p ${to} && mount --bind ${from} ${to}`),
+    ...ACCOUNTS.map(({ file }) => `mount --bind ${join(folder, 'host', file)} ${file}`),
     `libvirtd -f ${folder}/libvirtd.conf -p ${folder}/libvirtd.pid & wait`].join('\n')
   const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'unshare', '--mount', '--propagation',
     'private', '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-ec', script],
