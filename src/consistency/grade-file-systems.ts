@@ -44,7 +44,8 @@ export function classifyFileSystems(evidence: Evidence): readonly ClassifiedFile
   const captured = new Set(evidence.instant.disks.map(({ id }) => id))
   switch (evidence.hold.by) {
     case 'nobody': return []
-    case 'platform': return volumes.map((volume) => classifyPlatformHeld(volume, captured))
+    case 'platform': return volumes.map((volume) =>
+      partlyLeftOut(volume, captured) ?? classifyPlatformHeld(volume))
     case 'requestor': return classifyListed(evidence, volumes, captured)
     default: return unreachable(evidence.hold)
   }
@@ -76,12 +77,8 @@ export function fileSystemReasons(
 }
 
 /** The platform froze what it can; only the disks could contradict it. */
-function classifyPlatformHeld(
-  volume: VolumeEvidence, captured: ReadonlySet<string>): ClassifiedFileSystem {
+function classifyPlatformHeld(volume: VolumeEvidence): ClassifiedFileSystem {
   const name = printable(nameOf(volume))
-  if (liesElsewhere(volume.diskIds, captured)) {
-    return unexplained(name, 'spans-left-out-disk', volume)
-  }
   if (volume.sign === 'in-use') return unexplained(name, 'image-contradicts', volume)
   if (volume.role === 'opaque') return remarked(name, 'acknowledged', 'contents-hidden', volume)
   if (volume.role === 'esp') return remarked(name, 'unfreezable', 'boot-not-frozen', volume)
@@ -107,14 +104,15 @@ function classifyListed(
     ...open.map((volume, at) => {
       const entry = match[at]
       return entry === undefined
-        ? classifyUnlisted(volume, captured)
+        ? partlyLeftOut(volume, captured) ?? classifyUnlisted(volume)
         : classifyMounted(entry, volume, proof, captured)
     }),
     ...hiddenEntries.map((entry) => mayHide(entry, volumes)
       ? classifyMounted(entry, undefined, proof, captured)
       : unexplained(mountName(entry), 'not-on-disk', undefined)),
     ...volumes.filter((volume) => volume.role === 'opaque')
-      .map((volume) => classifyOpaque(volume, hiddenEntries, proof, captured)),
+      .map((volume) =>
+        partlyLeftOut(volume, captured) ?? classifyOpaque(volume, hiddenEntries, proof)),
   ]
 }
 
@@ -144,7 +142,13 @@ function classifyMounted(
     name, proof === 'lists-differ' ? 'file-systems-changed' : 'freeze-count-differs', volume)
 }
 
-/** Whether some of it is on a disk that was not captured, and so is of no instant at all. */
+/** What lies partly on a disk that was left out is of no instant, whatever its signs say. */
+function partlyLeftOut(
+  volume: VolumeEvidence, captured: ReadonlySet<string>): ClassifiedFileSystem | undefined {
+  return liesElsewhere(volume.diskIds, captured)
+    ? unexplained(printable(nameOf(volume)), 'spans-left-out-disk', volume) : undefined
+}
+
 function liesElsewhere(diskIds: readonly string[], captured: ReadonlySet<string>): boolean {
   return diskIds.some((id) => !captured.has(id))
 }
@@ -163,12 +167,8 @@ function mayHide({ diskIds }: GuestFileSystem, volumes: readonly VolumeEvidence[
 }
 
 /** A volume that the agent does not list: only the disk can say that nothing was pending. */
-function classifyUnlisted(
-  volume: VolumeEvidence, captured: ReadonlySet<string>): ClassifiedFileSystem {
+function classifyUnlisted(volume: VolumeEvidence): ClassifiedFileSystem {
   const name = printable(nameOf(volume))
-  if (liesElsewhere(volume.diskIds, captured)) {
-    return unexplained(name, 'spans-left-out-disk', volume)
-  }
   switch (volume.sign) {
     case 'frozen': return { name, class: 'image-frozen', reason: undefined, volume }
     case 'clean': return { name, class: 'unmounted', reason: undefined, volume }
@@ -185,12 +185,8 @@ function classifyUnlisted(
 /** A container is explained by a frozen file system on its disk that no open volume is. */
 function classifyOpaque(
   volume: VolumeEvidence, hiddenEntries: readonly GuestFileSystem[], proof: CountProof,
-  captured: ReadonlySet<string>,
 ): ClassifiedFileSystem {
   const name = printable(nameOf(volume))
-  if (liesElsewhere(volume.diskIds, captured)) {
-    return unexplained(name, 'spans-left-out-disk', volume)
-  }
   const inside = hiddenEntries.some((entry) =>
     !isNeverFrozen(entry) && volume.diskIds.some((id) => entry.diskIds.includes(id)))
   return inside && proof === 'all-frozen'
