@@ -60,3 +60,16 @@ test('disposing fails what is under way', async () => {
   await pool[Symbol.asyncDispose]()
   await asked
 })
+
+test('threads that are ended at work are not stopped in it, and all goes on', async () => {
+  for (let round = 0; round < 6; round++) {
+    const pool = new ThreadPool<number, number>({
+      threads: 2, does: 'compresses',
+      start: () => startWorker('./testing/zstd-worker', import.meta) })
+    const asked = [1, 2000, 2000, 2000].map((count) => pool.ask(count, []))
+    assert.equal(await asked[0], 1)
+    const late = Promise.allSettled(asked)
+    await pool[Symbol.asyncDispose]()
+    assert.equal((await late).filter(({ status }) => status === 'rejected').length >= 2, true)
+  }
+})

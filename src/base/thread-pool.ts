@@ -3,6 +3,7 @@
 import type { MessagePort, Worker } from 'node:worker_threads'
 import { Fault, isFault } from './fault.ts'
 import { faultMessage, faultOfMessage, type FaultMessage } from './fault-message.ts'
+import { endThread, receiveUntilEnd } from './worker.ts'
 
 interface Asked<Request> {
   readonly task: number
@@ -70,7 +71,7 @@ export class ThreadPool<Request, Reply> implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#fail(new Fault('interrupted', 'the reading was ended'))
-    await Promise.all(this.#lanes.map((lane) => lane.worker.terminate()))
+    await Promise.all(this.#lanes.map((lane) => endThread(lane.worker)))
   }
 
   #chooseLane(): Lane<Reply> {
@@ -120,7 +121,7 @@ export function answerRequests(
   port: MessagePort,
   answer: (request: never) => readonly [reply: unknown, transfer: readonly ArrayBuffer[]],
 ): void {
-  port.on('message', ({ task, request }: Asked<never>) => {
+  receiveUntilEnd(port, ({ task, request }: Asked<never>) => {
     try {
       const [reply, transfer] = answer(request)
       port.postMessage({ task, reply } satisfies Answered<unknown>, transfer)

@@ -20,7 +20,7 @@ export class WaitingThreads implements AsyncDisposable {
     for (let at = 0; at < count; at++) this.#start()
   }
 
-  /** One that waits, else a new one. Whoever takes it terminates it. */
+  /** One that waits, else a new one. Whoever takes it ends it (`endThread`). */
   take(): Worker {
     const [worker] = this.#waiting
     if (worker === undefined) return this.#startThread()
@@ -29,6 +29,7 @@ export class WaitingThreads implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // They do nothing yet that must not be stopped.
     await Promise.all([...this.#waiting].map((worker) => worker.terminate()))
   }
 

@@ -3,6 +3,7 @@
 import type { Worker } from 'node:worker_threads'
 import { Fault } from '../../base/fault.ts'
 import { faultOfMessage } from '../../base/fault-message.ts'
+import { endThread } from '../../base/worker.ts'
 import type {
   ChunkWorkerSettings, FromChunkWorker, PackTail, ToChunkWorker,
 } from './chunk-messages.ts'
@@ -101,7 +102,7 @@ export class ChunkPool implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.fail(new Fault('interrupted', 'the write session was closed'))
-    await Promise.all(this.#lanes.map((lane) => lane.worker.terminate()))
+    await Promise.all(this.#lanes.map((lane) => endThread(lane.worker)))
     await Promise.allSettled(this.#storing)
   }
 

@@ -3,13 +3,14 @@
 import assert from 'node:assert/strict'
 import { parentPort } from 'node:worker_threads'
 import { systemRandom } from '../../base/random.ts'
+import { receiveUntilEnd } from '../../base/worker.ts'
 import { ChunkLane } from './chunk-lane.ts'
 import type { ToChunkWorker } from './chunk-messages.ts'
 
 const port = parentPort
 assert(port !== null, 'this module runs as a worker thread')
 let lane: ChunkLane | undefined
-port.on('message', (message: ToChunkWorker) => {
+receiveUntilEnd(port, (message: ToChunkWorker) => {
   if (message.type === 'settings') {
     lane = new ChunkLane(message, systemRandom,
       (message, transfer) => port.postMessage(message, transfer))
